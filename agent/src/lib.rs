@@ -1,0 +1,1 @@
+//! The agent: link, builders, communicators, provisioners, post-processors.

@@ -1,0 +1,1 @@
+//! The agreement between deciding and doing: ids, build plans, component schemas, requirements.

@@ -1,0 +1,1 @@
+//! Template text to build plans, in passes.

@@ -1,0 +1,1 @@
+//! Admission, the Raft ledger, gRPC, reconcilers, events.

@@ -1,0 +1,1 @@
+//! Everything two processes agree on, on the wire or at rest.
