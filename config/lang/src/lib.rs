@@ -11,6 +11,7 @@ pub mod convert;
 pub mod diagnostic;
 pub mod duration;
 pub mod function;
+pub mod go_template;
 pub mod span;
 pub mod types;
 pub mod value;
