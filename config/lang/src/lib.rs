@@ -8,6 +8,7 @@
 //! Functions that ask the world something are given to the evaluator by its caller.
 
 pub mod convert;
+pub mod decode;
 pub mod diagnostic;
 pub mod duration;
 pub mod function;
