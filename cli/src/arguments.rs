@@ -24,8 +24,6 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Build image(s) from a template
     Build(BuildArguments),
-    /// Show what a template declares, without building
-    Inspect(InspectArguments),
     /// Check that a template is valid
     Validate(ValidateArguments),
     /// Print the version
@@ -142,13 +140,6 @@ pub(crate) struct ValidateArguments {
     pub(crate) no_warn_undeclared_var: bool,
     #[command(flatten)]
     pub(crate) accepted: AcceptedArguments,
-}
-
-/// `kiln inspect`
-#[derive(Debug, Args)]
-pub(crate) struct InspectArguments {
-    #[command(flatten)]
-    pub(crate) template: TemplateArguments,
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {
