@@ -10,13 +10,20 @@
 pub mod convert;
 pub mod diagnostic;
 pub mod duration;
+pub mod evaluate;
 pub mod function;
+pub mod parse;
+pub mod scope;
 pub mod span;
+pub mod syntax;
+pub mod type_expression;
 pub mod types;
 pub mod value;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use evaluate::evaluate;
 pub use function::{Function, Functions};
+pub use scope::Scope;
 pub use span::{SourceFile, SourceMap, Span};
 pub use types::Type;
 pub use value::Value;
