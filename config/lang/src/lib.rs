@@ -8,12 +8,14 @@
 //! Functions that ask the world something are given to the evaluator by its caller.
 
 pub mod convert;
+pub mod decode;
 pub mod diagnostic;
 pub mod duration;
 pub mod evaluate;
 pub mod function;
 pub mod parse;
 pub mod scope;
+pub mod go_template;
 pub mod span;
 pub mod syntax;
 pub mod type_expression;
