@@ -62,49 +62,18 @@ qemu_is_current() {
     done
 }
 
-# Prints "URI<tab>SIGNED-BY" of the first apt source that carries the given suite, whichever of apt's two notations it is
-# written in. The machine's own mirror is used, so that this works behind any proxy or mirror that works for the machine.
-source_of_suite() {
-    local suite=$1 file
-    for file in /etc/apt/sources.list.d/*.sources; do
-        [ -e "$file" ] || continue
-        awk -v suite="$suite" 'BEGIN { RS = ""; FS = "\n" } {
-            uri = signed = ""; found = 0; binary = 0; on = 1
-            for (i = 1; i <= NF; i++) {
-                if ($i ~ /^#/) continue
-                key = tolower($i); sub(/:.*/, "", key)
-                value = $i; sub(/^[^:]*:[ \t]*/, "", value)
-                n = split(value, word, /[ \t]+/)
-                if (key == "types") for (w = 1; w <= n; w++) if (word[w] == "deb") binary = 1
-                if (key == "uris") uri = word[1]
-                if (key == "suites") for (w = 1; w <= n; w++) if (word[w] == suite) found = 1
-                if (key == "signed-by" && value ~ /^\//) signed = value
-                if (key == "enabled" && value == "no") on = 0
-            }
-            if (binary && found && on && uri != "") { print uri "\t" signed; exit }
-        }' "$file"
-    done
-    for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
-        [ -e "$file" ] || continue
-        awk -v suite="$suite" '$1 == "deb" {
-            signed = ""
-            if (match($0, /signed-by=[^] \t]+/)) signed = substr($0, RSTART + 10, RLENGTH - 10)
-            sub(/\[[^]]*\]/, "")
-            if ($3 == suite) { print $2 "\t" signed; exit }
-        }' "$file"
-    done
-}
-
-# Adds the backports of this Debian release beside the source that the machine already uses.
+# Adds the backports of this Debian release from the mirror that the machine already uses, so that it works wherever apt works.
 add_backports() {
-    local codename=$1 uri signed source
-    source=$(source_of_suite "$codename" | head -n 1)
-    [ -n "$source" ] || fail "no apt source carries $codename, so its backports cannot be added; install QEMU $qemu_at_least or newer yourself"
-    IFS=$'\t' read -r uri signed <<<"$source"
+    local codename=$1 uri keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+    # apt expands the fields itself.
+    # shellcheck disable=SC2016
+    uri=$(apt-get indextargets --format '$(CODENAME) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
+        awk -v codename="$codename" '$1 == codename && $2 == "main" { print $3; exit }')
+    [ -n "$uri" ] || fail "no apt source carries $codename, so its backports cannot be added; install QEMU $qemu_at_least or newer yourself"
     say "adding $codename-backports for QEMU"
     {
         printf 'Types: deb\nURIs: %s\nSuites: %s-backports\nComponents: main\n' "$uri" "$codename"
-        [ -z "$signed" ] || printf 'Signed-By: %s\n' "$signed"
+        [ ! -e "$keyring" ] || printf 'Signed-By: %s\n' "$keyring"
     } | as_root tee /etc/apt/sources.list.d/kiln-backports.sources >/dev/null
     apt_get update
 }

@@ -196,7 +196,7 @@ check_floppy() {
     printf 'echo from-floppy >/root/floppy\n' >"$work/kiln.sh"
     mkfs.vfat -C "$work/floppy.img" 1440 >/dev/null
     mcopy -i "$work/floppy.img" "$work/kiln.sh" ::kiln.sh
-    start floppy -fda "$work/floppy.img" -kernel "$guest/kernel" -initrd "$guest/initrd.img" \
+    start floppy -drive "if=floppy,format=raw,file=$work/floppy.img" -kernel "$guest/kernel" -initrd "$guest/initrd.img" \
         -append "console=ttyS0 $(key_word)"
     await_text 'kiln guest: ready'
     [ "$(by_key cat /root/floppy)" = from-floppy ] || fail "the script on the floppy did not run"
