@@ -1,1 +1,3 @@
-//! Tests of the whole: tidy, side by side, guests.
+//! The harness that tests of the whole share.
+
+pub mod tree;

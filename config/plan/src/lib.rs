@@ -1,1 +1,25 @@
-//! The agreement between deciding and doing: ids, build plans, component schemas, requirements.
+//! The agreement between deciding and doing: what a build consists of, said so that nobody has to choose
+//! anything any more, except for values that exist only at run time.
+//!
+//! The coordinator makes plans, agents carry them out, and both speak of identifiers, faults and events in
+//! the words of this crate. Pure: no async, clock, file or network.
+
+pub mod artifact;
+pub mod build;
+pub mod component;
+pub mod event;
+pub mod fault;
+pub mod fingerprint;
+pub mod id;
+pub mod requirements;
+pub mod schema;
+pub mod secret;
+
+pub use artifact::ArtifactRecord;
+pub use build::{BuildPlan, OnError, PostProcessorPlan, ProvisionerPlan, RunOptions};
+pub use component::{BodyItem, ComponentConfig, ComponentKind, ConfigBody, Leaf};
+pub use event::{Event, EventKind};
+pub use fault::{Failure, Fault};
+pub use requirements::Requirements;
+pub use schema::{Catalog, ComponentSchema, OptionSchema};
+pub use secret::{Redactor, Sensitive};

@@ -1,0 +1,1 @@
+//! Artifacts made of files on this machine.

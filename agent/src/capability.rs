@@ -1,0 +1,1 @@
+//! What this machine offers: found out by trying, not by assuming.

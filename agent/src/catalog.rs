@@ -1,0 +1,1 @@
+//! The one table of the components that come with Kiln.

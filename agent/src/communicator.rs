@@ -1,0 +1,1 @@
+//! The communicators that come with Kiln, their options, and how a guest is reached.

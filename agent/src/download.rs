@@ -1,0 +1,1 @@
+//! Fetching files once per machine: cached by checksum, verified, resumed.

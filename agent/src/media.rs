@@ -1,0 +1,1 @@
+//! CDs and floppies made for a guest.

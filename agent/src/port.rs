@@ -1,0 +1,1 @@
+//! Free TCP ports of this machine, without clashes between parallel tasks and processes.

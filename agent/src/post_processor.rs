@@ -1,0 +1,1 @@
+//! The post-processors that come with Kiln, one file each.

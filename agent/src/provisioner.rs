@@ -1,0 +1,1 @@
+//! The provisioners that come with Kiln, one file each.

@@ -1,0 +1,170 @@
+//! What a function is, and the table that the evaluator looks them up in.
+//!
+//! The pure ones live in `function/`, one file per group; those that ask the world something (a file, the
+//! clock, the environment) are added to a table by whoever may ask. `try` and `can` are not here: they are
+//! special forms of the evaluator, because their arguments may fail.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use crate::types::Type;
+use crate::value::Value;
+
+mod argument;
+pub(crate) mod text;
+pub mod time;
+
+/// The functions that depend on their arguments alone, as Packer 1.16 has them (cty 1.13). Those that need the
+/// clock or chance are made by [`time::legacy_isotime`] and [`time::legacy_strftime`].
+pub fn pure() -> Functions {
+    static PURE: LazyLock<Functions> = LazyLock::new(|| {
+        let groups = [text::functions(), time::functions()];
+        groups.into_iter().fold(Functions::none(), Functions::with_all)
+    });
+    PURE.clone()
+}
+
+/// One parameter. The evaluator converts arguments to `ty` before the call; a conversion failure names it.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    /// Its name in messages.
+    pub name: &'static str,
+    /// What arguments are converted to; `Any` leaves them alone.
+    pub ty: Type,
+    /// Whether null may be passed; otherwise null is an error.
+    pub allow_null: bool,
+    /// Whether the function handles unknown arguments itself; otherwise one makes the whole result unknown.
+    pub allow_unknown: bool,
+}
+
+impl Parameter {
+    /// A parameter that takes known values that aren't null.
+    pub fn new(name: &'static str, ty: Type) -> Self {
+        Self { name, ty, allow_null: false, allow_unknown: false }
+    }
+
+    /// The same, taking null too.
+    #[must_use]
+    pub fn nullable(self) -> Self {
+        Self { allow_null: true, ..self }
+    }
+
+    /// The same, taking unknown values too.
+    #[must_use]
+    pub fn unknowable(self) -> Self {
+        Self { allow_unknown: true, ..self }
+    }
+}
+
+/// Why a call failed. The text is a sentence that can follow "invalid value for …" or stand alone.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct FunctionError {
+    /// The argument at fault (from 0), if it is one.
+    pub argument: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl FunctionError {
+    /// A failure of the call as a whole.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { argument: None, message: message.into() }
+    }
+
+    /// A failure that one argument is to blame for.
+    pub fn argument(index: usize, message: impl Into<String>) -> Self {
+        Self { argument: Some(index), message: message.into() }
+    }
+}
+
+/// The body of a function. Sensitive marks are handled around it: a result is marked when any argument
+/// contains a mark.
+pub type Body = dyn Fn(&[Value]) -> Result<Value, FunctionError> + Send + Sync;
+
+/// A function that templates can call.
+#[derive(Clone)]
+pub struct Function {
+    /// What templates call it.
+    pub name: &'static str,
+    /// Its positional parameters.
+    pub parameters: Vec<Parameter>,
+    /// The parameter that takes any further arguments.
+    pub rest: Option<Parameter>,
+    /// How many of the trailing `parameters` may be left out.
+    pub optional: usize,
+    /// The type of its results when they can't be known yet.
+    pub returns: Type,
+    /// What it does.
+    pub body: Arc<Body>,
+}
+
+impl Function {
+    /// A function of fixed arity.
+    pub fn new(
+        name: &'static str,
+        parameters: impl Into<Vec<Parameter>>,
+        returns: Type,
+        body: impl Fn(&[Value]) -> Result<Value, FunctionError> + Send + Sync + 'static,
+    ) -> Self {
+        Self { name, parameters: parameters.into(), rest: None, optional: 0, returns, body: Arc::new(body) }
+    }
+
+    /// The same, taking any number of further arguments.
+    #[must_use]
+    pub fn variadic(self, rest: Parameter) -> Self {
+        Self { rest: Some(rest), ..self }
+    }
+
+    /// The same, with the last `count` parameters optional.
+    #[must_use]
+    pub fn optional(self, count: usize) -> Self {
+        Self { optional: count, ..self }
+    }
+}
+
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Function")
+            .field("name", &self.name)
+            .field("parameters", &self.parameters)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The functions that an expression may call.
+#[derive(Clone, Debug, Default)]
+pub struct Functions {
+    table: BTreeMap<&'static str, Function>,
+}
+
+impl Functions {
+    /// No functions at all.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Adds one; a later one of the same name replaces the earlier.
+    #[must_use]
+    pub fn with(mut self, function: Function) -> Self {
+        self.table.insert(function.name, function);
+        self
+    }
+
+    /// Adds several.
+    #[must_use]
+    pub fn with_all(self, functions: impl IntoIterator<Item = Function>) -> Self {
+        functions.into_iter().fold(self, Self::with)
+    }
+
+    /// The function of that name.
+    pub fn get(&self, name: &str) -> Option<&Function> {
+        self.table.get(name)
+    }
+
+    /// All names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.table.keys().copied()
+    }
+}
