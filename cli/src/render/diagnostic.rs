@@ -76,3 +76,15 @@ fn wrap(text: &str) -> String {
     }
     out.join("\n")
 }
+
+/// Shows all findings, if there are any: in the tone of errors when one is an error.
+pub(crate) fn show(screen: &super::Screen, diagnostics: &Diagnostics, sources: &SourceMap) {
+    if diagnostics.is_empty() {
+        return;
+    }
+    let text = text(diagnostics, sources);
+    match diagnostics.has_errors() {
+        true => screen.plain_error(&text),
+        false => screen.say(&text),
+    }
+}
