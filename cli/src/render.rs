@@ -159,12 +159,21 @@ impl Screen {
         }
     }
 
-    /// Runs `ask` with nothing moving on the screen.
-    pub(crate) fn suspended<T>(&self, ask: impl FnOnce() -> T) -> T {
-        match &self.face {
-            Face::Live(live) => live.suspended(ask),
-            Face::Lines(_) => ask(),
-        }
+    /// Whether there is somebody to ask.
+    pub(crate) fn somebody_is_there(&self) -> bool {
+        !self.look.machine_readable && std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+    }
+
+    /// Puts a question to the person at the terminal; the future yields the answer, empty when there is none.
+    pub(crate) fn ask(&self, text: &str) -> impl Future<Output = String> + Send + 'static {
+        self.say(text);
+        let line = tokio::task::spawn_blocking(|| {
+            let mut line = String::new();
+            // An end of input is an empty answer.
+            let _ = std::io::stdin().read_line(&mut line);
+            line.trim_end_matches(['\n', '\r']).to_owned()
+        });
+        async move { line.await.unwrap_or_default() }
     }
 
     fn message(&self, tone: Tone, style: Option<Style>, text: &str, stamped: bool) {

@@ -92,10 +92,6 @@ impl Live {
         let moving = std::mem::take(&mut *moving);
         moving.builds.into_values().chain(moving.bars.into_values()).for_each(|bar| bar.finish_and_clear());
     }
-
-    pub(super) fn suspended<T>(&self, ask: impl FnOnce() -> T) -> T {
-        self.all.suspend(ask)
-    }
 }
 
 fn spinner(build: usize, name: &str) -> ProgressBar {
