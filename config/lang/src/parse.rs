@@ -17,6 +17,8 @@ mod json;
 mod lenient;
 mod outline;
 mod template;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use std::ops::Range;

@@ -12,7 +12,7 @@ use crate::span::Span;
 
 /// What is wrong with an argument or block whose text is `range`.
 pub(super) fn item(text: &str, file: &Arc<str>, range: Range<usize>, error: &Error) -> Diagnostic {
-    let place = Place::new(text, file, range, error);
+    let place = Place::new(text, file, range, error).after_backtracking();
     place.in_sequence().or_else(|| place.by_message(error)).unwrap_or_else(|| place.in_item())
 }
 
@@ -57,12 +57,38 @@ struct Place<'t> {
 
 impl<'t> Place<'t> {
     fn new(text: &'t str, file: &'t Arc<str>, range: Range<usize>, error: &Error) -> Self {
-        let mut at = (range.start + error.location().offset()).min(range.end);
+        let mut at = range.start + error.location().offset();
+        // At the end of its input the parser crate names the last character, but counts a column more.
+        let line = text[..at.min(range.end)].rfind('\n').map_or(0, |i| i + 1).max(range.start);
+        let columns = text.get(line..at).map_or(0, |before| before.chars().count() + 1);
+        if error.location().column() > columns {
+            at = range.end;
+        }
+        at = at.min(range.end);
         while !text.is_char_boundary(at) {
             at -= 1;
         }
         let gap = text[at..range.end].len() - text[at..range.end].trim_start_matches([' ', '\t']).len();
         Self { text, file, range, at: at + gap }
+    }
+
+    /// The parser crate goes back to the name of an argument when nothing of its expression can be read. The
+    /// expression alone tells more.
+    fn after_backtracking(mut self) -> Self {
+        if self.at != self.range.start {
+            return self;
+        }
+        let item = &self.text[self.range.clone()];
+        let name = self.token(self.at);
+        let Some(rest) = item[name.len()..].trim_start().strip_prefix('=').filter(|_| !name.is_empty())
+        else {
+            return self;
+        };
+        let start = self.range.end - rest.trim_start().len();
+        if let Err(error) = lenient::parse(&self.text[start..self.range.end], parser::parse_expr).0 {
+            self.at = Place::new(self.text, self.file, start..self.range.end, &error).at;
+        }
+        self
     }
 
     fn error(&self, at: usize, summary: &str, detail: &str) -> Diagnostic {
@@ -80,8 +106,8 @@ impl<'t> Place<'t> {
 
     fn found(&self) -> String {
         match self.token(self.at) {
-            "" => "the end of the text".to_owned(),
-            "\n" | "\r" => "the end of the line".to_owned(),
+            "" if self.text[self.at..].is_empty() => "the end of the text".to_owned(),
+            "" | "\n" | "\r" => "the end of the line".to_owned(),
             "\"" => "quoted text".to_owned(),
             token => format!("`{token}`"),
         }
@@ -189,6 +215,10 @@ impl<'t> Place<'t> {
             let detail = "Expressions and blocks can be nested at most 64 levels deep.";
             return Some(self.error(self.at, "Nesting too deep", detail));
         }
+        if says("redefined object key") {
+            let detail = "This key occurs more than a hundred times too often.";
+            return Some(self.error(self.at, "Duplicate object key", detail));
+        }
         if says("chained binary operators") {
             let detail = "At most 128 operators can be chained in one expression.";
             return Some(self.error(self.at, "Expression too long", detail));
@@ -206,12 +236,19 @@ impl<'t> Place<'t> {
     }
 
     fn in_item(&self) -> Diagnostic {
-        if let Some((bracket, _)) = outline::innermost_open(self.text, self.file, self.range.start..self.at) {
-            return self.in_bracket(bracket);
+        if let Some(open) = outline::innermost_open(self.text, self.file, self.range.start..self.at) {
+            return self.in_bracket(open);
         }
         let before = self.before();
         let assigned = before.contains('=');
         let found = self.found();
+        if before.is_empty() && self.token(self.at).starts_with(|c: char| c.is_alphabetic() || c == '_') {
+            let name = self.token(self.at);
+            let detail = format!(
+                "The name {name:?} stands alone: after it an equals sign (argument) or an opening brace (block) was expected."
+            );
+            return self.error(self.at, "Argument or block definition required", &detail);
+        }
         if before.is_empty() {
             let detail = format!("An argument or a block begins with a name, but {found} was found.");
             return self.error(self.at, "Argument or block definition required", &detail);
@@ -219,6 +256,7 @@ impl<'t> Place<'t> {
         if assigned {
             return match self.expects_operand() {
                 true => self.operand_missing(),
+                false if self.breaks_off() => self.broken_off(),
                 false => {
                     let detail = format!("The argument is complete, but {found} follows on the same line.");
                     self.error(self.at, "Missing newline after argument", &detail)
@@ -266,24 +304,55 @@ impl<'t> Place<'t> {
     }
 
     fn in_expression(&self) -> Diagnostic {
-        if let Some((bracket, _)) = outline::innermost_open(self.text, self.file, self.range.start..self.at) {
-            return self.in_bracket(bracket);
+        if let Some(open) = outline::innermost_open(self.text, self.file, self.range.start..self.at) {
+            return self.in_bracket(open);
         }
         if self.before().is_empty() || self.expects_operand() {
             return self.operand_missing();
+        }
+        if self.breaks_off() {
+            return self.broken_off();
         }
         let detail = format!("The expression is complete, but {} follows.", self.found());
         let diagnostic = self.error(self.at, "Extra characters after expression", &detail);
         if self.token(self.at) == "=" { diagnostic.hint("to compare write ==") } else { diagnostic }
     }
 
-    fn in_bracket(&self, bracket: char) -> Diagnostic {
+    /// Whether nothing follows, or a dot after which nothing sensible follows.
+    fn breaks_off(&self) -> bool {
+        matches!(self.token(self.at), "" | "\n" | "\r" | ".")
+    }
+
+    fn broken_off(&self) -> Diagnostic {
+        if self.token(self.at) == "." {
+            let detail = "After a dot the name of an attribute was expected.";
+            return self.error(self.at, "Invalid attribute name", detail);
+        }
+        let diagnostic = self.error(self.at, "Invalid expression", "The expression breaks off here.");
+        let undecided = self.before().contains('?') && !self.before().contains(':');
+        if undecided { diagnostic.hint("write condition ? value : other value") } else { diagnostic }
+    }
+
+    fn in_bracket(&self, (bracket, opened): (char, usize)) -> Diagnostic {
         let found = self.found();
         let before = self.before();
+        let first_word = self.text[opened + 1..].split_whitespace().next();
+        if first_word == Some("for") && bracket != '(' && !self.expects_operand() {
+            let form = if bracket == '[' {
+                "[for item in list : value]"
+            } else {
+                "{for key, value in map : key => value}"
+            };
+            let detail = format!("A for-expression reads {form}, but {found} was found here.");
+            return self.error(self.at, "Invalid 'for' expression", &detail);
+        }
         if self.token(self.at) == "=" && bracket != '{' {
             return self
                 .error(self.at, "Invalid expression", "An equals sign has no meaning here.")
                 .hint("to compare write ==; arguments of functions have no names");
+        }
+        if self.token(self.at) == "." {
+            return self.broken_off();
         }
         if self.expects_operand() && !before.ends_with(['{', ',']) {
             return self.operand_missing();

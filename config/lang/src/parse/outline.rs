@@ -141,7 +141,9 @@ impl<'t> Scanner<'t> {
     fn finish_item(&mut self) {
         let Some(draft) = self.item.take() else { return };
         let end = self.pos.min(self.end);
-        self.outline.items.push(Item { range: draft.start..end, body: draft.body, broken: draft.broken });
+        let unclosed = draft.block.map(|open| open + 1..end);
+        let body = draft.body.or(unclosed);
+        self.outline.items.push(Item { range: draft.start..end, body, broken: draft.broken });
     }
 
     fn in_code(&mut self, c: char) {
@@ -164,8 +166,8 @@ impl<'t> Scanner<'t> {
             self.finish_item();
         }
         self.pos += 1;
-        let brackets_only = self.frames.iter().all(|f| matches!(f, Frame::Bracket { .. }));
-        if self.resync && !self.frames.is_empty() && brackets_only && is_header(self.rest()) {
+        let may_resync = self.resync && !self.frames.is_empty() && is_header(self.rest());
+        if may_resync && self.frames.iter().all(|f| matches!(f, Frame::Bracket { .. })) {
             self.close_all();
             self.finish_item();
         }
@@ -272,17 +274,13 @@ impl<'t> Scanner<'t> {
             return;
         }
         let wanted = opener(c);
-        let within =
-            self.frames.iter().rposition(|f| !matches!(f, Frame::Bracket { .. })).map_or(0, |i| i + 1);
-        let matching = self.frames[within..]
-            .iter()
-            .rposition(|f| matches!(f, Frame::Bracket { open, .. } if *open == wanted));
+        let matching = self.matching(wanted);
         let at = self.pos;
         let Some(matching) = matching else {
             self.unexpected_closer(c);
             return;
         };
-        while self.frames.len() > within + matching + 1 {
+        while self.frames.len() > matching + 1 {
             if let Some(Frame::Bracket { open, at: opened }) = self.frames.pop() {
                 let detail = format!("This {open} has no matching {}; a {c} comes first.", closer(open));
                 self.report(opened..opened + 1, unclosed(open), &detail, None);
@@ -300,6 +298,18 @@ impl<'t> Scanner<'t> {
                 item.body = Some(opened + 1..at);
             }
         }
+    }
+
+    /// The innermost open bracket of that kind, not looking beyond quotes.
+    fn matching(&self, wanted: char) -> Option<usize> {
+        for (i, frame) in self.frames.iter().enumerate().rev() {
+            match frame {
+                Frame::Bracket { open, .. } if *open == wanted => return Some(i),
+                Frame::Bracket { .. } => {}
+                _ => return None,
+            }
+        }
+        None
     }
 
     fn unexpected_closer(&mut self, c: char) {
@@ -456,15 +466,17 @@ impl<'t> Scanner<'t> {
     /// Complains about the brackets that are open, once.
     fn close_all(&mut self) {
         let mut innermost = None;
+        let mut brackets = Vec::new();
         while let Some(frame) = self.frames.pop() {
             if let Frame::Bracket { open, at } = frame {
-                self.outline.open.push((open, at));
+                brackets.push((open, at));
             } else if innermost.is_none() {
                 innermost = Some(frame);
                 continue;
             }
         }
-        let outermost = self.outline.open.last().copied();
+        let outermost = brackets.last().copied();
+        self.outline.open.extend(brackets);
         match (innermost, outermost) {
             (Some(Frame::Heredoc { at, marker }), _) => {
                 self.outline.open.push(('<', at));
