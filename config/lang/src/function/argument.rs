@@ -45,6 +45,22 @@ pub(super) fn needs_all(function: Function) -> Function {
     Function { body: std::sync::Arc::new(body), ..function }
 }
 
+/// The same function, whose errors don't tell what they found when an argument holds a secret.
+pub(super) fn discreet(function: Function) -> Function {
+    let body = function.body.clone();
+    let body = move |args: &[Value]| {
+        body(args).map_err(|error| match args.iter().any(Value::contains_sensitive) {
+            false => error,
+            true => FunctionError {
+                message: "the call failed; the reason is withheld because an argument is sensitive"
+                    .to_owned(),
+                ..error
+            },
+        })
+    };
+    Function { body: std::sync::Arc::new(body), ..function }
+}
+
 fn mismatch(index: usize, ty: &str) -> FunctionError {
     FunctionError::argument(index, format!("a {ty} is required"))
 }
