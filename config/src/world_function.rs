@@ -6,6 +6,7 @@
 
 mod file;
 
+use kiln_lang::function::hash;
 use kiln_lang::function::time::{self, Moment};
 use kiln_lang::function::{Function, FunctionError, Functions, Parameter};
 use kiln_lang::{Type, Value};
@@ -57,7 +58,22 @@ fn clock_and_chance(host: &SharedHost, started_ns: i64) -> Vec<Function> {
         Function::new("uuidv4", [], Type::String, move |_| Ok(Value::from(dice.random_uuid()))),
         time::legacy_isotime(started),
         time::legacy_strftime(started),
+        hash::bcrypt(salts(host)),
     ]
+}
+
+/// Sixteen bytes of chance for each call.
+fn salts(host: &SharedHost) -> impl Fn() -> [u8; 16] + Send + Sync + 'static {
+    let host = host.clone();
+    move || {
+        let digits: Vec<u8> =
+            host.random_uuid().chars().filter_map(|c| c.to_digit(16)).map(|d| d as u8).collect();
+        let mut salt = [0; 16];
+        for (byte, pair) in salt.iter_mut().zip(digits.chunks(2)) {
+            *byte = pair.iter().fold(0, |b, d| (b << 4) | d);
+        }
+        salt
+    }
 }
 
 /// Functions that need a client of a secret store. They exist, so that a template parses; calling one tells
