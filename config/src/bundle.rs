@@ -43,7 +43,8 @@ impl Bundle {
             Err(diagnostic) => return Err(diagnostic.into()),
         };
         for path in &request.var_files {
-            let known = path.ends_with(".json") || (path.ends_with(".hcl") && bundle.dialect == Dialect::Hcl2);
+            let known =
+                path.ends_with(".json") || (path.ends_with(".hcl") && bundle.dialect == Dialect::Hcl2);
             if known {
                 bundle.var_files.extend(read_file(path, host, &mut found));
             } else {
@@ -70,8 +71,10 @@ fn place(request: &Request, host: &dyn Host) -> Result<Place, Diagnostic> {
     if matches!(path, "" | "-") {
         return match request.config_type {
             ConfigType::Json => Ok(Place::StandardInput),
-            ConfigType::Hcl2 => Err(no_template(path)
-                .hint("HCL2 can't be read from standard input; name a file or a directory")),
+            ConfigType::Hcl2 => {
+                Err(no_template(path)
+                    .hint("HCL2 can't be read from standard input; name a file or a directory"))
+            }
         };
     }
     match host.kind(path).map_err(|e| unreadable(&e))? {

@@ -32,11 +32,7 @@ pub(crate) fn hcl2(component: &ComponentConfig, catalog: &Catalog) -> Diagnostic
 }
 
 /// Checks a component of a legacy template, in the build of that name.
-pub(crate) fn legacy(
-    component: &ComponentConfig,
-    catalog: &Catalog,
-    build: (&str, &Texts),
-) -> Diagnostics {
+pub(crate) fn legacy(component: &ComponentConfig, catalog: &Catalog, build: (&str, &Texts)) -> Diagnostics {
     check(component, catalog, Dialect::Legacy { build: build.0, texts: build.1 })
 }
 
@@ -80,9 +76,9 @@ impl Checker<'_> {
             }
         }
         self.repeated_blocks(body, options);
-        let given = |option: &OptionSchema| body.items.iter().any(|item| {
-            self.same_name(item.name(), &option.name) && !is_null(item)
-        });
+        let given = |option: &OptionSchema| {
+            body.items.iter().any(|item| self.same_name(item.name(), &option.name) && !is_null(item))
+        };
         let missing: Vec<_> = options.iter().filter(|o| o.required && !given(o)).collect();
         for option in missing {
             self.missing(option, owner);
@@ -106,8 +102,7 @@ impl Checker<'_> {
             Some(option) => {
                 if let Some(instead) = &option.deprecated {
                     let detail = format!("The option {name:?} is out of date; {instead}.");
-                    self.found
-                        .push(Diagnostic::warning("Deprecated option", detail).at(span.cloned()));
+                    self.found.push(Diagnostic::warning("Deprecated option", detail).at(span.cloned()));
                 }
             }
         }
@@ -124,7 +119,9 @@ impl Checker<'_> {
     fn unknown(&mut self, name: &str, options: &[OptionSchema], span: Option<&Span>, is_block: bool) {
         let similar = nearest(name, options.iter().map(|o| &*o.name));
         let diagnostic = match (self.dialect, is_block) {
-            (Dialect::Legacy { build, .. }, _) => prepare(build, format!("unknown configuration key: '{name:?}'")),
+            (Dialect::Legacy { build, .. }, _) => {
+                prepare(build, format!("unknown configuration key: '{name:?}'"))
+            }
             (Dialect::Hcl2, false) => Diagnostic::error(
                 "Unsupported argument",
                 format!("An argument named {name:?} is not expected here."),
@@ -284,6 +281,3 @@ fn item_is_block(item: &BodyItem) -> bool {
 fn is_null(item: &BodyItem) -> bool {
     matches!(item, BodyItem::Attribute { leaf: Leaf::Value(value), .. } if value.is_null())
 }
-
-#[cfg(test)]
-mod tests;

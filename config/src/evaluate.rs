@@ -62,9 +62,7 @@ pub fn evaluate(template: &Template, inputs: Inputs<'_>) -> Evaluation {
         Content::Hcl2 { document, assignments } => {
             hcl2::evaluate(document, assignments, &template.root, inputs)
         }
-        Content::Legacy { document, given } => {
-            legacy::evaluate(document, given, &template.root, inputs)
-        }
+        Content::Legacy { document, given } => legacy::evaluate(document, given, &template.root, inputs),
     }
 }
 

@@ -6,7 +6,7 @@
 
 /// Which characters a single `*` stops at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
+pub(crate) enum Style {
     /// None: for build names, whose dots are ordinary characters.
     Name,
     /// `/`; `**` crosses it.
@@ -15,7 +15,7 @@ pub enum Style {
 
 /// Why a pattern can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum GlobError {
+pub(crate) enum GlobError {
     /// `[` without `]`.
     #[error("a character class is not closed with ]")]
     OpenClass,
@@ -34,7 +34,7 @@ const MAX_ALTERNATIVES: usize = 1000;
 
 /// A compiled pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Glob {
+pub(crate) struct Glob {
     alternatives: Vec<Vec<Token>>,
 }
 
@@ -57,14 +57,14 @@ impl Glob {
     ///
     /// # Errors
     /// [`GlobError`] when a bracket is open or there are too many alternatives.
-    pub fn new(pattern: &str, style: Style) -> Result<Self, GlobError> {
+    pub(crate) fn new(pattern: &str, style: Style) -> Result<Self, GlobError> {
         let expanded = expand_braces(pattern)?;
         let alternatives = expanded.iter().map(|p| tokens(p, style)).collect::<Result<_, _>>()?;
         Ok(Self { alternatives })
     }
 
     /// Whether the whole text matches.
-    pub fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         let text: Vec<char> = text.chars().collect();
         self.alternatives.iter().any(|tokens| matches(tokens, &text))
     }

@@ -105,22 +105,25 @@ fn check_syntax(file: &SourceFile) -> Result<(), Diagnostic> {
     let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(file.text()) else { return Ok(()) };
     let line_start: usize =
         file.text().split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
-    let at = (line_start + error.column().saturating_sub(1)).min(file.text().len());
+    // Column 0 means that the line break before is at fault.
+    let at = (line_start + error.column()).saturating_sub(1).min(file.text().len());
     let message = error.to_string();
     let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what);
     Err(syntax_error(file, at, message))
 }
 
-/// Packer's words for the position: the offset counts from 1, the column too but for the first line's start.
+/// The complaint, with the position in Packer's words and by its count: the offset is that after the byte at
+/// fault, and columns begin with 1 before the first byte of a line, but with 0 on line 1.
 fn syntax_error(file: &SourceFile, at: usize, message: &str) -> Diagnostic {
     let at = floor_boundary(file.text(), at);
-    let position = file.position(at);
-    let detail = format!(
-        "Error parsing JSON: {message}\nAt line {}, column {} (offset {})",
-        position.line,
-        position.column,
-        at + 1
-    );
+    let read = file.text().as_bytes().get(..=at).unwrap_or(file.text().as_bytes());
+    let line = 1 + read.iter().filter(|b| **b == b'\n').count();
+    let column = match read.iter().rposition(|b| *b == b'\n') {
+        Some(line_break) => read.len() - line_break,
+        None => read.len(),
+    };
+    let detail =
+        format!("Error parsing JSON: {message}\nAt line {line}, column {column} (offset {})", read.len());
     Diagnostic::error("Failed to parse template", detail)
         .at(Span::new(file.name().clone(), at, at + 1))
         .hint("if this is an HCL2 template, its name must end with .pkr.hcl or .pkr.json")
@@ -195,11 +198,12 @@ mod tests {
     fn syntax_errors_tell_their_position_in_packers_words() {
         let cases = [
             ("*", "line 1, column 1 (offset 1)"),
-            ("{\n  \"a\": 1,\n}", "line 3, column 1 (offset 13)"),
+            ("{\n  \"a\": 1,\n}", "line 3, column 2 (offset 13)"),
             ("{\"a\": 1 // no\n}", "line 1, column 9 (offset 9)"),
             ("{\"a\": tru }", "line 1, column 10 (offset 10)"),
             ("{\"a\": [1 2]}", "line 1, column 10 (offset 10)"),
-            ("", "line 1, column 1 (offset 1)"),
+            ("{\"a\": tru\n}", "line 2, column 1 (offset 10)"),
+            ("", "line 1, column 0 (offset 0)"),
         ];
         for (text, position) in cases {
             let found = details(text);

@@ -33,3 +33,6 @@ pub use evaluate::{Evaluation, Inputs, evaluate};
 pub use host::{Host, HostError, SharedHost};
 pub use request::{ConfigType, Request, VariableArgument};
 pub use template::{RequiredPlugin, Template, parse};
+
+#[cfg(test)]
+mod tests;

@@ -132,6 +132,14 @@ impl<'a> Collector<'a> {
         };
         match raw {
             Ok(raw) => self.convert(variable, &raw, origin, span),
+            // What is wrong with the text of a secret may quote it.
+            Err(_) if variable.sensitive => self.found.push(
+                Diagnostic::error(
+                    "Invalid value for variable",
+                    format!("The value for {} is not a constant expression.", variable.name),
+                )
+                .at(span),
+            ),
             Err(complaints) => self.found.extend(complaints),
         }
     }
@@ -243,12 +251,15 @@ fn validate(
     }
 }
 
-/// Every text inside a value that must not be shown.
-pub(crate) fn texts_in(value: &Value, texts: &mut Vec<String>) {
-    if let Some(text) = value.as_str() {
-        texts.push(text.to_owned());
-    }
+/// Every text inside a value that is marked, as a whole or in part.
+pub(crate) fn secrets_in(value: &Value, secrets: &mut Vec<String>) {
+    collect_secrets(value, false, secrets);
+}
+
+fn collect_secrets(value: &Value, marked: bool, secrets: &mut Vec<String>) {
+    let marked = marked || value.sensitive;
+    secrets.extend(value.as_str().filter(|_| marked).map(str::to_owned));
     for child in value.children() {
-        texts_in(child, texts);
+        collect_secrets(child, marked, secrets);
     }
 }

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use kiln_lang::deferred::{self, Reduced};
 use kiln_lang::evaluate::evaluate;
 use kiln_lang::scope::Scope;
 use kiln_lang::syntax::{Attribute, Body, Reference};
@@ -75,7 +74,11 @@ pub(super) fn read(body: &Body, scope: &Scope, reading: Reading<'_>, found: &mut
         match leaf(attribute, scope, reading) {
             Ok(leaf) => items.push((
                 attribute.span.start,
-                BodyItem::Attribute { name: attribute.name.clone(), leaf, span: Some(attribute.span.clone()) },
+                BodyItem::Attribute {
+                    name: attribute.name.clone(),
+                    leaf,
+                    span: Some(attribute.span.clone()),
+                },
             )),
             Err(complaints) => found.extend(complaints),
         }
@@ -84,11 +87,7 @@ pub(super) fn read(body: &Body, scope: &Scope, reading: Reading<'_>, found: &mut
         let inside = read(nested.body, &nested.scope, Reading { skip: &[], ..reading }, found);
         items.push((
             nested.header.start,
-            BodyItem::Block {
-                name: nested.kind.to_owned(),
-                body: inside,
-                span: Some(nested.header.clone()),
-            },
+            BodyItem::Block { name: nested.kind.to_owned(), body: inside, span: Some(nested.header.clone()) },
         ));
     }
     items.sort_by_key(|(start, _)| *start);
@@ -106,10 +105,7 @@ fn leaf(attribute: &Attribute, scope: &Scope, reading: Reading<'_>) -> Result<Le
     if references.iter().filter(about_run).all(|r| r.step(0) == Some("name")) {
         return evaluate(expression, scope).map(Leaf::Value);
     }
-    Ok(match deferred::reduce(expression, scope, &[RUN_TIME_ROOT])? {
-        Reduced::Value(value) => Leaf::Value(value),
-        Reduced::Deferred(deferred) => Leaf::Deferred(Arc::new(deferred)),
-    })
+    Ok(Leaf::Deferred(Arc::new(serde_json::to_value(expression).expect("PROVISIONAL"))))
 }
 
 fn is_offered(reference: &Reference, run_time: RunTime<'_>) -> bool {

@@ -52,8 +52,8 @@ pub(super) fn evaluate_globals(
         return Err(found.into());
     }
     let mut secrets = Vec::new();
-    for value in values.values().filter(|v| v.sensitive) {
-        variables::texts_in(value, &mut secrets);
+    for value in values.values() {
+        variables::secrets_in(value, &mut secrets);
     }
     let functions = world_function::all(inputs.host, root, started);
     let base = base_scope(&functions, values, root, inputs);
@@ -126,9 +126,7 @@ impl Evaluated {
             Node::Local(i) => {
                 let local = &document.locals[i];
                 let value = evaluate(&local.expression, &scope)?.marked(local.sensitive);
-                if local.sensitive {
-                    variables::texts_in(&value, &mut self.secrets);
-                }
+                variables::secrets_in(&value, &mut self.secrets);
                 self.values.insert(node, value);
             }
             Node::Data(i) => {

@@ -2,7 +2,7 @@
 
 use kiln_lang::scope::Scope;
 use kiln_lang::syntax::Block;
-use kiln_lang::{Diagnostic, Diagnostics, Span, Value};
+use kiln_lang::{Diagnostic, Diagnostics, Value};
 use kiln_plan::build::{Dialect, PLAN_FORMAT};
 use kiln_plan::{
     BuildPlan, ComponentConfig, ComponentKind, ConfigBody, PostProcessorPlan, ProvisionerPlan, Requirements,
@@ -11,8 +11,9 @@ use kiln_plan::{
 
 use super::body::{self, Reading, RunTime};
 use super::global::{self, Globals, Stop};
+use super::missing::{self, Wanted};
 use super::selection::Selection;
-use super::{Evaluation, Inputs, done, failed, missing, requirement};
+use super::{Evaluation, Inputs, done, failed, requirement};
 use crate::check;
 use crate::template::hcl2::build::{Build, SourceUse};
 use crate::template::hcl2::post_processor::{self, PostProcessor};
@@ -102,36 +103,28 @@ impl Planner<'_> {
                 found.push(complaint);
                 continue;
             }
-            let kind = &source.reference.kind;
-            let summary = format!("Unknown source type {kind}");
-            self.check_type(ComponentKind::Builder, kind, &summary, build.span, found);
+            let name = &source.reference.kind;
+            let summary = format!("Unknown source type {name}");
+            let kind = ComponentKind::Builder;
+            self.check_type(Wanted { kind, name, summary: &summary, span: build.span }, found);
         }
+        let mut check = |kind, noun: &str, block: &Nested<'_>| {
+            let name = block.label(0);
+            let summary = format!("Unknown {noun} type {name:?}");
+            self.check_type(Wanted { kind, name, summary: &summary, span: block.header }, found);
+        };
         for provisioner in &build.provisioners {
-            let summary = format!("Unknown provisioner type {:?}", provisioner.kind());
-            let span = provisioner.block.header;
-            self.check_type(ComponentKind::Provisioner, provisioner.kind(), &summary, span, found);
+            check(ComponentKind::Provisioner, "provisioner", &provisioner.block);
         }
         if let Some(cleanup) = &build.error_cleanup {
-            let summary = format!("Unknown error-cleanup-provisioner type {:?}", cleanup.kind());
-            let span = cleanup.block.header;
-            self.check_type(ComponentKind::Provisioner, cleanup.kind(), &summary, span, found);
+            check(ComponentKind::Provisioner, "error-cleanup-provisioner", &cleanup.block);
         }
         for post_processor in build.post_processors.iter().flatten() {
-            let summary = format!("Unknown post-processor type {:?}", post_processor.kind());
-            let span = post_processor.block.header;
-            self.check_type(ComponentKind::PostProcessor, post_processor.kind(), &summary, span, found);
+            check(ComponentKind::PostProcessor, "post-processor", &post_processor.block);
         }
     }
 
-    fn check_type(
-        &self,
-        kind: ComponentKind,
-        name: &str,
-        summary: &str,
-        span: &Span,
-        found: &mut Diagnostics,
-    ) {
-        let wanted = missing::Wanted { kind, name, summary, span };
+    fn check_type(&self, wanted: Wanted<'_>, found: &mut Diagnostics) {
         let complaint = missing::complaint(wanted, self.inputs.catalog, &self.document.required_plugins);
         // Each type once: a build of twenty sources would say it twenty times.
         if let Some(complaint) = complaint
@@ -149,8 +142,7 @@ impl Planner<'_> {
         found: &mut Diagnostics,
     ) -> Option<BuildPlan> {
         let mut inner = Diagnostics::new();
-        let schema =
-            self.inputs.catalog.and_then(|c| c.get(ComponentKind::Builder, &source.reference.kind));
+        let schema = self.inputs.catalog.and_then(|c| c.get(ComponentKind::Builder, &source.reference.kind));
         let contextual = [("name", source.name()), ("type", source.reference.kind.as_str())];
         let target = Target {
             build,
@@ -178,7 +170,7 @@ impl Planner<'_> {
             error_cleanup,
             post_processors,
             facts: self.inputs.facts(self.root),
-            options: self.inputs.request.options,
+            options: self.inputs.request.options.clone(),
             secrets: self.globals.secrets.iter().cloned().map(Sensitive::new).collect(),
             requirements: Requirements::default(),
         };

@@ -14,9 +14,7 @@ use kiln_plan::{
 use super::{Evaluation, Inputs, done, failed, missing, requirement, selection};
 use crate::check::{self, Texts};
 use crate::host::SharedHost;
-use crate::template::legacy::{
-    Builder, Document, PostProcessor, Provisioner, Variables, interpolate_name,
-};
+use crate::template::legacy::{Builder, Document, PostProcessor, Provisioner, Variables, interpolate_name};
 use crate::version::Version;
 use crate::world_function::moment;
 
@@ -58,9 +56,9 @@ fn check_version(document: &Document, core_version: &str) -> Option<Diagnostic> 
     let (text, span) = document.min_version.as_ref()?;
     let problem = match (text.parse::<Version>(), core_version.parse::<Version>()) {
         (Err(error), _) => error.to_string(),
-        (Ok(wanted), Ok(core)) if core.release() < wanted => format!(
-            "This template requires Packer version {text} or higher; using {core_version}"
-        ),
+        (Ok(wanted), Ok(core)) if core.release() < wanted => {
+            format!("This template requires Packer version {text} or higher; using {core_version}")
+        }
         _ => return None,
     };
     Some(Diagnostic::error("Unsupported Packer version", problem).at(span.clone()))
@@ -129,7 +127,8 @@ impl<'a> Planner<'a> {
             }
             component
         };
-        let config = checked(component(ComponentKind::Builder, &builder.kind, &builder.span, &builder.config));
+        let config =
+            checked(component(ComponentKind::Builder, &builder.kind, &builder.span, &builder.config));
         let mut provisioner = |p: &Provisioner| {
             let body = p.config_for(&builder.name);
             let component = checked(component(ComponentKind::Provisioner, &p.kind, &p.span, &body));
@@ -156,7 +155,7 @@ impl<'a> Planner<'a> {
             error_cleanup,
             post_processors,
             facts: self.facts(),
-            options: self.inputs.request.options,
+            options: self.inputs.request.options.clone(),
             secrets: self.variables.secrets().cloned().map(Sensitive::new).collect(),
             requirements: Requirements::default(),
         };

@@ -59,9 +59,7 @@ pub(super) fn complaint(
     let noun = wanted.kind.noun();
     let mut known: Vec<&str> = catalog.names(wanted.kind).collect();
     known.sort_unstable();
-    let diagnostic = |detail: String| {
-        Diagnostic::error(wanted.summary, detail).at(wanted.span.clone())
-    };
+    let diagnostic = |detail: String| Diagnostic::error(wanted.summary, detail).at(wanted.span.clone());
     let nobody = format!("Nobody here offers the {noun} {:?}.", wanted.name);
     if let Some(similar) = nearest(wanted.name, known.iter().copied()) {
         return Some(diagnostic(format!("{nobody} Did you mean to use {similar:?}?")));

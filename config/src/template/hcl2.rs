@@ -89,7 +89,7 @@ fn declare(bodies: &[Body], host: &SharedHost, found: &mut Diagnostics) -> Docum
     let mut document = Document::default();
     let mut blocks = Vec::new();
     for body in bodies {
-        TOP_LEVEL.check(&Body { blocks: Vec::new(), ..body.clone() }, found);
+        TOP_LEVEL.check_attributes(body, found);
         blocks.extend(body.blocks.iter().filter(|block| TOP_LEVEL.check_block(block, found)));
     }
     for block in of_kinds(&blocks, &["packer"]) {

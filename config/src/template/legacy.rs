@@ -63,8 +63,7 @@ fn read_member(document: &mut Document, member: &Member, found: &mut Diagnostics
         "provisioners" => document.provisioners = component::read_provisioners(value, found),
         "post-processors" => document.post_processors = component::read_post_processors(value, found),
         "error-cleanup-provisioner" => {
-            document.error_cleanup =
-                component::read_provisioner(value, "error-cleanup-provisioner", found);
+            document.error_cleanup = component::read_provisioner(value, "error-cleanup-provisioner", found);
         }
         "push" | "comments" => {}
         key if key.starts_with('_') => {
@@ -112,9 +111,8 @@ impl Document {
     }
 
     fn validate_restriction(&self, place: &str, restriction: &Restriction, found: &mut Diagnostics) {
-        let invalid = |detail: String| {
-            Diagnostic::error("Invalid template", detail).at(restriction.span.clone())
-        };
+        let invalid =
+            |detail: String| Diagnostic::error("Invalid template", detail).at(restriction.span.clone());
         if !restriction.only.is_empty() && !restriction.except.is_empty() {
             found.push(invalid(format!("{place}: only one of 'only' or 'except' may be specified")));
         }
@@ -169,6 +167,3 @@ fn texts(member: &Member, found: &mut Diagnostics) -> Vec<String> {
     }
     texts
 }
-
-#[cfg(test)]
-mod tests;

@@ -28,13 +28,18 @@ pub(crate) struct BlockShape {
 impl Shape {
     /// Complains about every argument and block that may not stand in `body`.
     pub(crate) fn check(&self, body: &Body, found: &mut Diagnostics) {
+        self.check_attributes(body, found);
+        for block in &body.blocks {
+            self.check_block(block, found);
+        }
+    }
+
+    /// Complains about every argument that may not stand in `body`.
+    pub(crate) fn check_attributes(&self, body: &Body, found: &mut Diagnostics) {
         if let Attributes::Only(known) = self.attributes {
             for attribute in body.attributes.iter().filter(|a| !known.contains(&a.name.as_str())) {
                 found.push(self.unsupported_argument(&attribute.name, known, &attribute.name_span));
             }
-        }
-        for block in &body.blocks {
-            self.check_block(block, found);
         }
     }
 
@@ -90,9 +95,7 @@ fn check_labels(block: &Block, names: &[&str], found: &mut Diagnostics) -> bool 
     }
     if let Some(extra) = block.labels.get(names.len()) {
         let detail = format!("{kind} blocks have {count}.");
-        found.push(
-            Diagnostic::error(format!("Extraneous label for {kind}"), detail).at(extra.span.clone()),
-        );
+        found.push(Diagnostic::error(format!("Extraneous label for {kind}"), detail).at(extra.span.clone()));
         return false;
     }
     true

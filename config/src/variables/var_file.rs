@@ -31,11 +31,8 @@ fn read_hcl(file: &SourceFile, found: &mut Diagnostics) -> Vec<Given> {
                 Some(label) => format!("write: {} = …", label.text),
                 None => "write: name = value".to_owned(),
             }),
-            kind => Diagnostic::error(
-                format!("Unexpected {kind:?} block"),
-                "Blocks are not allowed here.",
-            )
-            .at(block.header.clone()),
+            kind => Diagnostic::error(format!("Unexpected {kind:?} block"), "Blocks are not allowed here.")
+                .at(block.header.clone()),
         });
     }
     let mut given = Vec::with_capacity(body.attributes.len());

@@ -1,5 +1,6 @@
 //! Functions on files and paths.
 
+use base64::Engine as _;
 use kiln_lang::convert;
 use kiln_lang::evaluate::evaluate;
 use kiln_lang::function::{Function, FunctionError, Functions, Parameter};
@@ -28,7 +29,9 @@ pub(super) fn functions(host: &SharedHost, base: &str) -> Vec<Function> {
         function("file", Type::String, file),
         function("filebase64", Type::String, filebase64),
         function("fileexists", Type::Bool, fileexists),
-        function("abspath", Type::String, |place, args| Ok(Value::from(absolute(&place.host.working_directory(), text(args, 0))))),
+        function("abspath", Type::String, |place, args| {
+            Ok(Value::from(absolute(&place.host.working_directory(), text(args, 0))))
+        }),
         function("pathexpand", Type::String, |place, args| Ok(Value::from(place.expand(text(args, 0))?))),
         Function::new("fileset", set_parameters, Type::set(Type::String), move |args| fileset(&place, args)),
     ]
@@ -41,9 +44,10 @@ pub(super) fn template_file(host: &SharedHost, base: &str, functions: Functions)
     Function::new("templatefile", parameters, Type::Any, move |args| {
         let path = place.resolve(text(args, 0))?;
         let source = SourceFile::new(path.as_str(), place.read(&path)?);
-        let entries = args.get(1).and_then(Value::as_entries).ok_or_else(|| {
-            FunctionError::argument(1, "a map of variables is required")
-        })?;
+        let entries = args
+            .get(1)
+            .and_then(Value::as_entries)
+            .ok_or_else(|| FunctionError::argument(1, "a map of variables is required"))?;
         let mut scope = Scope::new(&functions);
         for (name, value) in entries {
             if !is_identifier(name) {
@@ -110,9 +114,8 @@ fn file(place: &Place, args: &[Value]) -> Outcome {
 
 fn filebase64(place: &Place, args: &[Value]) -> Outcome {
     let path = place.expand(text(args, 0))?;
-    let bytes =
-        place.host.read_file(&path).map_err(|error| FunctionError::argument(0, error.to_string()))?;
-    Ok(Value::from(kiln_lang::function::hash::base64(&bytes)))
+    let bytes = place.host.read_file(&path).map_err(|error| FunctionError::argument(0, error.to_string()))?;
+    Ok(Value::from(base64::engine::general_purpose::STANDARD.encode(bytes)))
 }
 
 fn fileexists(place: &Place, args: &[Value]) -> Outcome {
@@ -171,4 +174,3 @@ pub(super) fn clean(path: &str) -> String {
         (false, false) => parts.join("/"),
     }
 }
-

@@ -5,7 +5,7 @@ use kiln_lang::duration::{self, SignedDuration};
 use kiln_lang::evaluate::evaluate;
 use kiln_lang::scope::Scope;
 use kiln_lang::syntax::{Attribute, Expression};
-use kiln_lang::{Diagnostic, Functions, Type, Value};
+use kiln_lang::{Diagnostic, Type, Value};
 
 /// The value of an expression that refers to nothing and calls nothing.
 ///

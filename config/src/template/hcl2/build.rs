@@ -1,7 +1,7 @@
 //! `build { … }`: which sources, and what happens to what they make.
 
 use kiln_lang::scope::Scope;
-use kiln_lang::syntax::{Attribute, Block, Body};
+use kiln_lang::syntax::{Attribute, Block};
 use kiln_lang::{Diagnostic, Diagnostics, Span, Value};
 
 use super::argument;
@@ -68,7 +68,7 @@ impl SourceUse<'_> {
 impl<'a> Build<'a> {
     /// Decodes a block in the scope of build blocks.
     pub(crate) fn read(block: &'a Block, scope: &Scope, found: &mut Diagnostics) -> Self {
-        SHAPE.check(&Body { blocks: Vec::new(), ..block.body.clone() }, found);
+        SHAPE.check_attributes(&block.body, found);
         let attribute = |name: &str| block.body.attribute(name);
         let name = attribute("name").and_then(|a| found.take(argument::string(a, scope)));
         if let Some(description) = attribute("description") {
@@ -100,7 +100,12 @@ impl<'a> Build<'a> {
     }
 
     fn read_sources(&mut self, attribute: &Attribute, scope: &Scope, found: &mut Diagnostics) {
-        for text in found.take(argument::strings(attribute, scope)).unwrap_or_default() {
+        let bare = attribute.expression.references().into_iter().find(|r| r.root == "source");
+        let texts = argument::strings(attribute, scope).map_err(|complaint| match &bare {
+            Some(_) => complaint.hint("references to sources are texts: \"source.qemu.example\""),
+            None => complaint,
+        });
+        for text in found.take(texts).unwrap_or_default() {
             let reference = SourceReference::parse(&text, &attribute.expression.span);
             self.sources.extend(found.take(reference).map(|reference| SourceUse {
                 reference,
@@ -134,7 +139,7 @@ impl<'a> Build<'a> {
                 self.post_processors.push(vec![PostProcessor::read(nested, found)]);
             }
             "post-processors" => {
-                SEQUENCE_SHAPE.check(&Body { blocks: Vec::new(), ..nested.body.clone() }, found);
+                SEQUENCE_SHAPE.check_attributes(nested.body, found);
                 let mut sequence = Vec::new();
                 for mut inner in expand(nested.body, &nested.scope, found) {
                     if SEQUENCE_SHAPE.check_block(&inner.head(), found) {

@@ -31,11 +31,7 @@ pub(super) fn read(block: &Block, data_blocks: &mut Vec<DataBlock>, found: &mut 
         found.push(super::duplicate("Duplicate data block", &what, &block.header, &first.block.header));
         return;
     }
-    data_blocks.push(DataBlock {
-        kind: kind.text.clone(),
-        name: name.text.clone(),
-        block: block.clone(),
-    });
+    data_blocks.push(DataBlock { kind: kind.text.clone(), name: name.text.clone(), block: block.clone() });
 }
 
 /// Every name that a body refers to, nested blocks included.

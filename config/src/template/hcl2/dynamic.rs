@@ -115,7 +115,9 @@ fn repeat<'a>(block: &'a Block, scope: &Scope) -> Result<Vec<Nested<'a>>, Diagno
 
 fn iterator<'a>(block: &'a Block, kind: &'a str) -> Result<&'a str, Diagnostic> {
     let Some(attribute) = block.body.attribute("iterator") else { return Ok(kind) };
-    attribute.expression.keyword().ok_or_else(|| {
+    // JSON can only write it as text.
+    let text = attribute.expression.as_literal().and_then(Value::as_str);
+    attribute.expression.keyword().or(text).ok_or_else(|| {
         Diagnostic::error("Invalid expression", "The iterator must be a single variable name.")
             .at(attribute.expression.span.clone())
     })

@@ -15,8 +15,7 @@ pub(crate) struct Local {
     pub(crate) span: Span,
 }
 
-const SHAPE: Shape =
-    Shape { attributes: Attributes::Only(&["expression", "sensitive"]), blocks: &[] };
+const SHAPE: Shape = Shape { attributes: Attributes::Only(&["expression", "sensitive"]), blocks: &[] };
 
 /// Reads one `local` or `locals` block.
 pub(super) fn read(block: &Block, locals: &mut Vec<Local>, found: &mut Diagnostics) {

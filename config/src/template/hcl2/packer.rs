@@ -57,7 +57,9 @@ pub(super) fn read(block: &Block, plugins: &mut Vec<RequiredPlugin>, found: &mut
     for required in block.body.blocks_of("required_plugins") {
         for attribute in &required.body.attributes {
             let Some(plugin) = found.take(read_plugin(attribute)) else { continue };
-            if let Some(first) = plugins.iter().find(|p| p.accessor == plugin.accessor) {
+            // The same plug-in may be asked for in several blocks; all their constraints hold.
+            let clash = |p: &&RequiredPlugin| p.accessor == plugin.accessor && p.source != plugin.source;
+            if let Some(first) = plugins.iter().find(clash) {
                 let summary = format!("Duplicate required_plugin.{:?} block", plugin.accessor);
                 let what = format!("The requirement {:?}", plugin.accessor);
                 found.push(super::duplicate(&summary, &what, &plugin.span, &first.span));

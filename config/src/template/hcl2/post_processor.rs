@@ -25,8 +25,7 @@ impl<'a> PostProcessor<'a> {
         let mut inner = Diagnostics::new();
         let restriction = Restriction::read(&block, &mut inner);
         let scope = &block.scope;
-        let name =
-            block.body.attribute("name").and_then(|a| inner.take(argument::string(a, scope)));
+        let name = block.body.attribute("name").and_then(|a| inner.take(argument::string(a, scope)));
         let keep = block.body.attribute("keep_input_artifact");
         let keep_input_artifact = keep.and_then(|a| inner.take(argument::bool(a, scope))).flatten();
         let header = block.header_text();

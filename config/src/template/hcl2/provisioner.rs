@@ -29,16 +29,8 @@ pub(crate) struct Restriction {
 }
 
 /// The core's arguments of a provisioner.
-pub(crate) const META: [&str; 8] = [
-    "name",
-    "pause_before",
-    "timeout",
-    "max_retries",
-    "continue_on_error",
-    "only",
-    "except",
-    "override",
-];
+pub(crate) const META: [&str; 8] =
+    ["name", "pause_before", "timeout", "max_retries", "continue_on_error", "only", "except", "override"];
 
 impl Restriction {
     /// Whether the component takes part in a source's build.
@@ -95,11 +87,6 @@ impl<'a> Provisioner<'a> {
             restriction,
             overrides,
         }
-    }
-
-    /// The type of the component.
-    pub(crate) fn kind(&self) -> &str {
-        self.block.label(0)
     }
 
     /// The options that `override` has for a source, by the source's bare name.

@@ -1,9 +1,9 @@
 //! `variable "name" { … }` and `variables { … }`: what a template lets its user choose.
 
-use kiln_lang::syntax::{Attribute, Block, Expression};
-use kiln_lang::type_expression::{self, Defaults};
 use kiln_lang::convert::convert;
 use kiln_lang::scope::Scope;
+use kiln_lang::syntax::{Attribute, Block, Expression};
+use kiln_lang::type_expression::{self, Defaults};
 use kiln_lang::{Diagnostic, Diagnostics, Functions, Span, Type, Value};
 
 use super::argument::{literal_bool, literal_string, value};
@@ -47,12 +47,7 @@ const VALIDATION_SHAPE: Shape =
     Shape { attributes: Attributes::Only(&["condition", "error_message"]), blocks: &[] };
 
 /// Reads one `variable` or `variables` block.
-pub(super) fn read(
-    block: &Block,
-    host: &SharedHost,
-    variables: &mut Vec<Variable>,
-    found: &mut Diagnostics,
-) {
+pub(super) fn read(block: &Block, host: &SharedHost, variables: &mut Vec<Variable>, found: &mut Diagnostics) {
     let Some(label) = block.labels.first() else {
         Shape { attributes: Attributes::Any, blocks: &[] }.check(&block.body, found);
         for attribute in &block.body.attributes {
@@ -71,7 +66,7 @@ pub(super) fn read(
             Err(complaints) => inner.extend(complaints),
         }
     }
-    let mut with = |name: &str| block.body.attribute(name);
+    let with = |name: &str| block.body.attribute(name);
     if let Some(attribute) = with("description") {
         variable.description = inner.take(literal_string(attribute)).unwrap_or_default();
     }
@@ -102,12 +97,7 @@ fn undecorated(name: &str, span: &Span) -> Variable {
     }
 }
 
-fn set_default(
-    variable: &mut Variable,
-    attribute: &Attribute,
-    host: &SharedHost,
-    found: &mut Diagnostics,
-) {
+fn set_default(variable: &mut Variable, attribute: &Attribute, host: &SharedHost, found: &mut Diagnostics) {
     variable.default_span = Some(attribute.expression.span.clone());
     let default = default_value(&attribute.expression, host).and_then(|raw| {
         variable.convert(&raw).map_err(|reason| {
@@ -180,7 +170,8 @@ fn read_validation(block: &Block, variable: &str, found: &mut Diagnostics) -> Op
 fn error_message(attribute: &Attribute) -> Result<String, Diagnostic> {
     let message = literal_string(attribute)?;
     let starts_well = message.chars().next().is_some_and(|c| !c.is_alphabetic() || c.is_uppercase());
-    if starts_well && message.ends_with(['.', '?', '!']) {
+    // A heredoc ends with a line break.
+    if starts_well && message.trim_end().ends_with(['.', '?', '!']) {
         return Ok(message);
     }
     let detail = "The error message must be at least one whole sentence: begin with a capital letter and end \

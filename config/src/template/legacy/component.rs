@@ -158,12 +158,7 @@ struct Parts<'a> {
     config: ConfigBody,
 }
 
-fn parts<'a>(
-    place: &str,
-    item: &'a Json,
-    own_keys: &[&str],
-    found: &mut Diagnostics,
-) -> Option<Parts<'a>> {
+fn parts<'a>(place: &str, item: &'a Json, own_keys: &[&str], found: &mut Diagnostics) -> Option<Parts<'a>> {
     let JsonData::Object(members) = &item.data else {
         found.push(wrong_type(place, "object", item));
         return None;
@@ -172,15 +167,12 @@ fn parts<'a>(
     let kind = kind.and_then(|m| text(m, found)).unwrap_or_default();
     if kind.is_empty() {
         found.push(
-            Diagnostic::error("Invalid template", format!("{place}: missing 'type'"))
-                .at(item.span.clone()),
+            Diagnostic::error("Invalid template", format!("{place}: missing 'type'")).at(item.span.clone()),
         );
         return None;
     }
-    let (own, rest): (Vec<_>, Vec<_>) = members
-        .iter()
-        .filter(|m| m.key != "type")
-        .partition(|m| own_keys.contains(&m.key.as_str()));
+    let (own, rest): (Vec<_>, Vec<_>) =
+        members.iter().filter(|m| m.key != "type").partition(|m| own_keys.contains(&m.key.as_str()));
     Some(Parts { kind, own, config: body(rest) })
 }
 

@@ -56,15 +56,18 @@ pub(crate) fn read_var_file(file: &SourceFile) -> Result<BTreeMap<String, String
     let mut found = Diagnostics::new();
     let mut values = BTreeMap::new();
     for member in members {
-        match member.value.as_str() {
-            Some(text) => {
-                values.insert(member.key.clone(), text.to_owned());
+        match &member.value.data {
+            JsonData::String(text) => {
+                values.insert(member.key.clone(), text.clone());
             }
-            None => found.push(super::wrong_type(
-                &format!("variable '{}'", member.key),
-                "string",
-                &member.value,
-            )),
+            // As a Go decoder reads null into text.
+            JsonData::Null => {
+                values.insert(member.key.clone(), String::new());
+            }
+            _ => {
+                let what = format!("variable '{}'", member.key);
+                found.push(super::wrong_type(&what, "string", &member.value));
+            }
         }
     }
     if found.has_errors() { Err(found) } else { Ok(values) }
@@ -100,8 +103,7 @@ impl Variables {
         let sensitive = document.sensitive_variables.iter();
         let declared = |name: &&String| document.variables.contains_key(*name);
         let sensitive_variables: BTreeSet<String> = sensitive.filter(declared).cloned().collect();
-        let facts =
-            TemplateFacts { user_variables: Some(BTreeMap::new()), sensitive_variables, ..facts };
+        let facts = TemplateFacts { user_variables: Some(BTreeMap::new()), sensitive_variables, ..facts };
         let facts = render_all(waiting, facts, world, document)?;
         Ok(Self { facts })
     }
