@@ -17,3 +17,6 @@ pub mod media;
 pub mod port;
 pub mod post_processor;
 pub mod provisioner;
+
+pub use attempt::check::check;
+pub use catalog::Factories;
