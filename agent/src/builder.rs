@@ -1,1 +1,3 @@
 //! The builders that come with Kiln, one file each.
+
+pub mod qemu;

@@ -17,3 +17,6 @@ pub mod media;
 pub mod port;
 pub mod post_processor;
 pub mod provisioner;
+
+#[cfg(test)]
+mod test_voice;
