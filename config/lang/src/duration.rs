@@ -1,8 +1,9 @@
 //! Durations as Packer reads and writes them: Go's `1h2m3.5s` going in, `3 minutes 4 seconds` coming out.
 
+use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Why a text is no duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,7 +20,10 @@ pub enum DurationError {
 }
 
 /// A signed duration, since Packer gives negative ones a meaning (`boot_wait = "-1s"`: don't wait).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+///
+/// Written as whole nanoseconds; read from nanoseconds too, as numbers in Packer's JSON templates mean, or from
+/// a text in Go's syntax.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SignedDuration {
     /// Nanoseconds; negative for a negative duration.
     pub nanoseconds: i64,
@@ -44,6 +48,50 @@ impl SignedDuration {
     /// Whether it is below zero.
     pub fn is_negative(self) -> bool {
         self.nanoseconds < 0
+    }
+}
+
+impl Serialize for SignedDuration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(self.nanoseconds)
+    }
+}
+
+impl<'de> Deserialize<'de> for SignedDuration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(DurationVisitor)
+    }
+}
+
+struct DurationVisitor;
+
+impl de::Visitor<'_> for DurationVisitor {
+    type Value = SignedDuration;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a duration such as \"10s\" or whole nanoseconds")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<SignedDuration, E> {
+        parse(text).map_err(E::custom)
+    }
+
+    fn visit_i64<E: de::Error>(self, nanoseconds: i64) -> Result<SignedDuration, E> {
+        Ok(SignedDuration { nanoseconds })
+    }
+
+    fn visit_u64<E: de::Error>(self, nanoseconds: u64) -> Result<SignedDuration, E> {
+        let too_long = || E::custom("the duration is out of range (about 292 years)");
+        i64::try_from(nanoseconds).map(|nanoseconds| SignedDuration { nanoseconds }).map_err(|_| too_long())
+    }
+
+    // Null: not given.
+    fn visit_unit<E: de::Error>(self) -> Result<SignedDuration, E> {
+        Ok(SignedDuration::default())
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<SignedDuration, E> {
+        Ok(SignedDuration::default())
     }
 }
 
@@ -134,6 +182,17 @@ mod tests {
         for bad in ["5x", "s", "-", "1m2", "ten seconds"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_wire_carries_nanoseconds_and_also_takes_go_syntax() {
+        let minute = SignedDuration::from_secs(60);
+        assert_eq!(serde_json::to_string(&minute).unwrap(), "60000000000");
+        for text in ["60000000000", "\"1m\""] {
+            assert_eq!(serde_json::from_str::<SignedDuration>(text).unwrap(), minute);
+        }
+        assert_eq!(serde_json::from_str::<SignedDuration>("null").unwrap(), SignedDuration::default());
+        assert!(serde_json::from_str::<SignedDuration>("\"5\"").is_err());
     }
 
     #[test]

@@ -6,10 +6,24 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::types::Type;
 use crate::value::Value;
+
+mod argument;
+pub(crate) mod text;
+pub mod time;
+
+/// The functions that depend on their arguments alone, as Packer 1.16 has them (cty 1.13). Those that need the
+/// clock or chance are made by [`time::legacy_isotime`] and [`time::legacy_strftime`].
+pub fn pure() -> Functions {
+    static PURE: LazyLock<Functions> = LazyLock::new(|| {
+        let groups = [text::functions(), time::functions()];
+        groups.into_iter().fold(Functions::none(), Functions::with_all)
+    });
+    PURE.clone()
+}
 
 /// One parameter. The evaluator converts arguments to `ty` before the call; a conversion failure names it.
 #[derive(Clone, Debug)]

@@ -8,9 +8,11 @@
 //! Functions that ask the world something are given to the evaluator by its caller.
 
 pub mod convert;
+pub mod decode;
 pub mod diagnostic;
 pub mod duration;
 pub mod function;
+pub mod go_template;
 pub mod span;
 pub mod types;
 pub mod value;
