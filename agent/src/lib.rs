@@ -19,4 +19,6 @@ pub mod post_processor;
 pub mod provisioner;
 
 #[cfg(test)]
+mod test_task;
+#[cfg(test)]
 mod test_voice;
