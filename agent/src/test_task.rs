@@ -50,6 +50,7 @@ pub(crate) fn task() -> TestTask {
         reporter,
         cancel: CancellationToken::new(),
         scratch: sub("scratch"),
+        journal: kiln_component::Journal::in_memory(),
         working_dir: sub("work"),
         cache_dir: sub("cache"),
     };

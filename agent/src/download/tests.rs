@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Path as UrlPath, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::test_task;
@@ -25,7 +25,7 @@ fn sum() -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(content())))
 }
 
-/// `/good` serves with ranges; `/cut` hangs up after each 200 kB; `/wrong` serves something else; `/plain` knows no
+/// `/good` serves with ranges; `/wrong` serves something else; `/plain` knows no
 /// ranges; `/sums` lists the sum of `/good`.
 async fn server() -> (SocketAddr, Asked) {
     let asked = Asked::default();
@@ -59,18 +59,40 @@ async fn answer(State(asked): State<Asked>, UrlPath(name): UrlPath<String>, head
                 (header::CONTENT_LENGTH, rest.len().to_string()),
                 (header::CONTENT_RANGE, format!("bytes {from}-{}/{}", all.len() - 1, all.len())),
             ];
-            let body = match name.as_str() {
-                "cut" => {
-                    let piece = rest[..rest.len().min(200_000)].to_vec();
-                    let whole = piece.len() == rest.len();
-                    let pieces = futures::stream::iter([Ok(piece), Err(std::io::Error::other("cut"))]);
-                    Body::from_stream(futures::StreamExt::take(pieces, if whole { 1 } else { 2 }))
-                }
-                _ => Body::from(rest),
-            };
-            (status, headers, body).into_response()
+            (status, headers, rest).into_response()
         }
     }
+}
+
+/// Hangs up after each 200 kB, whatever it is asked for. Tells how often it was asked, and for which ranges.
+async fn cutting_server() -> (SocketAddr, Asked) {
+    let asked = Asked::default();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a socket");
+    let address = listener.local_addr().expect("an address");
+    let told = asked.clone();
+    tokio::spawn(async move {
+        let all = content();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut lines = tokio::io::BufReader::new(&mut stream).lines();
+            let mut range = None;
+            while let Some(line) = lines.next_line().await.expect("a request").filter(|l| !l.is_empty()) {
+                let line = line.to_ascii_lowercase();
+                range =
+                    range.or(line.strip_prefix("range: bytes=").map(|r| r.trim_end_matches('-').to_owned()));
+            }
+            told.lock().expect("no panic").push(("cut".to_owned(), range.clone()));
+            let from: usize = range.as_deref().map_or(0, |r| r.parse().expect("a number"));
+            let (first, last, length) = (from, all.len() - 1, all.len());
+            let head = match range {
+                Some(_) => format!("206 Partial Content\r\nContent-Range: bytes {first}-{last}/{length}"),
+                None => "200 OK".to_owned(),
+            };
+            let head = format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n", length - from);
+            let until = (from + 200_000).min(length);
+            stream.write_all(&[head.as_bytes(), &all[from..until]].concat()).await.expect("an answer");
+        }
+    });
+    (address, asked)
 }
 
 fn wanted(urls: &[String], checksum: &str) -> Wanted {
@@ -114,7 +136,7 @@ async fn every_address_that_fails_is_told_with_its_reason() {
 
 #[tokio::test]
 async fn a_cut_download_goes_on_where_it_ended() {
-    let (address, asked) = server().await;
+    let (address, asked) = cutting_server().await;
     let task = test_task::task();
     let urls = [format!("http://{address}/cut")];
     let fetched = fetch(&task.cx, &wanted(&urls, &sum())).await.expect("the file");
