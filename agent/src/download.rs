@@ -18,6 +18,7 @@ use kiln_plan::{Failure, Fault};
 
 mod cache;
 pub mod checksum;
+pub mod iso;
 mod netrc;
 pub mod source;
 pub mod sums_file;

@@ -14,6 +14,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+pub mod config;
 mod content;
 mod directory;
 mod reply;

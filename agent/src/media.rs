@@ -4,5 +4,6 @@
 //! as an image. No program needs to be installed for either.
 
 pub mod cd;
+pub mod config;
 pub mod floppy;
 pub mod tree;
