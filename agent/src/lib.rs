@@ -20,3 +20,8 @@ pub mod provisioner;
 
 pub use attempt::check::check;
 pub use catalog::Factories;
+
+#[cfg(test)]
+mod test_task;
+#[cfg(test)]
+mod test_voice;
