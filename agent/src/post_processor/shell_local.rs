@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use kiln_component::factory::{Made, Make};
+use kiln_component::factory::Made;
 use kiln_component::{Artifact, Factory, FinishedConfig, Keep, PostProcessor, Processed, TaskContext};
-use kiln_plan::{ComponentKind, Failure};
+use kiln_plan::Failure;
 
 use crate::provisioner::shell_local::{ShellLocal, schema};
 
 /// How it is made.
 pub fn factory() -> Factory {
-    Factory { schema: schema(ComponentKind::PostProcessor), make: Make::PostProcessor(make) }
+    Factory::post_processor("shell-local", schema(), make)
 }
 
 fn make(config: FinishedConfig) -> Made<Box<dyn PostProcessor>> {

@@ -12,8 +12,8 @@ mod options;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use kiln_component::factory::{Made, Make};
-use kiln_component::process::{Program, Stream};
+use kiln_component::factory::Made;
+use kiln_component::process::{self, Program, Stream};
 use kiln_component::{Factory, FinishedConfig, ProvisionContext, Provisioner};
 use kiln_lang::{Diagnostic, Diagnostics};
 use kiln_plan::{Failure, Fault};
@@ -25,11 +25,11 @@ use options::Options;
 
 /// How it is made.
 pub fn factory() -> Factory {
-    Factory { schema: options::schema(), make: Make::Provisioner(make) }
+    Factory::provisioner("ansible", options::schema(), make)
 }
 
 fn make(config: FinishedConfig) -> Made<Box<dyn Provisioner>> {
-    let options: Options = config::decode(&config)?;
+    let options: Options = config.decode()?;
     let mut wrong = Diagnostics::new();
     if options.playbook_file.is_empty() {
         wrong.push(Diagnostic::error("Missing playbook", "playbook_file must be given."));
@@ -47,10 +47,11 @@ fn make(config: FinishedConfig) -> Made<Box<dyn Provisioner>> {
         wrong.extend(config::expect_path(&working_dir.join(path), path, directory));
     }
     if !matches!(options.ansible_proxy_key_type.as_str(), "" | "RSA" | "ECDSA") {
-        let detail = format!("ansible_proxy_key_type is {:?}; it takes ECDSA or RSA.", options.ansible_proxy_key_type);
+        let detail =
+            format!("ansible_proxy_key_type is {:?}; it takes ECDSA or RSA.", options.ansible_proxy_key_type);
         wrong.push(Diagnostic::error("Unknown key type", detail));
     }
-    if config.dry && !options.skip_version_check && !kiln_component::process::is_installed(&options.command) {
+    if config.dry && !options.skip_version_check && process::find(&options.command).is_none() {
         let detail = format!("The program {:?} is not on this machine.", options.command);
         let hint = "Install Ansible (apt-get install ansible), or name it with the option command.";
         wrong.push(Diagnostic::error("Ansible is not installed", detail).hint(hint));
@@ -88,7 +89,10 @@ impl Place {
     fn new(cx: &ProvisionContext<'_>) -> Result<Self, Failure> {
         let made = tempfile::Builder::new().prefix("ansible").tempdir_in(&cx.task.scratch);
         made.map(|directory| Self { directory }).map_err(|error| {
-            Failure::new(Fault::Machine, format!("cannot make a directory in {}: {error}", cx.task.scratch.display()))
+            Failure::new(
+                Fault::Machine,
+                format!("cannot make a directory in {}: {error}", cx.task.scratch.display()),
+            )
         })
     }
 
@@ -101,7 +105,8 @@ impl Place {
         use std::io::Write;
         use std::os::unix::fs::OpenOptionsExt;
         let path = self.path().join(name);
-        let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        let file =
+            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
         file.and_then(|mut f| f.write_all(text.as_bytes())).map_err(|error| {
             Failure::new(Fault::Machine, format!("cannot write {}: {error}", path.display()))
         })?;
@@ -116,11 +121,13 @@ impl Ansible {
         cx: &ProvisionContext<'_>,
         place: &Place,
     ) -> Result<(Connection, Option<Adapter>), Failure> {
-        if self.options.use_proxy.is_false() {
+        if !self.options.use_proxy.unwrap_or(true) {
             if let Some(direct) = self.direct(cx, place)? {
                 return Ok((direct, None));
             }
-            cx.task.reporter.say("Warning: the guest's address isn't known; using the adapter in spite of use_proxy = false");
+            cx.task.reporter.say(
+                "Warning: the guest's address isn't known; using the adapter in spite of use_proxy = false",
+            );
         }
         let options = AdapterOptions {
             user: self.options.user(),
@@ -159,7 +166,12 @@ impl Ansible {
         Ok(Some(Connection { host, port, user, key: key.filter(|_| !agent), agent }))
     }
 
-    async fn run(&self, cx: &ProvisionContext<'_>, place: &Place, connection: &Connection) -> Result<(), Failure> {
+    async fn run(
+        &self,
+        cx: &ProvisionContext<'_>,
+        place: &Place,
+        connection: &Connection,
+    ) -> Result<(), Failure> {
         let inventory = self.inventory(cx, place, connection)?;
         if !self.options.galaxy_file.is_empty() {
             for arguments in self.options.galaxy(cx)? {
@@ -177,7 +189,12 @@ impl Ansible {
         Ok(())
     }
 
-    fn inventory(&self, cx: &ProvisionContext<'_>, place: &Place, connection: &Connection) -> Result<PathBuf, Failure> {
+    fn inventory(
+        &self,
+        cx: &ProvisionContext<'_>,
+        place: &Place,
+        connection: &Connection,
+    ) -> Result<PathBuf, Failure> {
         if let Some(given) = self.options.path(cx, &self.options.inventory_file) {
             return Ok(given);
         }
@@ -199,10 +216,14 @@ impl Ansible {
         match self.options.path(cx, &self.options.inventory_directory) {
             None => place.write("inventory", &text),
             Some(directory) => {
-                let name = format!("packer-provisioner-ansible{}", uuid::Uuid::new_v4().as_u128() % 1_000_000_000);
+                let name =
+                    format!("packer-provisioner-ansible{}", uuid::Uuid::new_v4().as_u128() % 1_000_000_000);
                 let path = directory.join(name);
                 std::fs::write(&path, text).map_err(|error| {
-                    Failure::new(Fault::Machine, format!("cannot write the inventory {}: {error}", path.display()))
+                    Failure::new(
+                        Fault::Machine,
+                        format!("cannot write the inventory {}: {error}", path.display()),
+                    )
                 })?;
                 Ok(path)
             }
@@ -221,7 +242,12 @@ impl Ansible {
         Ok(kept)
     }
 
-    async fn call(&self, cx: &ProvisionContext<'_>, command: &str, arguments: &[String]) -> Result<(), Failure> {
+    async fn call(
+        &self,
+        cx: &ProvisionContext<'_>,
+        command: &str,
+        arguments: &[String],
+    ) -> Result<(), Failure> {
         let reporter = &cx.task.reporter;
         reporter.say(format!("Executing Ansible: {command} {}", arguments::masked(arguments)));
         let program = Program::new(command)

@@ -4,11 +4,11 @@ mod command;
 mod staging;
 
 use async_trait::async_trait;
-use kiln_component::factory::{Made, Make};
+use kiln_component::factory::Made;
 use kiln_component::{Exit, Factory, FinishedConfig, ProvisionContext, Provisioner};
 use kiln_lang::{Diagnostic, Diagnostics};
 use kiln_plan::schema::OptionType;
-use kiln_plan::{ComponentKind, ComponentSchema, Failure, Fault, OptionSchema};
+use kiln_plan::{Failure, Fault, OptionSchema};
 use serde::Deserialize;
 use std::path::Path;
 
@@ -40,11 +40,11 @@ struct Options {
     extra_arguments: Vec<String>,
 }
 
-fn schema() -> ComponentSchema {
+fn schema() -> Vec<OptionSchema> {
     let string = |name, help| OptionSchema::new(name, OptionType::String, help);
     let strings = |name, help| OptionSchema::new(name, OptionType::Strings, help);
     let flag = |name, help| OptionSchema::new(name, OptionType::Bool, help).default("false");
-    let options = vec![
+    vec![
         string("playbook_file", "the playbook"),
         strings("playbook_files", "several playbooks, run in order"),
         string("command", "how Ansible is called").default(command::DEFAULT_COMMAND),
@@ -65,17 +65,16 @@ fn schema() -> ComponentSchema {
         string("galaxy_roles_path", "where roles go").default("<staging>/galaxy_roles"),
         string("galaxy_collections_path", "where collections go").default("<staging>/galaxy_collections"),
         strings("extra_arguments", "further arguments, joined with spaces"),
-    ];
-    ComponentSchema { kind: ComponentKind::Provisioner, name: "ansible-local".into(), options, generated: vec![] }
+    ]
 }
 
 /// How it is made.
 pub fn factory() -> Factory {
-    Factory { schema: schema(), make: Make::Provisioner(make) }
+    Factory::provisioner("ansible-local", schema(), make)
 }
 
 fn make(config: FinishedConfig) -> Made<Box<dyn Provisioner>> {
-    let mut options: Options = config::decode(&config)?;
+    let mut options: Options = config.decode()?;
     let mut wrong = Diagnostics::new();
     if options.playbook_file.is_empty() == options.playbook_files.is_empty() {
         let detail = "Exactly one of playbook_file and playbook_files must be given.";
@@ -86,7 +85,11 @@ fn make(config: FinishedConfig) -> Made<Box<dyn Provisioner>> {
     let directories = [&options.playbook_dir, &options.group_vars, &options.host_vars];
     let lists = [&options.playbook_paths, &options.role_paths, &options.collection_paths];
     let directories = directories.into_iter().chain(lists.into_iter().flatten());
-    let expected = files.into_iter().chain(&options.playbook_files).map(|p| (p, false)).chain(directories.map(|p| (p, true)));
+    let expected = files
+        .into_iter()
+        .chain(&options.playbook_files)
+        .map(|p| (p, false))
+        .chain(directories.map(|p| (p, true)));
     for (path, directory) in expected.filter(|(path, _)| !path.is_empty()) {
         wrong.extend(config::expect_path(&working_dir.join(path), path, directory));
     }
@@ -137,9 +140,13 @@ impl AnsibleLocal {
         })?;
         match exit {
             Exit::Code(0) => Ok(()),
-            Exit::Code(127) => Err(Failure::new(Fault::Guest, format!("the guest has no command {program:?}"))
-                .hint("install Ansible in the guest with a shell provisioner before this one")),
-            other => Err(Failure::new(Fault::Guest, format!("{program} failed with exit code {}", other.code()))),
+            Exit::Code(127) => {
+                Err(Failure::new(Fault::Guest, format!("the guest has no command {program:?}"))
+                    .hint("install Ansible in the guest with a shell provisioner before this one"))
+            }
+            other => {
+                Err(Failure::new(Fault::Guest, format!("{program} failed with exit code {}", other.code())))
+            }
         }
     }
 }

@@ -1,15 +1,14 @@
 //! `breakpoint`: stops and waits for a person.
 
 use async_trait::async_trait;
-use kiln_component::factory::{Made, Make};
+use kiln_component::factory::Made;
 use kiln_component::{Factory, FinishedConfig, ProvisionContext, Provisioner};
 use kiln_lang::Diagnostics;
 use kiln_plan::schema::OptionType;
-use kiln_plan::{ComponentKind, ComponentSchema, Failure, Fault, OptionSchema};
+use kiln_plan::{Failure, Fault, OptionSchema};
 use serde::Deserialize;
 
 use super::remote;
-use crate::config;
 
 /// The options, as a template gives them.
 #[derive(Debug, Default, Deserialize)]
@@ -25,13 +24,11 @@ pub fn factory() -> Factory {
         OptionSchema::new("note", OptionType::String, "what to tell the person"),
         OptionSchema::new("disable", OptionType::Bool, "don't stop").default("false"),
     ];
-    let schema =
-        ComponentSchema { kind: ComponentKind::Provisioner, name: "breakpoint".into(), options, generated: vec![] };
-    Factory { schema, make: Make::Provisioner(make) }
+    Factory::provisioner("breakpoint", options, make)
 }
 
 fn make(config: FinishedConfig) -> Made<Box<dyn Provisioner>> {
-    Ok((Box::new(Breakpoint { options: config::decode(&config)? }), Diagnostics::new()))
+    Ok((Box::new(Breakpoint { options: config.decode()? }), Diagnostics::new()))
 }
 
 /// The provisioner.

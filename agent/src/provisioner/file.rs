@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use kiln_component::factory::{Made, Make};
-use kiln_component::{Communicator, CommunicatorError, Factory, FinishedConfig, ProvisionContext, Provisioner};
+use kiln_component::factory::Made;
+use kiln_component::{
+    Communicator, CommunicatorError, Factory, FinishedConfig, ProvisionContext, Provisioner,
+};
 use kiln_lang::{Diagnostic, Diagnostics};
 use kiln_plan::schema::OptionType;
-use kiln_plan::{ComponentKind, ComponentSchema, Failure, Fault, OptionSchema};
+use kiln_plan::{Failure, Fault, OptionSchema};
 use serde::Deserialize;
 
 use super::remote;
@@ -25,26 +27,26 @@ struct Options {
     generated: bool,
 }
 
-fn schema() -> ComponentSchema {
+fn schema() -> Vec<OptionSchema> {
     let string = |name, help| OptionSchema::new(name, OptionType::String, help);
-    let options = vec![
+    vec![
         string("source", "the file or directory to carry"),
         OptionSchema::new("sources", OptionType::Strings, "several of them"),
         string("content", "the text to write, instead of a source"),
         string("destination", "where it goes").required(),
         string("direction", "which way").default("upload").values(&["upload", "download"]),
-        OptionSchema::new("generated", OptionType::Bool, "the source comes to be during the build").default("false"),
-    ];
-    ComponentSchema { kind: ComponentKind::Provisioner, name: "file".into(), options, generated: vec![] }
+        OptionSchema::new("generated", OptionType::Bool, "the source comes to be during the build")
+            .default("false"),
+    ]
 }
 
 /// How it is made.
 pub fn factory() -> Factory {
-    Factory { schema: schema(), make: Make::Provisioner(make) }
+    Factory::provisioner("file", schema(), make)
 }
 
 fn make(config: FinishedConfig) -> Made<Box<dyn Provisioner>> {
-    let options: Options = config::decode(&config)?;
+    let options: Options = config.decode()?;
     let mut wrong = Diagnostics::new();
     let sources: Vec<String> =
         options.sources.iter().chain(Some(&options.source).filter(|s| !s.is_empty())).cloned().collect();
@@ -61,13 +63,16 @@ fn make(config: FinishedConfig) -> Made<Box<dyn Provisioner>> {
         wrong.push(Diagnostic::error("Missing destination", "destination must be given."));
     }
     if !options.content.is_empty() && !sources.is_empty() {
-        wrong.push(Diagnostic::error("Source and content", "Only one of source(s) and content may be given."));
+        wrong
+            .push(Diagnostic::error("Source and content", "Only one of source(s) and content may be given."));
     }
     if upload && !options.generated && !config::has_placeholders(&config) {
         let working_dir = Path::new(&config.facts().working_dir);
         for source in &sources {
             if let Err(error) = std::fs::metadata(working_dir.join(source)) {
-                let detail = format!("It cannot be read: {error}. If a step of this build makes it, set generated = true.");
+                let detail = format!(
+                    "It cannot be read: {error}. If a step of this build makes it, set generated = true."
+                );
                 wrong.push(Diagnostic::error(format!("Bad source '{source}'"), detail));
             }
         }
@@ -142,8 +147,10 @@ async fn upload_one(
 ) -> Result<(), CommunicatorError> {
     let local = cx.task.resolve(source);
     let metadata = tokio::fs::metadata(&local).await;
-    let metadata = metadata
-        .map_err(|source_error| CommunicatorError::Local { operation: format!("read {source}"), source: source_error })?;
+    let metadata = metadata.map_err(|source_error| CommunicatorError::Local {
+        operation: format!("read {source}"),
+        source: source_error,
+    })?;
     if metadata.is_dir() {
         cx.task.reporter.say(format!("Uploading {source} => {destination}"));
         return communicator.upload_dir(&local, destination, source.ends_with('/')).await;

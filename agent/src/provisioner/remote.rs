@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use kiln_component::lines::for_each_line;
 use kiln_component::communicator::Output;
+use kiln_component::lines::for_each_line;
 use kiln_component::{CommunicatorError, Exit, ProvisionContext};
 use kiln_plan::fault::chain;
 use kiln_plan::{Failure, Fault};
@@ -69,11 +69,11 @@ pub async fn run_quietly(cx: &ProvisionContext<'_>, command: &str) -> Result<(Ex
     drop(command.stdin.take());
     let outputs = async {
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let outputs = (
-            each_line(command.stdout, |line| out.push(line.to_owned())),
-            each_line(command.stderr, |line| err.push(line.to_owned())),
-        );
-        tokio::join!(outputs.0, outputs.1);
+        {
+            let stdout = each_line(command.stdout, |line| out.push(line.to_owned()));
+            let stderr = each_line(command.stderr, |line| err.push(line.to_owned()));
+            tokio::join!(stdout, stderr);
+        }
         out.extend(err);
         (command.exit.await.unwrap_or(Exit::Disconnected), out.join("\n"))
     };
@@ -89,7 +89,11 @@ async fn each_line(output: Output, line: impl FnMut(&str)) {
 ///
 /// # Errors
 /// The last failure.
-pub async fn retrying<T, F>(cx: &ProvisionContext<'_>, limit: Duration, mut attempt: impl FnMut() -> F) -> Result<T, Failure>
+pub async fn retrying<T, F>(
+    cx: &ProvisionContext<'_>,
+    limit: Duration,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, Failure>
 where
     F: Future<Output = Result<T, Tried>>,
 {
@@ -111,7 +115,10 @@ where
 ///
 /// # Errors
 /// After cancellation.
-pub async fn unless_cancelled<T>(cx: &ProvisionContext<'_>, future: impl Future<Output = T>) -> Result<T, Failure> {
+pub async fn unless_cancelled<T>(
+    cx: &ProvisionContext<'_>,
+    future: impl Future<Output = T>,
+) -> Result<T, Failure> {
     tokio::select! {
         biased;
         () = cx.task.cancel.cancelled() => Err(Failure::cancelled()),

@@ -35,10 +35,12 @@ pub fn options() -> Vec<OptionSchema> {
         OptionSchema::new("inline", OptionType::Strings, "lines of a script"),
         OptionSchema::new("script", OptionType::String, "a script of this machine"),
         OptionSchema::new("scripts", OptionType::Strings, "scripts of this machine, run in order"),
-        OptionSchema::new("valid_exit_codes", OptionType::Integers, "exit codes that count as success").default("[0]"),
+        OptionSchema::new("valid_exit_codes", OptionType::Integers, "exit codes that count as success")
+            .default("[0]"),
         OptionSchema::new("environment_vars", OptionType::Strings, "environment as KEY=VALUE"),
         OptionSchema::new("env", OptionType::StringMap, "environment by name; wins over environment_vars"),
-        OptionSchema::new("env_var_format", OptionType::String, "how one assignment is written, with two %s").late(),
+        OptionSchema::new("env_var_format", OptionType::String, "how one assignment is written, with two %s")
+            .late(),
     ]
 }
 
@@ -48,7 +50,11 @@ impl ScriptOptions {
     ///
     /// # Errors
     /// When none or more than one of the three is given, or a file isn't there.
-    pub fn scripts(&self, shebang: Option<&str>, working_dir: &std::path::Path) -> Result<Scripts, Diagnostics> {
+    pub fn scripts(
+        &self,
+        shebang: Option<&str>,
+        working_dir: &std::path::Path,
+    ) -> Result<Scripts, Diagnostics> {
         let mut wrong = Diagnostics::new();
         let wrong_choice = |detail: &str| Diagnostic::error("Unsuitable script", detail);
         let files: Vec<String> =
@@ -58,12 +64,17 @@ impl ScriptOptions {
         }
         match (self.inline.is_empty(), files.is_empty()) {
             (true, true) => wrong.push(wrong_choice("One of inline, script and scripts must be given.")),
-            (false, false) => wrong.push(wrong_choice("Only one of inline, script and scripts may be given.")),
+            (false, false) => {
+                wrong.push(wrong_choice("Only one of inline, script and scripts may be given."))
+            }
             _ => {}
         }
         for file in &files {
             if let Err(error) = std::fs::metadata(working_dir.join(file)) {
-                wrong.push(Diagnostic::error(format!("Bad script '{file}'"), format!("It cannot be read: {error}.")));
+                wrong.push(Diagnostic::error(
+                    format!("Bad script '{file}'"),
+                    format!("It cannot be read: {error}."),
+                ));
             }
         }
         if wrong.has_errors() {
@@ -93,7 +104,9 @@ impl Scripts {
     pub fn read(&self, cx: &TaskContext) -> Result<Vec<(String, Vec<u8>)>, Failure> {
         let read = |file: &String| match std::fs::read(cx.resolve(file)) {
             Ok(bytes) => Ok((file.clone(), bytes)),
-            Err(error) => Err(Failure::new(Fault::Template, format!("cannot read the script {file}: {error}"))),
+            Err(error) => {
+                Err(Failure::new(Fault::Template, format!("cannot read the script {file}: {error}")))
+            }
         };
         match self {
             Scripts::Inline(text) => Ok(vec![("inline".to_owned(), text.clone().into_bytes())]),
@@ -198,8 +211,10 @@ pub fn check_exit(code: i32, valid: &[i32]) -> Result<(), Failure> {
         return Ok(());
     }
     let allowed: Vec<String> = valid.iter().map(ToString::to_string).collect();
-    let message =
-        format!("Script exited with non-zero exit status: {code}. Allowed exit codes are: [{}]", allowed.join(" "));
+    let message = format!(
+        "Script exited with non-zero exit status: {code}. Allowed exit codes are: [{}]",
+        allowed.join(" ")
+    );
     Err(Failure::new(Fault::Guest, message))
 }
 

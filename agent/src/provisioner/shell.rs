@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kiln_component::factory::{Made, Make};
+use kiln_component::factory::Made;
 use kiln_component::{Exit, Factory, FinishedConfig, ProvisionContext, Provisioner};
 use kiln_lang::Diagnostics;
 use kiln_lang::duration::SignedDuration;
 use kiln_plan::schema::OptionType;
-use kiln_plan::{ComponentKind, ComponentSchema, Failure, Fault, OptionSchema};
+use kiln_plan::{Failure, Fault, OptionSchema};
 use serde::Deserialize;
 
 use super::remote::{self, Tried};
@@ -68,7 +68,7 @@ impl Default for Options {
     }
 }
 
-fn schema() -> ComponentSchema {
+fn schema() -> Vec<OptionSchema> {
     let string = |name, help| OptionSchema::new(name, OptionType::String, help);
     let flag = |name, help| OptionSchema::new(name, OptionType::Bool, help).default("false");
     let mut options = script::options();
@@ -81,22 +81,24 @@ fn schema() -> ComponentSchema {
             .default("chmod +x {{.Path}}; {{.Vars}} {{.Path}}")
             .late(),
         string("inline_shebang", "the interpreter of inline scripts").default("/bin/sh -e"),
-        OptionSchema::new("pause_after", OptionType::Duration, "wait this long after each script").default("0s"),
+        OptionSchema::new("pause_after", OptionType::Duration, "wait this long after each script")
+            .default("0s"),
         flag("use_env_var_file", "carry the environment over in a file instead of on the command line"),
-        OptionSchema::new("start_retry_timeout", OptionType::Duration, "how long to try to start a script").default("5m"),
+        OptionSchema::new("start_retry_timeout", OptionType::Duration, "how long to try to start a script")
+            .default("5m"),
         flag("skip_clean", "leave the script in the guest"),
         flag("expect_disconnect", "the script may end the connection (a reboot)"),
     ]);
-    ComponentSchema { kind: ComponentKind::Provisioner, name: "shell".into(), options, generated: vec![] }
+    options
 }
 
 /// How it is made.
 pub fn factory() -> Factory {
-    Factory { schema: schema(), make: Make::Provisioner(make) }
+    Factory::provisioner("shell", schema(), make)
 }
 
 fn make(config: FinishedConfig) -> Made<Box<dyn Provisioner>> {
-    let options: Options = config::decode(&config)?;
+    let options: Options = config.decode()?;
     let mut wrong = Diagnostics::new();
     let choice = ScriptOptions {
         inline: options.inline.clone(),
@@ -108,7 +110,9 @@ fn make(config: FinishedConfig) -> Made<Box<dyn Provisioner>> {
     let environment =
         Environment::from_options(&options.environment_vars, &options.env).map_err(|d| wrong.extend(d));
     match (scripts, environment) {
-        (Ok(scripts), Ok(environment)) => Ok((Box::new(Shell { options, scripts, environment, config }), wrong)),
+        (Ok(scripts), Ok(environment)) => {
+            Ok((Box::new(Shell { options, scripts, environment, config }), wrong))
+        }
         _ => Err(wrong),
     }
 }
@@ -168,7 +172,12 @@ impl Shell {
         Places { script, variables: format!("{folder}/varfile_{number}.sh") }
     }
 
-    async fn run_script(&self, cx: &ProvisionContext<'_>, bytes: &[u8], places: &Places) -> Result<Exit, Failure> {
+    async fn run_script(
+        &self,
+        cx: &ProvisionContext<'_>,
+        bytes: &[u8],
+        places: &Places,
+    ) -> Result<Exit, Failure> {
         let environment = self.environment.with_build(cx.task, cx.generated);
         let command = self.command(&environment, places)?;
         let variables = environment.assignments(self.format("export %s='%s'\n"));
@@ -196,7 +205,8 @@ impl Shell {
             true => "chmod +x {{.Path}}; . {{.EnvVarFile}} && {{.Path}}",
             false => "chmod +x {{.Path}}; {{.Vars}} {{.Path}}",
         };
-        let template = if self.options.execute_command.is_empty() { default } else { &self.options.execute_command };
+        let template =
+            if self.options.execute_command.is_empty() { default } else { &self.options.execute_command };
         let vars = match self.options.use_env_var_file {
             true => String::new(),
             false => environment.assignments(self.format("%s='%s' ")),

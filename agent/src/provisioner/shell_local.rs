@@ -8,12 +8,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use kiln_component::factory::{Made, Make};
+use kiln_component::factory::Made;
 use kiln_component::process::{ProcessExit, Program, Stream};
 use kiln_component::{Factory, FinishedConfig, GeneratedData, ProvisionContext, Provisioner, TaskContext};
 use kiln_lang::{Diagnostic, Diagnostics};
 use kiln_plan::schema::OptionType;
-use kiln_plan::{ComponentKind, ComponentSchema, Failure, Fault, OptionSchema};
+use kiln_plan::{Failure, Fault, OptionSchema};
 use serde::Deserialize;
 
 use super::script::{self, Environment, ScriptOptions, Scripts};
@@ -41,26 +41,31 @@ struct Options {
 const SYSTEMS: [&str; 6] = ["darwin", "freebsd", "linux", "openbsd", "solaris", "windows"];
 
 /// The schema, for either kind.
-pub fn schema(kind: ComponentKind) -> ComponentSchema {
+pub fn schema() -> Vec<OptionSchema> {
     let string = |name, help| OptionSchema::new(name, OptionType::String, help);
     let mut options = script::options();
     options.extend([
         string("command", "one line of a script").deprecated("inline"),
-        OptionSchema::new("execute_command", OptionType::Strings, "program and arguments, with {{.Vars}}, {{.Script}}")
-            .default("[\"/bin/sh\", \"-c\", \"{{.Vars}} {{.Script}}\"]")
-            .late(),
+        OptionSchema::new(
+            "execute_command",
+            OptionType::Strings,
+            "program and arguments, with {{.Vars}}, {{.Script}}",
+        )
+        .default("[\"/bin/sh\", \"-c\", \"{{.Vars}} {{.Script}}\"]")
+        .late(),
         string("inline_shebang", "the interpreter of inline scripts").default("/bin/sh -e"),
-        OptionSchema::new("only_on", OptionType::Strings, "run on machines of these systems alone").values(&SYSTEMS),
+        OptionSchema::new("only_on", OptionType::Strings, "run on machines of these systems alone")
+            .values(&SYSTEMS),
         string("tempfile_extension", "the ending of an inline script's file"),
         OptionSchema::new("use_linux_pathing", OptionType::Bool, "for Bash on Windows; no effect elsewhere")
             .default("false"),
     ]);
-    ComponentSchema { kind, name: "shell-local".into(), options, generated: vec![] }
+    options
 }
 
 /// How it is made as a provisioner.
 pub fn factory() -> Factory {
-    Factory { schema: schema(ComponentKind::Provisioner), make: Make::Provisioner(make) }
+    Factory::provisioner("shell-local", schema(), make)
 }
 
 fn make(config: FinishedConfig) -> Made<Box<dyn Provisioner>> {
@@ -90,12 +95,15 @@ impl ShellLocal {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn new(config: FinishedConfig) -> Result<(Self, Diagnostics), Diagnostics> {
-        let options: Options = config::decode(&config)?;
+        let options: Options = config.decode()?;
         let mut wrong = Diagnostics::new();
         let mut inline = options.inline.clone();
         if !options.command.is_empty() {
             if !inline.is_empty() {
-                wrong.push(Diagnostic::error("Unsuitable script", "Only one of command and inline may be given."));
+                wrong.push(Diagnostic::error(
+                    "Unsuitable script",
+                    "Only one of command and inline may be given.",
+                ));
             }
             inline = vec![options.command.clone()];
         }
@@ -103,7 +111,8 @@ impl ShellLocal {
             let detail = format!("only_on has {system:?}; it takes {}.", SYSTEMS.join(", "));
             wrong.push(Diagnostic::error("Unknown system", detail));
         }
-        let choice = ScriptOptions { inline, script: options.script.clone(), scripts: options.scripts.clone() };
+        let choice =
+            ScriptOptions { inline, script: options.script.clone(), scripts: options.scripts.clone() };
         let working_dir = Path::new(&config.facts().working_dir);
         let shebang = options.inline_shebang.as_deref().unwrap_or("/bin/sh -e");
         let scripts = choice.scripts(Some(shebang), working_dir).map_err(|d| wrong.extend(d));
@@ -123,7 +132,10 @@ impl ShellLocal {
     /// When one can't be started, or ends with a code that isn't allowed.
     pub async fn run(&self, cx: &TaskContext, generated: &GeneratedData) -> Result<(), Failure> {
         if !self.options.only_on.is_empty() && !self.options.only_on.iter().any(|s| s == this_system()) {
-            cx.reporter.say(format!("Skipping shell-local due to runtime OS: it runs only on {:?}", self.options.only_on));
+            cx.reporter.say(format!(
+                "Skipping shell-local due to runtime OS: it runs only on {:?}",
+                self.options.only_on
+            ));
             return Ok(());
         }
         let environment = self.environment.with_build(cx, generated);
@@ -160,14 +172,20 @@ impl ShellLocal {
         }
     }
 
-    async fn run_one(&self, cx: &TaskContext, script: &Path, environment: &Environment) -> Result<(), Failure> {
+    async fn run_one(
+        &self,
+        cx: &TaskContext,
+        script: &Path,
+        environment: &Environment,
+    ) -> Result<(), Failure> {
         cx.reporter.say(format!("Running local shell script: {}", script.display()));
         let argv = self.argv(cx, script, environment)?;
         let Some((program, arguments)) = argv.split_first() else {
             return Err(Failure::new(Fault::Template, "execute_command has no program"));
         };
         let program = Program::new(program).args(arguments).directory(&cx.working_dir);
-        let program = environment.values.iter().fold(program, |program, (name, value)| program.env(name, value));
+        let program =
+            environment.values.iter().fold(program, |program, (name, value)| program.env(name, value));
         let reporter = &cx.reporter;
         let finished = program.run(&cx.journal, &cx.cancel, |stream, line| match stream {
             Stream::Stdout => reporter.say(line),
@@ -181,7 +199,12 @@ impl ShellLocal {
         script::check_exit(code, &self.options.valid_exit_codes)
     }
 
-    fn argv(&self, cx: &TaskContext, script: &Path, environment: &Environment) -> Result<Vec<String>, Failure> {
+    fn argv(
+        &self,
+        cx: &TaskContext,
+        script: &Path,
+        environment: &Environment,
+    ) -> Result<Vec<String>, Failure> {
         let script = script.display().to_string();
         if self.options.execute_command.is_empty() {
             // The environment is set already. A file without a first line that names its interpreter runs in sh.

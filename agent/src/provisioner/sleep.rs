@@ -1,16 +1,15 @@
 //! `sleep`: waits.
 
 use async_trait::async_trait;
-use kiln_component::factory::{Made, Make};
+use kiln_component::factory::Made;
 use kiln_component::{Factory, FinishedConfig, ProvisionContext, Provisioner};
 use kiln_lang::Diagnostics;
 use kiln_lang::duration::SignedDuration;
 use kiln_plan::schema::OptionType;
-use kiln_plan::{ComponentKind, ComponentSchema, Failure, OptionSchema};
+use kiln_plan::{Failure, OptionSchema};
 use serde::Deserialize;
 
 use super::remote;
-use crate::config;
 
 /// The options, as a template gives them.
 #[derive(Debug, Default, Deserialize)]
@@ -22,12 +21,11 @@ struct Options {
 /// How it is made.
 pub fn factory() -> Factory {
     let options = vec![OptionSchema::new("duration", OptionType::Duration, "how long to wait").default("0s")];
-    let schema = ComponentSchema { kind: ComponentKind::Provisioner, name: "sleep".into(), options, generated: vec![] };
-    Factory { schema, make: Make::Provisioner(make) }
+    Factory::provisioner("sleep", options, make)
 }
 
 fn make(config: FinishedConfig) -> Made<Box<dyn Provisioner>> {
-    Ok((Box::new(Sleep { options: config::decode(&config)? }), Diagnostics::new()))
+    Ok((Box::new(Sleep { options: config.decode()? }), Diagnostics::new()))
 }
 
 /// The provisioner.

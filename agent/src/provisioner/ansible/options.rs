@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use kiln_component::ProvisionContext;
 use kiln_lang::decode::Trilean;
 use kiln_plan::schema::OptionType;
-use kiln_plan::{ComponentKind, ComponentSchema, Failure, Fault, OptionSchema};
+use kiln_plan::{Failure, Fault, OptionSchema};
 use serde::Deserialize;
 
 /// The options, as a template gives them.
@@ -78,24 +78,28 @@ impl Default for Options {
     }
 }
 
-pub(super) fn schema() -> ComponentSchema {
+pub(super) fn schema() -> Vec<OptionSchema> {
     let string = |name, help| OptionSchema::new(name, OptionType::String, help);
     let strings = |name, help| OptionSchema::new(name, OptionType::Strings, help);
     let flag = |name, help| OptionSchema::new(name, OptionType::Bool, help).default("false");
-    let options = vec![
+    vec![
         string("playbook_file", "the playbook").required(),
         string("command", "the program").default("ansible-playbook"),
         strings("extra_arguments", "further arguments, each as it is"),
         strings("ansible_env_vars", "environment as KEY=VALUE"),
-        strings("ansible_ssh_extra_args", "arguments for Ansible's ssh").default("[\"-o IdentitiesOnly=yes\"]"),
+        strings("ansible_ssh_extra_args", "arguments for Ansible's ssh")
+            .default("[\"-o IdentitiesOnly=yes\"]"),
         strings("groups", "groups of the inventory that the guest is in"),
         strings("empty_groups", "further groups of the inventory"),
         string("host_alias", "the guest's name in the inventory").default("default"),
         string("user", "the user that Ansible connects as"),
-        OptionSchema::new("local_port", OptionType::Integer, "the adapter's port; tries nine more").default("0"),
+        OptionSchema::new("local_port", OptionType::Integer, "the adapter's port; tries nine more")
+            .default("0"),
         string("ssh_host_key_file", "the adapter's host key"),
         string("ssh_authorized_key_file", "the public key that the adapter lets in"),
-        string("ansible_proxy_key_type", "the kind of keys that are made").default("ECDSA").values(&["ECDSA", "RSA"]),
+        string("ansible_proxy_key_type", "the kind of keys that are made")
+            .default("ECDSA")
+            .values(&["ECDSA", "RSA"]),
         string("sftp_command", "the guest's SFTP server").default("/usr/lib/sftp-server -e"),
         flag("use_sftp", "have Ansible carry files by SFTP"),
         flag("skip_version_check", "don't look whether Ansible is there"),
@@ -111,8 +115,7 @@ pub(super) fn schema() -> ComponentSchema {
         string("collections_path", "where collections go"),
         OptionSchema::new("use_proxy", OptionType::Trilean, "go through the adapter").default("true"),
         flag("ansible_winrm_use_http", "have WinRM go without TLS"),
-    ];
-    ComponentSchema { kind: ComponentKind::Provisioner, name: "ansible".into(), options, generated: vec![] }
+    ]
 }
 
 impl Options {
@@ -153,7 +156,10 @@ impl Options {
     pub(super) fn galaxy(&self, cx: &ProvisionContext<'_>) -> Result<Vec<Vec<String>>, Failure> {
         let path = cx.task.resolve(&self.galaxy_file);
         let text = std::fs::read_to_string(&path).map_err(|error| {
-            Failure::new(Fault::Template, format!("cannot read the galaxy_file {}: {error}", self.galaxy_file))
+            Failure::new(
+                Fault::Template,
+                format!("cannot read the galaxy_file {}: {error}", self.galaxy_file),
+            )
         })?;
         let has = |key: &str| text.lines().any(|l| l.trim_start().starts_with(key));
         let (roles, collections) = (has("roles:"), has("collections:"));

@@ -47,9 +47,14 @@ pub(super) fn galaxy(options: &Options, requirements: &str) -> Vec<String> {
     let collections = has("collections:");
     let roles = has("roles:") || !collections;
     let staging = &options.staging_directory;
-    let install_roles = roles.then(|| format!("cd {staging} && {command} install -r {file} -p {}{force}", roles_path(options)));
-    let install_collections =
-        collections.then(|| format!("cd {staging} && {command} collection install -r {file} -p {}{force}", collections_path(options)));
+    let install_roles = roles
+        .then(|| format!("cd {staging} && {command} install -r {file} -p {}{force}", roles_path(options)));
+    let install_collections = collections.then(|| {
+        format!(
+            "cd {staging} && {command} collection install -r {file} -p {}{force}",
+            collections_path(options)
+        )
+    });
     install_roles.into_iter().chain(install_collections).collect()
 }
 
@@ -58,7 +63,10 @@ pub(super) fn playbook(options: &Options, playbook: &str, facts: &BuildFacts) ->
     let staging = &options.staging_directory;
     let mut environment = String::new();
     if !options.galaxy_file.is_empty() || !options.collection_paths.is_empty() {
-        environment.push_str(&format!("ANSIBLE_COLLECTIONS_PATH={staging}/collections:{} ", collections_path(options)));
+        environment.push_str(&format!(
+            "ANSIBLE_COLLECTIONS_PATH={staging}/collections:{} ",
+            collections_path(options)
+        ));
     }
     if !options.galaxy_file.is_empty() {
         environment.push_str(&format!("ANSIBLE_ROLES_PATH={staging}/roles:{} ", roles_path(options)));
@@ -70,7 +78,9 @@ pub(super) fn playbook(options: &Options, playbook: &str, facts: &BuildFacts) ->
     );
     let extra: String = options.extra_arguments.iter().map(|a| format!(" {a}")).collect();
     let inventory = format!("{staging}/{}", super::staging::inventory_name(options));
-    format!("cd {staging} && {environment}{command} {playbook} --extra-vars \"{variables}\"{extra} -c local -i {inventory}")
+    format!(
+        "cd {staging} && {environment}{command} {playbook} --extra-vars \"{variables}\"{extra} -c local -i {inventory}"
+    )
 }
 
 #[cfg(test)]

@@ -56,7 +56,11 @@ pub(super) async fn fill(cx: &ProvisionContext<'_>, options: &Options) -> Result
     ];
     for (paths, name, own_name) in kinds {
         for path in paths {
-            let target = if own_name { format!("{staging}/{name}/{}", name_of(path)) } else { format!("{staging}/{name}") };
+            let target = if own_name {
+                format!("{staging}/{name}/{}", name_of(path))
+            } else {
+                format!("{staging}/{name}")
+            };
             carry.into_fresh(path, &target).await?;
         }
     }
@@ -88,7 +92,9 @@ impl Carry<'_> {
         let staging = &self.options.staging_directory;
         let local = self.cx.task.resolve(playbook);
         let carried = self.cx.task.resolve(&self.options.playbook_dir);
-        if !self.options.playbook_dir.is_empty() && let Ok(inside) = local.strip_prefix(&carried) {
+        if !self.options.playbook_dir.is_empty()
+            && let Ok(inside) = local.strip_prefix(&carried)
+        {
             return Ok(format!("{staging}/{}", inside.display()));
         }
         let below = local.strip_prefix("/").unwrap_or(&local);
@@ -117,7 +123,10 @@ impl Carry<'_> {
     async fn make_directory(&self, path: &str) -> Result<(), Failure> {
         match remote::run_quietly(self.cx, &format!("mkdir -p '{path}'")).await {
             Ok((exit, _)) if exit.code() == 0 => Ok(()),
-            Ok((_, said)) => Err(Failure::new(Fault::Guest, format!("cannot make the directory {path} in the guest: {said}"))),
+            Ok((_, said)) => Err(Failure::new(
+                Fault::Guest,
+                format!("cannot make the directory {path} in the guest: {said}"),
+            )),
             Err(Tried::Unreachable(error)) => Err(remote::failure(&error)),
             Err(Tried::Failed(failure)) => Err(failure),
         }
