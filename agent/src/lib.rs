@@ -10,6 +10,7 @@ pub mod builder;
 pub mod capability;
 pub mod catalog;
 pub mod communicator;
+pub mod config;
 pub mod download;
 pub mod http_server;
 pub mod link;
