@@ -4,8 +4,10 @@
 //! components and carries them out; the components themselves lie in [`builder`], [`communicator`],
 //! [`provisioner`] and [`post_processor`], and are listed in the [`catalog`].
 
+pub mod agent;
 pub mod artifact;
 pub mod attempt;
+pub mod attempts;
 pub mod builder;
 pub mod capability;
 pub mod catalog;

@@ -23,7 +23,9 @@ pub(crate) fn run(asked: Asked) -> Ended {
         }
         Asked::Run { command, machine_readable } => match *command {
             Command::Version => version::run(&Screen::standard(plain(machine_readable))),
-            Command::Validate(arguments) => validate::run(&arguments, &Screen::standard(plain(machine_readable))),
+            Command::Validate(arguments) => {
+                validate::run(&arguments, &Screen::standard(plain(machine_readable)))
+            }
             Command::Build(arguments) => {
                 build::run(&arguments, &Screen::standard(look(&arguments.output, machine_readable)))
             }

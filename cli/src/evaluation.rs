@@ -33,6 +33,11 @@ impl LocalEvaluation {
         Self { factories, host: Arc::new(LocalHost), sources: Arc::default() }
     }
 
+    /// The components it knows.
+    pub(crate) fn factories(&self) -> Arc<Factories> {
+        Arc::clone(&self.factories)
+    }
+
     /// The texts that the latest evaluation's findings point into.
     pub(crate) fn sources(&self) -> SourceMap {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -46,7 +51,7 @@ impl LocalEvaluation {
             Some(template) if !found.has_errors() && depth == Depth::Full => template,
             _ => return (Vec::new(), found),
         };
-        let catalog = self.factories.catalog();
+        let catalog = &self.factories.catalog();
         let answers = Answers::default();
         let inputs = Inputs { request, catalog: Some(catalog), answers: &answers, host: &self.host };
         match kiln_config::evaluate(&template, inputs) {
@@ -65,17 +70,22 @@ impl LocalEvaluation {
 
     /// Those plans whose components find nothing wrong with their configs.
     fn checked(&self, plans: Vec<BuildPlan>, found: &mut Diagnostics) -> Vec<BuildPlan> {
-        let good = |plan: &BuildPlan| {
-            let checked = kiln_agent::check(plan, &self.factories);
-            let good = !checked.has_errors();
+        let mut good = Vec::with_capacity(plans.len());
+        for plan in plans {
+            let plan = Arc::new(plan);
+            let checked = kiln_agent::check(&plan, &self.factories);
+            if !checked.has_errors() {
+                // The check has let go of it by now; a copy is made only if some component kept a hold.
+                good.push(Arc::unwrap_or_clone(plan));
+            }
             found.extend(checked);
-            good
-        };
-        plans.into_iter().filter(good).collect()
+        }
+        good
     }
 }
 
 fn no_data(query: &kiln_config::DataQuery) -> Diagnostic {
     let detail = format!("This version of Kiln has no data source {:?}.", query.component.name);
-    Diagnostic::error(format!("Unknown data type {}", query.component.name), detail).at(query.component.span.clone())
+    Diagnostic::error(format!("Unknown data type {}", query.component.name), detail)
+        .at(query.component.span.clone())
 }

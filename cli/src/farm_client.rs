@@ -46,7 +46,11 @@ impl FarmClient {
     }
 
     /// Asks for a build.
-    pub(crate) async fn submit(&mut self, request: &kiln_config::Request, parallel: u32) -> Result<SubmitReply, FarmError> {
+    pub(crate) async fn submit(
+        &mut self,
+        request: &kiln_config::Request,
+        parallel: u32,
+    ) -> Result<SubmitReply, FarmError> {
         let request = serde_json::to_vec(request).unwrap_or_default().into();
         let request = v1::SubmitRequest::from(SubmitRequest { request, parallel });
         let reply = self.submissions.submit(request).await.map_err(refused("take the build"))?;
@@ -68,7 +72,12 @@ impl FarmClient {
     }
 
     /// Answers a question that a task asked.
-    pub(crate) async fn answer(&mut self, task: TaskId, question: u64, text: String) -> Result<(), FarmError> {
+    pub(crate) async fn answer(
+        &mut self,
+        task: TaskId,
+        question: u64,
+        text: String,
+    ) -> Result<(), FarmError> {
         let request = v1::AnswerRequest::from(AnswerRequest { task, question, text });
         self.submissions.answer(request).await.map_err(refused("pass on the answer"))?;
         Ok(())

@@ -41,7 +41,7 @@ impl FarmOfOne {
     /// Starts it; ready at once.
     pub(crate) async fn start(evaluation: LocalEvaluation) -> Result<Self, FarmOfOneError> {
         let factories = evaluation.factories();
-        let coordinator = Coordinator::start(Settings::in_memory(), Arc::new(evaluation)).await?;
+        let coordinator = Coordinator::start(Settings::farm_of_one(), Arc::new(evaluation)).await?;
         let settings = AgentSettings {
             name: "this machine".to_owned(),
             slots: SLOTS,

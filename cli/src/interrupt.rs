@@ -22,7 +22,11 @@ pub(crate) struct Interrupts {
 impl Interrupts {
     /// Begins to listen. From now on no signal ends the program by itself.
     pub(crate) fn listen() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, seen: 0 })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            seen: 0,
+        })
     }
 
     /// The next one. May be dropped at any time.

@@ -23,7 +23,10 @@ impl Host for LocalHost {
         }
         if metadata.len() > LARGEST_FILE {
             let limit = LARGEST_FILE >> 20;
-            return Err(failed(format!("it has {} bytes; a template may read up to {limit} MiB", metadata.len())));
+            return Err(failed(format!(
+                "it has {} bytes; a template may read up to {limit} MiB",
+                metadata.len()
+            )));
         }
         std::fs::read(path).map_err(|e| told(path, &e))
     }

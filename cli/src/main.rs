@@ -2,8 +2,15 @@
 
 mod arguments;
 mod command;
+mod evaluation;
 mod exit_code;
+mod farm_client;
+mod farm_of_one;
+mod interrupt;
+mod local_host;
 mod render;
+mod request;
+mod run_directory;
 
 use std::process::ExitCode;
 

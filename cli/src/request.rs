@@ -9,8 +9,10 @@ use crate::local_host;
 
 /// The request that these words make, for a template whose path is known.
 pub(crate) fn of(arguments: &TemplateArguments, path: &str) -> Request {
-    let variable =
-        |(name, text): &(String, String)| VariableArgument { name: name.clone(), text: Sensitive::new(text.clone()) };
+    let variable = |(name, text): &(String, String)| VariableArgument {
+        name: name.clone(),
+        text: Sensitive::new(text.clone()),
+    };
     let named = |names: &[String]| names.iter().filter(|n| !n.is_empty()).cloned().collect();
     Request {
         path: path.to_owned(),

@@ -18,7 +18,9 @@ pub(crate) fn path() -> PathBuf {
 /// `~/.cache/packer`.
 pub(crate) fn cache() -> PathBuf {
     let given = std::env::var_os("PACKER_CACHE_DIR").filter(|v| !v.is_empty()).map(PathBuf::from);
-    let xdg = || std::env::var_os("XDG_CACHE_HOME").filter(|v| !v.is_empty()).map(|c| PathBuf::from(c).join("packer"));
+    let xdg = || {
+        std::env::var_os("XDG_CACHE_HOME").filter(|v| !v.is_empty()).map(|c| PathBuf::from(c).join("packer"))
+    };
     let home = || std::env::home_dir().map(|home| home.join(".cache/packer"));
     given.or_else(xdg).or_else(home).unwrap_or_else(|| std::env::temp_dir().join("packer-cache"))
 }

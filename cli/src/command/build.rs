@@ -148,7 +148,11 @@ struct Follow<'a> {
 
 impl Follow<'_> {
     /// Shows what happens until all has ended; `false` when a person didn't want to wait for that.
-    async fn to_the_end(&mut self, view: &mut RunView<'_>, interrupts: &mut Interrupts) -> Result<bool, FarmError> {
+    async fn to_the_end(
+        &mut self,
+        view: &mut RunView<'_>,
+        interrupts: &mut Interrupts,
+    ) -> Result<bool, FarmError> {
         let mut events = self.client.follow(self.build).await?;
         loop {
             tokio::select! {
