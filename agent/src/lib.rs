@@ -1,1 +1,3 @@
 //! The agent: link, builders, communicators, provisioners, post-processors.
+
+pub mod link;
