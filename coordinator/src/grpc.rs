@@ -22,8 +22,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// Bytes of a stream and of a connection that may be under way unacknowledged: a batch of plans should not have
 /// to wait for round trips.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 4 << 20;
+pub(crate) const STREAM_WINDOW: u32 = 1 << 20;
+pub(crate) const CONNECTION_WINDOW: u32 = 4 << 20;
 
 /// Serves both services to whoever comes in, until the coordinator closes.
 pub(crate) fn serve<I, C>(coordinator: &Arc<Coordinator>, incoming: I)

@@ -19,7 +19,6 @@ use std::time::Duration;
 use kiln_model::{Action, FarmState, Outcome};
 use openraft::{BasicNode, Config, Raft, ServerState, SnapshotPolicy};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -114,7 +113,6 @@ pub(crate) struct Ledger {
     applied: Arc<Applied>,
     proposals: mpsc::Sender<Proposal>,
     stopping: CancellationToken,
-    led_since: Instant,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -147,7 +145,7 @@ impl Ledger {
         let (proposals, waiting) = mpsc::channel(WAITING_PROPOSALS);
         let stopping = CancellationToken::new();
         tasks.spawn(stopping.clone().run_until_cancelled_owned(proposer::run(raft.clone(), clock, waiting)));
-        Ok(Self { raft, applied, proposals, stopping, led_since: Instant::now() })
+        Ok(Self { raft, applied, proposals, stopping })
     }
 
     /// Puts a command to the ledger and returns what became of it, once it is committed and applied. Commands
@@ -186,11 +184,6 @@ impl Ledger {
     /// Whether this coordinator leads: only the leader proposes what state demands.
     pub(crate) fn leads(&self) -> bool {
         self.raft.metrics().borrow().state == ServerState::Leader
-    }
-
-    /// How long this coordinator has led. A single voter leads from the opening on.
-    pub(crate) fn led_for(&self) -> Duration {
-        self.led_since.elapsed()
     }
 
     /// Stops taking proposals and leaves the cluster as one that crashed would, with everything on disk.

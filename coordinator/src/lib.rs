@@ -33,6 +33,7 @@ mod roster;
 mod session;
 mod settings;
 mod shutdown;
+mod vigil;
 
 pub use admission::{Evaluated, Evaluator};
 pub use ledger::{OpenLedgerError, ProposeError, Storage};
@@ -48,6 +49,7 @@ use pipe::Dialler;
 use plan_store::PlanStore;
 use roster::Roster;
 use shutdown::Lifecycle;
+use vigil::Vigil;
 
 /// A running coordinator's parts, each built from its own settings and handed what it needs.
 #[derive(Debug)]
@@ -61,6 +63,7 @@ pub struct Coordinator {
     roster: Arc<Roster>,
     evaluator: Arc<dyn Evaluator>,
     lifecycle: Lifecycle,
+    vigil: Vigil,
 }
 
 /// The coordinator could not start.
@@ -101,6 +104,7 @@ impl Coordinator {
             plans,
             evaluator,
             lifecycle,
+            vigil: Vigil::begin(),
         });
         coordinator.reopen_logs();
         reconcile::start(&coordinator);

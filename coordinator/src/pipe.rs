@@ -49,7 +49,10 @@ impl Dialler {
             }
         };
         // The address is never looked up; it only has to be one.
-        let endpoint = Endpoint::from_static("http://farm.invalid").connect_timeout(CONNECT_LIMIT);
+        let endpoint = Endpoint::from_static("http://farm.invalid")
+            .connect_timeout(CONNECT_LIMIT)
+            .initial_stream_window_size(crate::grpc::STREAM_WINDOW)
+            .initial_connection_window_size(crate::grpc::CONNECTION_WINDOW);
         endpoint.connect_with_connector(tower::service_fn(dial)).await.map_err(ConnectError)
     }
 }

@@ -32,8 +32,8 @@ use crate::roster::Presence;
 /// How long the first message may take.
 const HELLO_LIMIT: Duration = Duration::from_secs(10);
 
-/// An agent that says nothing for this long has lost its leases; its stream is not worth keeping.
-const SILENCE_LIMIT: Duration = Duration::from_millis(kiln_model::agent::SILENCE_MS);
+/// An agent that says nothing for this long has lost its leases long ago; its stream is not worth keeping.
+const SILENCE_LIMIT: Duration = Duration::from_millis(3 * kiln_model::agent::SILENCE_MS);
 
 /// A state that only says that all is as it was goes to the ledger if the last one that did is older than this.
 const RENEW_AFTER: Duration = Duration::from_millis(RENEW_MS / 2);

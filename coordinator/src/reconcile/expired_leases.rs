@@ -1,5 +1,5 @@
-//! Leases that were not renewed in time are taken back. After the coordinator was replaced, every holder first
-//! gets a full term to find the new one.
+//! Leases that were not renewed in time are taken back. After the coordinator was away or replaced, every
+//! holder first gets a full term to be heard of.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::Coordinator;
 use crate::ledger::ProposeError;
 
 pub(super) async fn run(coordinator: &Coordinator) -> Result<usize, ProposeError> {
-    if coordinator.ledger.led_for() < Duration::from_millis(LEASE_MS) {
+    if coordinator.vigil.look() < Duration::from_millis(LEASE_MS) {
         return Ok(0);
     }
     let now = coordinator.clock.now();

@@ -7,7 +7,7 @@ use crate::ledger::ProposeError;
 
 pub(super) async fn run(coordinator: &Coordinator) -> Result<usize, ProposeError> {
     let patience = coordinator.settings.placement_patience;
-    if coordinator.ledger.led_for() < patience {
+    if coordinator.vigil.look() < patience {
         return Ok(0);
     }
     let now = coordinator.clock.now();

@@ -9,7 +9,7 @@ use crate::Coordinator;
 use crate::ledger::ProposeError;
 
 pub(super) async fn run(coordinator: &Coordinator) -> Result<usize, ProposeError> {
-    if coordinator.ledger.led_for() < Duration::from_millis(SILENCE_MS) {
+    if coordinator.vigil.look() < Duration::from_millis(SILENCE_MS) {
         return Ok(0);
     }
     let now = coordinator.clock.now();
