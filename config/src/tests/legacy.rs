@@ -112,12 +112,12 @@ fn variables_are_rendered_until_nothing_changes() {
     let world = || {
         World::default()
             .file("v.json", r#"{"undeclared": "fine", "c": "file", "n": null}"#)
-            .variable("HOME", "{{user `c`}}")
+            .variable("HOME", "/root")
     };
     type Given<'a> = &'a [(&'a str, &'a str)];
     let cases: [(&str, Given<'_>, &str); 7] = [
         (r#"{"a": "x{{user `b`}}", "b": "y{{user `c`}}", "c": "z"}"#, &[], "xyfile"),
-        (r#"{"a": "{{env `HOME`}}", "c": "z"}"#, &[], "file"),
+        (r#"{"a": "{{user `b`}}{{env `HOME`}}", "b": "{{user `c`}}"}"#, &[], "file/root"),
         (r#"{"a": "{{env `UNSET`}}x", "c": "z"}"#, &[], "x"),
         (r#"{"a": "b", "c": "z"}"#, &[("c", "cli"), ("a", "{{user `c`}}!")], "cli!"),
         (r#"{"a": null, "c": "z"}"#, &[("a", "1"), ("a", "2")], "2"),
@@ -144,6 +144,12 @@ fn variables_that_can_not_be_rendered_are_named() {
         let shown = with_variables(variables, &[], world());
         assert!(shown.contains(expected), "{variables}: {shown}");
     }
+    let shown = with_variables(
+        r#"{"a": "{{user `b`}}", "b": "x", "self": "{{user `self`}}"}"#,
+        &[],
+        World::default().file("v.json", "{}"),
+    );
+    assert!(shown.starts_with("null.x (x): null {}\nWarning: t.json:1: Failed to interpolate"), "{shown}");
     let shown = with_variables("{}", &[], World::default().file("v.json", r#"{"x": 1}"#));
     assert!(shown.contains("v.json:1: Unexpected type: variable 'x': expected type 'string', got number"));
 }
