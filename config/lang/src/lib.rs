@@ -8,9 +8,11 @@
 //! Functions that ask the world something are given to the evaluator by its caller.
 
 pub mod convert;
+pub mod deferred;
 pub mod diagnostic;
 pub mod duration;
 pub mod evaluate;
+pub mod format_value;
 pub mod function;
 pub mod parse;
 pub mod scope;
@@ -20,6 +22,7 @@ pub mod type_expression;
 pub mod types;
 pub mod value;
 
+pub use deferred::{Deferred, Reduced, reduce};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use evaluate::evaluate;
 pub use function::{Function, Functions};
