@@ -158,14 +158,8 @@ fn variables_that_can_not_be_rendered_are_named() {
 fn actions_about_the_dot_are_left_for_the_component() {
     let text = r#"{"variables": {"a": "{{ .Name }}-{{user `b`}}", "b": "x"},
                    "builders": [{"type": "null"}]}"#;
-    let host: crate::SharedHost = std::sync::Arc::new(World::default().file("t.json", text));
     let request = request("t.json");
-    let (template, ..) = crate::parse(&request, &host);
-    let answers = crate::Answers::none();
-    let inputs = crate::Inputs { request: &request, catalog: None, answers: &answers, host: &host };
-    let crate::Evaluation::Done { plans, .. } = crate::evaluate(&template.unwrap(), inputs) else {
-        panic!("no data sources")
-    };
+    let plans = super::plans(World::default().file("t.json", text), &request);
     assert_eq!(plans[0].facts.user_variables["a"].reveal(), "{{ .Name }}-x");
 }
 
@@ -173,14 +167,8 @@ fn actions_about_the_dot_are_left_for_the_component() {
 fn sensitive_variables_are_secrets() {
     let text = r#"{"variables": {"a": "pass-{{user `b`}}", "b": "word"}, "sensitive-variables": ["a", "nope"],
                    "builders": [{"type": "null"}]}"#;
-    let host: crate::SharedHost = std::sync::Arc::new(World::default().file("t.json", text));
     let request = request("t.json");
-    let (template, ..) = crate::parse(&request, &host);
-    let answers = crate::Answers::none();
-    let inputs = crate::Inputs { request: &request, catalog: None, answers: &answers, host: &host };
-    let crate::Evaluation::Done { plans, .. } = crate::evaluate(&template.unwrap(), inputs) else {
-        panic!("no data sources")
-    };
+    let plans = super::plans(World::default().file("t.json", text), &request);
     let secrets: Vec<_> = plans[0].secrets.iter().map(|s| s.reveal().as_str()).collect();
     assert_eq!(secrets, ["pass-word"]);
     assert!(!format!("{:?}", plans[0]).contains("pass-word"));
