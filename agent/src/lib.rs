@@ -1,1 +1,28 @@
-//! The agent: link, builders, communicators, provisioners, post-processors.
+//! The agent: does exactly what a plan says, and never chooses what to run.
+//!
+//! A [`link`] to the coordinator brings attempts; an [`attempt`] finishes the plan's deferred leaves, makes the
+//! components and carries them out; the components themselves lie in [`builder`], [`communicator`],
+//! [`provisioner`] and [`post_processor`], and are listed in the [`catalog`].
+
+pub mod artifact;
+pub mod attempt;
+pub mod builder;
+pub mod capability;
+pub mod catalog;
+pub mod communicator;
+pub mod config;
+pub mod download;
+pub mod http_server;
+pub mod link;
+pub mod media;
+pub mod port;
+pub mod post_processor;
+pub mod provisioner;
+
+pub use attempt::check::check;
+pub use catalog::Factories;
+
+#[cfg(test)]
+mod test_task;
+#[cfg(test)]
+mod test_voice;

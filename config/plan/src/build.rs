@@ -92,6 +92,9 @@ pub struct RunOptions {
     pub debug: bool,
     /// `-on-error`
     pub on_error: OnError,
+    /// Whether a person is there who can answer questions.
+    #[serde(default)]
+    pub interactive: bool,
 }
 
 /// What happens after a failed step (`-on-error`).

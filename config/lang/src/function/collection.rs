@@ -16,7 +16,7 @@ pub(super) fn functions() -> Vec<Function> {
         Function::new("coalesce", [], Type::Any, coalesce).variadic(any("vals").nullable().unknowable()),
         Function::new("coalescelist", [], Type::Any, coalesce_list)
             .variadic(any("vals").nullable().unknowable()),
-        Function::new("contains", [any("list"), any("value").nullable()], Type::Bool, contains),
+        Function::new("contains", [any("list"), any("value")], Type::Bool, contains),
         Function::new("element", [any("list"), number("index")], Type::Any, element),
         Function::new("index", [any("list"), any("value")], Type::Number, index_of),
         Function::new("length", [any("value")], Type::Number, length),
@@ -74,9 +74,12 @@ fn decide(items: &[Value], decisive: bool) -> Outcome {
     Ok(if known { Value::bool(!decisive) } else { Value::unknown(Type::Bool) })
 }
 
-/// The first that is neither null nor "", converted to the type that fits all.
+/// The first that is neither null nor "", converted to the type that fits all. A null without type makes up for
+/// there being none.
 fn coalesce(args: &[Value]) -> Outcome {
+    let untyped = args.iter().any(|arg| arg.ty() == Type::Any).then_some(Type::Any);
     let of = unify(args.iter().map(Value::ty))
+        .or(untyped)
         .ok_or_else(|| FunctionError::new("all arguments must have the same type"))?;
     for (index, arg) in args.iter().enumerate() {
         if !arg.is_known() {
@@ -96,20 +99,16 @@ fn coalesce_list(args: &[Value]) -> Outcome {
         return Err(FunctionError::new("at least one argument is required"));
     }
     for (index, arg) in args.iter().enumerate() {
-        match &arg.data {
-            Data::Unknown(_) => return Ok(Value::unknown(Type::Any)),
-            Data::Null(_) => {}
-            Data::List(_, members) | Data::Tuple(members) => {
-                if !members.is_empty() {
-                    return Ok(arg.clone());
-                }
-            }
+        match arg.ty() {
+            _ if !arg.is_known() => return Ok(Value::unknown(Type::Any)),
+            Type::List(_) | Type::Tuple(_) => {}
             _ => {
                 return Err(FunctionError::argument(index, "coalescelist arguments must be lists or tuples"));
             }
         }
     }
-    Err(FunctionError::new("no non-null arguments"))
+    let filled = args.iter().find(|arg| arg.as_items().is_some_and(|members| !members.is_empty()));
+    filled.cloned().ok_or_else(|| FunctionError::new("no non-null arguments"))
 }
 
 fn contains(args: &[Value]) -> Outcome {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use bigdecimal::Zero;
 
-use super::argument::{Outcome, any, integer, items, needs_all, number, strings};
+use super::argument::{Outcome, any, integer, items, needs_all, number, strings, uniform_items};
 use super::collection::same;
 use super::{Function, FunctionError, Parameter};
 use crate::convert::{convert, unify};
@@ -40,7 +40,7 @@ fn member_type(list: &Value) -> Type {
 
 /// `chunklist(list, size)`; 0 puts all into one.
 fn chunks(args: &[Value]) -> Outcome {
-    let members = items(args, 0)?;
+    let members = uniform_items(args, 0)?;
     let size = usize::try_from(integer(args, 1)?)
         .map_err(|_| FunctionError::argument(1, "the size argument must be positive"))?;
     let of = member_type(&args[0]);
@@ -84,7 +84,7 @@ fn concat(args: &[Value]) -> Outcome {
 fn distinct(args: &[Value]) -> Outcome {
     let mut texts: HashSet<&str> = HashSet::new();
     let mut kept: Vec<Value> = Vec::new();
-    for member in items(args, 0)? {
+    for member in uniform_items(args, 0)? {
         let is_new = match member.as_str() {
             Some(text) => texts.insert(text),
             None => !kept.iter().any(|k| same(k, member) == Some(true)),

@@ -1,6 +1,6 @@
 //! Functions on sets.
 
-use super::argument::{MAX_ITEMS, Outcome, items, needs_all};
+use super::argument::{MAX_ITEMS, Outcome, items, needs_all, uniform_items};
 use super::{Function, FunctionError, Parameter};
 use crate::convert::{convert, set, unify};
 use crate::function::argument::any;
@@ -33,6 +33,7 @@ fn combine(args: &[Value], keep: fn(&[Vec<Value>], &Value) -> bool) -> Outcome {
         .ok_or_else(|| FunctionError::new("given sets must all have compatible element types"))?;
     let mut sets: Vec<Vec<Value>> = Vec::new();
     for (index, arg) in args.iter().enumerate() {
+        uniform_items(args, index)?;
         let converted = convert(arg, &Type::set(of.clone()))
             .map_err(|e| FunctionError::argument(index, e.to_string()))?;
         sets.push(converted.as_items().unwrap_or_default().to_vec());

@@ -111,7 +111,8 @@ fn yaml_is_written_as_libyaml_does() {
 #[test]
 fn yaml_is_read_by_the_core_rules() {
     let cases = [
-        ("", "null"),
+        ("---\n...", "null"),
+        ("|-\n true", r#""true""#),
         ("a: 1\nb: [x, 'y', \"yes\", yes, ~]", r#"{"a":1,"b":["x","y","yes",true,null]}"#),
         ("- 0x1f\n- 0o17\n- 1_000\n- +12\n- .5\n- 1e3\n- 010", r#"[31,15,"1_000",12,0.5,1000,10]"#),
         ("2020-1-2", r#""2020-01-02T00:00:00Z""#),
@@ -128,6 +129,7 @@ fn yaml_is_read_by_the_core_rules() {
         assert_eq!(json::encode(&value).unwrap(), json, "{yaml}");
     }
     let errors = [
+        ("", "missing start of document"),
         ("a: [", "on line"),
         ("--- a\n--- b", "only a single document is allowed"),
         ("[a]: b", "only strings are allowed as mapping keys"),

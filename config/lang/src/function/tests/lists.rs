@@ -10,10 +10,10 @@ fn collections() {
         ("anytrue", "[]", "false"),
         ("coalesce", r#"null, "", "b", "c""#, r#""b""#),
         ("coalesce", r#"null, 1, "b""#, r#""1""#),
-        ("coalescelist", r#"null, [], ["a"]"#, r#"["a"]"#),
+        ("coalescelist", r#"[], ["a"]"#, r#"["a"]"#),
         ("contains", r#"["a", "b"], "b""#, "true"),
         ("contains", r#"["1"], 1"#, "false"),
-        ("contains", r#"[null], null"#, "true"),
+        ("coalesce", r#"null, [1], "a""#, "[1]"),
         ("contains", r#"[{"a": [1]}], {"a": [1.0]}"#, "true"),
         ("element", r#"["a", "b"], 3"#, r#""b""#),
         ("index", r#"["a", "b"], "b""#, "1"),
@@ -24,7 +24,9 @@ fn collections() {
     check_errors(&[
         ("coalesce", r#"null, """#, "no non-null, non-empty-string arguments"),
         ("coalesce", r#""a", []"#, "all arguments must have the same type"),
-        ("coalescelist", "[], null", "no non-null arguments"),
+        ("coalescelist", "[], []", "no non-null arguments"),
+        ("coalescelist", r#"["a"], "b""#, "coalescelist arguments must be lists or tuples"),
+        ("contains", "[null], null", "must not be null"),
         ("contains", r#""ab", "a""#, "argument must be list, tuple, or set"),
         ("element", r#"["a"], -1"#, "negative index"),
         ("element", "[], 0", "cannot use element function with an empty list"),
@@ -55,6 +57,7 @@ fn sequences() {
         ("sort", r#"["b", "a", "C", 1]"#, r#"["1","C","a","b"]"#),
     ]);
     check_errors(&[
+        ("distinct", "[1, {}]", "all elements must have the same type"),
         ("chunklist", "[1], -1", "the size argument must be positive"),
         ("concat", "", "at least one argument is required"),
         ("concat", r#"["a"], "b""#, "all arguments must be lists or tuples; got string"),

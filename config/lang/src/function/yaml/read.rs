@@ -22,6 +22,7 @@ pub(super) fn document(source: &str) -> Result<Value, String> {
     let mut documents = 0;
     loop {
         match reader.next()? {
+            Event::StreamEnd if documents == 0 => return Err("missing start of document".to_owned()),
             Event::StreamEnd => return Ok(value),
             Event::DocumentStart(_) => {
                 documents += 1;

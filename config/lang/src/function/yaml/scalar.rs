@@ -28,7 +28,7 @@ static TIMESTAMP: LazyLock<Regex> = LazyLock::new(|| {
 
 /// The value of a scalar with the given core tag (`str`, `int`, …; `None` when it has none).
 pub(super) fn resolve(tag: Option<&str>, source: &str, style: ScalarStyle) -> Result<Value, String> {
-    let quoted = matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted);
+    let quoted = style != ScalarStyle::Plain;
     match tag {
         Some("str") => Ok(Value::from(source)),
         Some("binary") => decode_base64(source)
