@@ -68,6 +68,18 @@ pub(crate) fn outcome_with(
     }
 }
 
+/// The plans of a template without data sources.
+pub(crate) fn plans(world: World, request: &Request) -> Vec<BuildPlan> {
+    let host: SharedHost = Arc::new(world);
+    let (template, ..) = parse(request, &host);
+    let answers = Answers::none();
+    let inputs = Inputs { request, catalog: None, answers: &answers, host: &host };
+    match evaluate(&template.expect("the template parses"), inputs) {
+        Evaluation::Done { plans, .. } => plans,
+        Evaluation::NeedsData(_) => panic!("there are data sources"),
+    }
+}
+
 fn complaint(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
     let place = diagnostic.span.as_ref().map(|span| {
         let line = sources.get(&span.file).map_or(0, |file| file.position(span.start).line);

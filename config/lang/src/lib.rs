@@ -9,9 +9,11 @@
 
 pub mod convert;
 pub mod decode;
+pub mod deferred;
 pub mod diagnostic;
 pub mod duration;
 pub mod evaluate;
+pub mod format_value;
 pub mod function;
 pub mod go_template;
 pub mod parse;
@@ -22,6 +24,7 @@ pub mod type_expression;
 pub mod types;
 pub mod value;
 
+pub use deferred::{Deferred, Reduced, reduce};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use evaluate::evaluate;
 pub use function::{Function, Functions};

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
+use kiln_lang::deferred::{self, Deferred, Reduced};
 use kiln_lang::evaluate::evaluate;
 use kiln_lang::scope::Scope;
 use kiln_lang::syntax::{Attribute, Body, Reference};
-use kiln_lang::{Diagnostic, Diagnostics};
+use kiln_lang::{Diagnostic, Diagnostics, Type, Value, function};
 use kiln_plan::{BodyItem, ComponentSchema, ConfigBody, Leaf};
 
 use crate::template::hcl2::dynamic::expand;
@@ -98,14 +99,52 @@ fn leaf(attribute: &Attribute, scope: &Scope, reading: Reading<'_>) -> Result<Le
     let expression = &attribute.expression;
     let Some(run_time) = reading.run_time else { return evaluate(expression, scope).map(Leaf::Value) };
     let references = expression.references();
-    let about_run = |r: &&Reference| r.root == RUN_TIME_ROOT;
-    if let Some(unknown) = references.iter().filter(about_run).find(|r| !is_offered(r, run_time)) {
+    let about_run = || references.iter().filter(|r| r.root == RUN_TIME_ROOT);
+    if let Some(unknown) = about_run().find(|r| !is_offered(r, run_time)) {
         return Err(unsupported(unknown, run_time).into());
     }
-    if references.iter().filter(about_run).all(|r| r.step(0) == Some("name")) {
+    // `build.name` is known already, unless it is asked for through the whole object.
+    let names: Vec<String> = about_run()
+        .filter_map(|r| match r.step(0) {
+            Some("name") => None,
+            Some(name) => Some(format!("{RUN_TIME_ROOT}.{name}")),
+            None => Some(RUN_TIME_ROOT.to_owned()),
+        })
+        .collect();
+    if names.is_empty() {
         return evaluate(expression, scope).map(Leaf::Value);
     }
-    Ok(Leaf::Deferred(Arc::new(serde_json::to_value(expression).expect("PROVISIONAL"))))
+    let scope = match about_run().all(|r| r.step(0).is_some()) {
+        true => with_stand_ins(scope, about_run().filter_map(|r| r.step(0))),
+        false => scope.clone().with(RUN_TIME_ROOT, Value::unknown(Type::Any)),
+    };
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    Ok(match deferred::reduce(expression, &scope, &names)? {
+        Reduced::Value(value) => Leaf::Value(value),
+        Reduced::Deferred(deferred) => {
+            check_on_agent(&deferred, &scope)?;
+            Leaf::Deferred(Arc::new(deferred))
+        }
+    })
+}
+
+/// What is left must do with what an agent has: pure functions and `build`.
+fn check_on_agent(deferred: &Deferred, scope: &Scope) -> Result<(), Diagnostics> {
+    let run = scope.get(RUN_TIME_ROOT).cloned().unwrap_or_else(|| Value::unknown(Type::Any));
+    let agent = Scope::new(&function::pure()).with(RUN_TIME_ROOT, run);
+    let Err(complaints) = deferred.finish(&agent) else { return Ok(()) };
+    let hint = "what depends on build.* is evaluated beside the guest, where only functions of their arguments \
+                alone can be called: take files, times and secrets from a local";
+    Err(complaints.into_iter().map(|d| d.hint(hint)).collect())
+}
+
+/// The scope in which `build` has these attributes too, with values yet to come.
+fn with_stand_ins<'n>(scope: &Scope, names: impl Iterator<Item = &'n str>) -> Scope {
+    let known = scope.get(RUN_TIME_ROOT).and_then(Value::as_entries).cloned().unwrap_or_default();
+    let stand_ins = names.map(|name| (name.to_owned(), Value::unknown(Type::Any)));
+    // What is known stands last and wins.
+    let attributes: Vec<_> = stand_ins.chain(known).collect();
+    scope.clone().with(RUN_TIME_ROOT, Value::object(attributes))
 }
 
 fn is_offered(reference: &Reference, run_time: RunTime<'_>) -> bool {

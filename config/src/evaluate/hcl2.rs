@@ -3,7 +3,7 @@
 use kiln_lang::scope::Scope;
 use kiln_lang::syntax::Block;
 use kiln_lang::{Diagnostic, Diagnostics, Value};
-use kiln_plan::build::{Dialect, PLAN_FORMAT};
+use kiln_plan::build::{Dialect, PLAN_FORMAT, TemplateContext};
 use kiln_plan::{
     BuildPlan, ComponentConfig, ComponentKind, ConfigBody, PostProcessorPlan, ProvisionerPlan, Requirements,
     Sensitive,
@@ -169,7 +169,7 @@ impl Planner<'_> {
             provisioners,
             error_cleanup,
             post_processors,
-            facts: self.inputs.facts(self.root),
+            facts: TemplateContext { block_name: build.name.clone(), ..self.inputs.facts(self.root) },
             options: self.inputs.request.options.clone(),
             secrets: self.globals.secrets.iter().cloned().map(Sensitive::new).collect(),
             requirements: Requirements::default(),

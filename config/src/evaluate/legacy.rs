@@ -39,7 +39,10 @@ pub(super) fn evaluate(
     };
     let world: Arc<dyn World> = Arc::new(HostWorld(inputs.host.clone()));
     let variables = match Variables::resolve(document, given, facts, &world) {
-        Ok(variables) => variables,
+        Ok((variables, complaints)) => {
+            found.extend(complaints);
+            variables
+        }
         Err(complaints) => return failed(complaints),
     };
     let planner = Planner { document, variables: &variables, world: &world, context, inputs };

@@ -1,5 +1,7 @@
 //! HCL2 templates: which plans they stand for, and what is wrong with them.
 
+use kiln_lang::Value;
+
 use super::{World, hcl, outcome, request};
 
 /// A template around the inside of a build block.
@@ -164,10 +166,42 @@ fn dynamic_blocks_stand_for_one_block_per_member() {
 }
 
 #[test]
-fn run_time_values_are_those_that_exist() {
-    let shown = build("provisioner \"shell\" { inline = [build.Id] }");
-    // Without a catalog nothing is known of the builder.
-    assert_eq!(shown, "null.a (a): null {}\n  provisioner shell {inline=later}\n");
+fn run_time_expressions_are_finished_with_what_the_agent_knows() {
+    let text = r#"
+locals { suffix = ["x", "y"] }
+source "null" "a" {}
+build {
+  name    = "n"
+  sources = ["null.a"]
+  provisioner "shell" {
+    one   = "${build.name}-${upper(build.ID)}-${join("+", local.suffix)}"
+    two   = build
+    three = [for k in ["ID", "Host"] : build[k]]
+  }
+}
+"#;
+    let plan = super::plans(World::default().file("t.pkr.hcl", text), &request("t.pkr.hcl")).remove(0);
+    let agent = Value::object([
+        ("name".to_owned(), Value::from(plan.facts.block_name.as_str())),
+        ("ID".to_owned(), Value::from("id")),
+        ("Host".to_owned(), Value::from("host")),
+    ]);
+    let scope = kiln_lang::Scope::new(&kiln_lang::function::pure()).with("build", agent);
+    let finish = |name: &str| match plan.provisioners[0].component.body.attribute(name) {
+        Some(kiln_plan::Leaf::Deferred(deferred)) => format!("{:?}", deferred.finish(&scope).unwrap()),
+        other => panic!("{name}: {other:?}"),
+    };
+    assert_eq!(finish("one"), "\"n-ID-x+y\"");
+    assert_eq!(finish("two"), r#"{"Host": "host", "ID": "id", "name": "n"}"#);
+    assert_eq!(finish("three"), r#"["id", "host"]"#);
+}
+
+#[test]
+fn what_the_world_knows_can_not_wait_for_the_run() {
+    let shown = build("provisioner \"shell\" { x = file(build.ID) }");
+    assert!(shown.contains("no function named \"file\"") && shown.contains("from a local"), "{shown}");
+    let shown = build("provisioner \"shell\" { x = \"${build.ID}${length(file(\"t.pkr.hcl\")) > 0}\" }");
+    assert!(shown.contains("{x=later}"), "{shown}");
 }
 
 #[test]
@@ -282,18 +316,13 @@ fn blocks_of_all_files_are_one_template() {
 
 #[test]
 fn a_plan_carries_what_the_agent_needs() {
-    let host: crate::SharedHost = std::sync::Arc::new(World::default().file(
+    let world = World::default().file(
         "d/t.pkr.hcl",
         "source \"qemu\" \"a\" {\n cpus = 4\n memory = \"2048\"\n}\nbuild {\n sources = [\"qemu.a\"]\n provisioner \"shell\" {}\n post-processor \"manifest\" {}\n}",
-    ));
+    );
     let mut request = request("d");
     request.options.force = true;
-    let (template, ..) = crate::parse(&request, &host);
-    let answers = crate::Answers::none();
-    let inputs = crate::Inputs { request: &request, catalog: None, answers: &answers, host: &host };
-    let crate::Evaluation::Done { plans, .. } = crate::evaluate(&template.unwrap(), inputs) else {
-        panic!("no data sources")
-    };
+    let plans = super::plans(world, &request);
     let plan = &plans[0];
     let needs = &plan.requirements;
     assert_eq!((needs.cpus, needs.memory_mib), (4, 2048));

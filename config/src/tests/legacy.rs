@@ -112,12 +112,12 @@ fn variables_are_rendered_until_nothing_changes() {
     let world = || {
         World::default()
             .file("v.json", r#"{"undeclared": "fine", "c": "file", "n": null}"#)
-            .variable("HOME", "{{user `c`}}")
+            .variable("HOME", "/root")
     };
     type Given<'a> = &'a [(&'a str, &'a str)];
     let cases: [(&str, Given<'_>, &str); 7] = [
         (r#"{"a": "x{{user `b`}}", "b": "y{{user `c`}}", "c": "z"}"#, &[], "xyfile"),
-        (r#"{"a": "{{env `HOME`}}", "c": "z"}"#, &[], "file"),
+        (r#"{"a": "{{user `b`}}{{env `HOME`}}", "b": "{{user `c`}}"}"#, &[], "file/root"),
         (r#"{"a": "{{env `UNSET`}}x", "c": "z"}"#, &[], "x"),
         (r#"{"a": "b", "c": "z"}"#, &[("c", "cli"), ("a", "{{user `c`}}!")], "cli!"),
         (r#"{"a": null, "c": "z"}"#, &[("a", "1"), ("a", "2")], "2"),
@@ -144,6 +144,12 @@ fn variables_that_can_not_be_rendered_are_named() {
         let shown = with_variables(variables, &[], world());
         assert!(shown.contains(expected), "{variables}: {shown}");
     }
+    let shown = with_variables(
+        r#"{"a": "{{user `b`}}", "b": "x", "self": "{{user `self`}}"}"#,
+        &[],
+        World::default().file("v.json", "{}"),
+    );
+    assert!(shown.starts_with("null.x (x): null {}\nWarning: t.json:1: Failed to interpolate"), "{shown}");
     let shown = with_variables("{}", &[], World::default().file("v.json", r#"{"x": 1}"#));
     assert!(shown.contains("v.json:1: Unexpected type: variable 'x': expected type 'string', got number"));
 }
@@ -152,14 +158,8 @@ fn variables_that_can_not_be_rendered_are_named() {
 fn actions_about_the_dot_are_left_for_the_component() {
     let text = r#"{"variables": {"a": "{{ .Name }}-{{user `b`}}", "b": "x"},
                    "builders": [{"type": "null"}]}"#;
-    let host: crate::SharedHost = std::sync::Arc::new(World::default().file("t.json", text));
     let request = request("t.json");
-    let (template, ..) = crate::parse(&request, &host);
-    let answers = crate::Answers::none();
-    let inputs = crate::Inputs { request: &request, catalog: None, answers: &answers, host: &host };
-    let crate::Evaluation::Done { plans, .. } = crate::evaluate(&template.unwrap(), inputs) else {
-        panic!("no data sources")
-    };
+    let plans = super::plans(World::default().file("t.json", text), &request);
     assert_eq!(plans[0].facts.user_variables["a"].reveal(), "{{ .Name }}-x");
 }
 
@@ -167,14 +167,8 @@ fn actions_about_the_dot_are_left_for_the_component() {
 fn sensitive_variables_are_secrets() {
     let text = r#"{"variables": {"a": "pass-{{user `b`}}", "b": "word"}, "sensitive-variables": ["a", "nope"],
                    "builders": [{"type": "null"}]}"#;
-    let host: crate::SharedHost = std::sync::Arc::new(World::default().file("t.json", text));
     let request = request("t.json");
-    let (template, ..) = crate::parse(&request, &host);
-    let answers = crate::Answers::none();
-    let inputs = crate::Inputs { request: &request, catalog: None, answers: &answers, host: &host };
-    let crate::Evaluation::Done { plans, .. } = crate::evaluate(&template.unwrap(), inputs) else {
-        panic!("no data sources")
-    };
+    let plans = super::plans(World::default().file("t.json", text), &request);
     let secrets: Vec<_> = plans[0].secrets.iter().map(|s| s.reveal().as_str()).collect();
     assert_eq!(secrets, ["pass-word"]);
     assert!(!format!("{:?}", plans[0]).contains("pass-word"));

@@ -181,14 +181,8 @@ source "null" "a" { x = var.x.words[0] }
 build { sources = ["null.a"] }
 "#,
     );
-    let host: crate::SharedHost = std::sync::Arc::new(world.clone());
     let request = request("t.pkr.hcl");
-    let (template, ..) = crate::parse(&request, &host);
-    let answers = crate::Answers::none();
-    let inputs = crate::Inputs { request: &request, catalog: None, answers: &answers, host: &host };
-    let crate::Evaluation::Done { plans, .. } = crate::evaluate(&template.unwrap(), inputs) else {
-        panic!("no data sources")
-    };
+    let plans = super::plans(world.clone(), &request);
     let secrets: Vec<_> = plans[0].secrets.iter().map(|s| s.reveal().as_str()).collect();
     assert_eq!(secrets, ["pre-root", "root", "swordfish"]);
     assert_eq!(outcome(world, &request), "null.a (a): null {x=(sensitive)}\n");

@@ -56,7 +56,7 @@ impl Evaluator<'_> {
         })
     }
 
-    /// Evaluates with diagnostics of its own.
+    /// Evaluates with diagnostics of its own; a failure has no value and no type.
     pub(super) fn apart(
         &mut self,
         expression: &Expression,
@@ -65,7 +65,7 @@ impl Evaluator<'_> {
         let before = std::mem::take(&mut self.diagnostics);
         let value = self.value(expression, names);
         let found = std::mem::replace(&mut self.diagnostics, before);
-        (value, found)
+        if found.has_errors() { (poison(), found) } else { (value, found) }
     }
 }
 

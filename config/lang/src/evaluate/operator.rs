@@ -54,27 +54,20 @@ impl Evaluator<'_> {
         span: &Span,
         names: Option<&Names<'_>>,
     ) -> Value {
+        if matches!(operator, BinaryOperator::And | BinaryOperator::Or) {
+            return self.logical(operator, (left, right), names);
+        }
         let (operands, result) = types(operator);
         let before = self.diagnostics.len();
         let a = self.value(left, names);
-        let between = self.diagnostics.len();
         let b = self.value(right, names);
         let a = self.operand(&a, &operands, left, "left");
         let b = self.operand(&b, &operands, right, "right");
         let (Some(a), Some(b)) = (a, b) else { return poison() };
-        let sensitive = match operands {
-            Type::Any => a.contains_sensitive() || b.contains_sensitive(),
-            _ => a.sensitive || b.sensitive,
-        };
-        if let Some(decided) = short_circuit(operator, &a, &b) {
-            // What the other operand complains about does not matter then.
-            let keep = if a.as_bool() == Some(decided) { between } else { self.diagnostics.len() };
-            self.diagnostics.truncate(keep.max(before));
-            return Value::bool(decided).marked(sensitive);
-        }
         if self.diagnostics.len() > before {
             return poison();
         }
+        let sensitive = a.contains_sensitive() || b.contains_sensitive();
         let outcome = match operator {
             BinaryOperator::Equal => equal(&a, &b).map(Value::bool),
             BinaryOperator::NotEqual => equal(&a, &b).map(|same| Value::bool(!same)),
@@ -84,6 +77,39 @@ impl Evaluator<'_> {
             },
         };
         outcome.unwrap_or_else(|| Value::unknown(result)).marked(sensitive)
+    }
+
+    /// `&&` and `||`. One operand may decide alone; what the other complains about is dropped then, as it is
+    /// while the left one, though sound, isn't known yet.
+    fn logical(
+        &mut self,
+        operator: BinaryOperator,
+        (left, right): (&Expression, &Expression),
+        names: Option<&Names<'_>>,
+    ) -> Value {
+        let (a, a_diagnostics) = self.apart(left, names);
+        let (b, b_diagnostics) = self.apart(right, names);
+        let a = self.operand(&a, &Type::Bool, left, "left");
+        let b = self.operand(&b, &Type::Bool, right, "right");
+        let (Some(a), Some(b)) = (a, b) else {
+            self.diagnostics.extend(a_diagnostics);
+            self.diagnostics.extend(b_diagnostics);
+            return poison();
+        };
+        let decisive = operator == BinaryOperator::Or;
+        let (outcome, found) = match (a.as_bool(), b.as_bool()) {
+            (Some(a), _) if a == decisive => (Some(decisive), a_diagnostics),
+            (_, Some(b)) if b == decisive => (Some(decisive), b_diagnostics),
+            (None, None) if !a_diagnostics.is_empty() => {
+                (None, a_diagnostics.into_iter().chain(b_diagnostics).collect())
+            }
+            (None, _) => (None, a_diagnostics),
+            (Some(_), None) => (None, b_diagnostics),
+            (Some(_), Some(_)) => (Some(!decisive), b_diagnostics),
+        };
+        self.diagnostics.extend(found);
+        let value = outcome.map_or_else(|| Value::unknown(Type::Bool), Value::bool);
+        value.marked(a.sensitive || b.sensitive)
     }
 
     fn operand(&mut self, value: &Value, ty: &Type, at: &Expression, side: &str) -> Option<Value> {
@@ -109,10 +135,6 @@ impl Evaluator<'_> {
         b: &Value,
         span: &Span,
     ) -> Result<Option<Value>, ()> {
-        if let (Some(a), Some(b)) = (a.as_bool(), b.as_bool()) {
-            let both = if operator == BinaryOperator::And { a && b } else { a || b };
-            return Ok(Some(Value::bool(both)));
-        }
         let divides = matches!(operator, BinaryOperator::Divide | BinaryOperator::Modulo);
         if divides && b.as_number().is_some_and(BigDecimal::is_zero) {
             self.error("Operation failed", "Division by zero.", span);
@@ -145,23 +167,12 @@ impl Evaluator<'_> {
 fn types(operator: BinaryOperator) -> (Type, Type) {
     match operator {
         BinaryOperator::Equal | BinaryOperator::NotEqual => (Type::Any, Type::Bool),
-        BinaryOperator::And | BinaryOperator::Or => (Type::Bool, Type::Bool),
         BinaryOperator::Less
         | BinaryOperator::LessOrEqual
         | BinaryOperator::Greater
         | BinaryOperator::GreaterOrEqual => (Type::Number, Type::Bool),
         _ => (Type::Number, Type::Number),
     }
-}
-
-/// The result that one operand of `&&` or `||` decides alone.
-fn short_circuit(operator: BinaryOperator, a: &Value, b: &Value) -> Option<bool> {
-    let decisive = match operator {
-        BinaryOperator::And => false,
-        BinaryOperator::Or => true,
-        _ => return None,
-    };
-    (a.as_bool() == Some(decisive) || b.as_bool() == Some(decisive)).then_some(decisive)
 }
 
 fn divide(a: &Number, b: &Number) -> Number {

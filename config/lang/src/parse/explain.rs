@@ -47,6 +47,14 @@ fn template_sequences(text: &str) -> Vec<SequenceRange> {
     outline.sequences.into_iter().filter_map(shift).collect()
 }
 
+/// The last boundary between characters at or before `at`.
+fn floor(text: &str, mut at: usize) -> usize {
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
 struct Place<'t> {
     text: &'t str,
     file: &'t Arc<str>,
@@ -57,16 +65,13 @@ struct Place<'t> {
 
 impl<'t> Place<'t> {
     fn new(text: &'t str, file: &'t Arc<str>, range: Range<usize>, error: &Error) -> Self {
-        let mut at = range.start + error.location().offset();
+        // It may name a byte within a character.
+        let mut at = floor(text, (range.start + error.location().offset()).min(range.end));
         // At the end of its input the parser crate names the last character, but counts a column more.
-        let line = text[..at.min(range.end)].rfind('\n').map_or(0, |i| i + 1).max(range.start);
+        let line = text[..at].rfind('\n').map_or(0, |i| i + 1).max(range.start);
         let columns = text.get(line..at).map_or(0, |before| before.chars().count() + 1);
         if error.location().column() > columns {
             at = range.end;
-        }
-        at = at.min(range.end);
-        while !text.is_char_boundary(at) {
-            at -= 1;
         }
         let gap = text[at..range.end].len() - text[at..range.end].trim_start_matches([' ', '\t']).len();
         Self { text, file, range, at: at + gap }
@@ -142,14 +147,13 @@ impl<'t> Place<'t> {
         let error = lenient::parse(&text, parser::parse_expr).0.err()?;
         let inner = Place::new(self.text, self.file, inside.clone(), &error);
         let at = (inside.start + error.location().offset().saturating_sub(1)).min(inside.end);
-        let inner = Place { at: inner.boundary(at), ..inner };
+        let inner = Place { at: inner.sharpened(at), ..inner };
         Some(inner.by_message(&error).unwrap_or_else(|| inner.in_expression()))
     }
 
-    fn boundary(&self, mut at: usize) -> usize {
-        while !self.text.is_char_boundary(at) {
-            at -= 1;
-        }
+    /// The next place from `at` on that isn't white space.
+    fn sharpened(&self, at: usize) -> usize {
+        let at = floor(self.text, at);
         let rest = &self.text[at..self.range.end];
         at + rest.len() - rest.trim_start().len()
     }

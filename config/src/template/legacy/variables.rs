@@ -10,7 +10,7 @@ use kiln_lang::{Diagnostic, Diagnostics, SourceFile, Span};
 use super::Document;
 use crate::json::{self, Json, JsonData, Member};
 
-/// How often all variables are rendered at most.
+/// How often variables are rendered at most.
 const PASSES: usize = 100;
 
 /// The final values, and what else text is rendered with.
@@ -75,7 +75,7 @@ pub(crate) fn read_var_file(file: &SourceFile) -> Result<BTreeMap<String, String
 
 impl Variables {
     /// Renders the variables of a template, with the values that a user gave. `facts` is what text may ask
-    /// besides variables.
+    /// besides variables. Comes with warnings about variables that stay unset.
     ///
     /// # Errors
     /// Variables that must be set and aren't, and those that can't be rendered.
@@ -84,15 +84,14 @@ impl Variables {
         given: &BTreeMap<String, String>,
         facts: TemplateFacts,
         world: &Arc<dyn World>,
-    ) -> Result<Self, Diagnostics> {
+    ) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut found = Diagnostics::new();
-        let mut waiting: BTreeMap<&str, String> =
-            given.iter().map(|(name, text)| (name.as_str(), text.clone())).collect();
+        let mut texts: BTreeMap<&str, &str> = given.iter().map(|(n, t)| (n.as_str(), t.as_str())).collect();
         for (name, (default, span)) in &document.variables {
             match default {
-                _ if waiting.contains_key(name.as_str()) => {}
+                _ if texts.contains_key(name.as_str()) => {}
                 Some(text) => {
-                    waiting.insert(name, text.clone());
+                    texts.insert(name, text);
                 }
                 None => found.push(required(name, span)),
             }
@@ -104,8 +103,9 @@ impl Variables {
         let declared = |name: &&String| document.variables.contains_key(*name);
         let sensitive_variables: BTreeSet<String> = sensitive.filter(declared).cloned().collect();
         let facts = TemplateFacts { user_variables: Some(BTreeMap::new()), sensitive_variables, ..facts };
-        let facts = render_all(waiting, facts, world, document)?;
-        Ok(Self { facts })
+        let mut rendering = Rendering { facts: Arc::new(facts), world, document, unset: BTreeMap::new() };
+        let found = rendering.run(texts)?;
+        Ok((Self { facts: rendering.facts }, found))
     }
 
     /// The final values.
@@ -126,59 +126,71 @@ fn required(name: &str, span: &Span) -> Diagnostic {
         .hint(format!("set it with -var '{name}=…' or in a var file"))
 }
 
-fn render_all(
-    mut waiting: BTreeMap<&str, String>,
-    facts: TemplateFacts,
-    world: &Arc<dyn World>,
-    document: &Document,
-) -> Result<Arc<TemplateFacts>, Diagnostics> {
-    let mut facts = Arc::new(facts);
-    let mut failure = None;
-    for _ in 0..PASSES {
-        let mut changed = false;
-        let mut next = BTreeMap::new();
-        for (name, text) in std::mem::take(&mut waiting) {
-            let renderer = Renderer::new(facts.clone(), world.clone(), Place::Variables).with_dot(Dot::Later);
-            match renderer.render(&text) {
-                Ok(rendered) if rendered.text == text => {
-                    drop(renderer);
-                    let values = &mut Arc::make_mut(&mut facts).user_variables;
-                    values.get_or_insert_default().insert(name.to_owned(), text);
-                    changed = true;
-                }
-                Ok(rendered) => {
-                    next.insert(name, rendered.text);
-                    changed = true;
-                }
-                Err(error) => {
-                    let retry = matches!(error.reason, Reason::VariableNotSet(_));
-                    failure = Some((name, error.to_string()));
-                    if !retry {
-                        return Err(not_rendered(failure, document).into());
-                    }
-                    next.insert(name, text);
-                }
-            }
-        }
-        waiting = next;
-        if waiting.is_empty() {
-            return Ok(facts);
-        }
-        if !changed {
-            break;
-        }
-    }
-    let culprit = failure.or_else(|| {
-        waiting.keys().next().map(|name| (*name, format!("it still changes after {PASSES} renderings")))
-    });
-    Err(not_rendered(culprit, document).into())
+/// Renders texts again and again, because a variable that another one needs may come later.
+struct Rendering<'a> {
+    /// `user_variables` grows.
+    facts: Arc<TemplateFacts>,
+    world: &'a Arc<dyn World>,
+    document: &'a Document,
+    /// What failed in the last pass for want of a variable, and how.
+    unset: BTreeMap<String, String>,
 }
 
-fn not_rendered(culprit: Option<(&str, String)>, document: &Document) -> Diagnostic {
-    let (name, reason) = culprit.unwrap_or(("", String::new()));
-    let detail = format!("failed to interpolate user variable '{name}': {reason}");
-    let span = document.variables.get(name).map(|(_, span)| span.clone());
-    Diagnostic::error("Failed to interpolate variables", detail).at(span)
+impl Rendering<'_> {
+    fn run(&mut self, mut texts: BTreeMap<&str, &str>) -> Result<Diagnostics, Diagnostics> {
+        for _ in 0..PASSES {
+            let changed = self.pass(&texts)?;
+            texts.retain(|_, text| refers_to_variables(text));
+            if !changed {
+                break;
+            }
+        }
+        // As in Packer, a variable that can't be rendered fails only if no other that refers to variables can.
+        let hopeless = texts.keys().all(|name| self.unset.contains_key(*name));
+        let complaints = self.unset.iter().map(|(name, reason)| self.complaint(name, reason));
+        let complaints = complaints.map(|d| match hopeless {
+            true => d,
+            false => Diagnostic { severity: kiln_lang::Severity::Warning, ..d },
+        });
+        let complaints: Diagnostics = complaints.collect();
+        if hopeless && !complaints.is_empty() { Err(complaints) } else { Ok(complaints) }
+    }
+
+    /// Renders all texts once; tells whether a value has changed.
+    fn pass(&mut self, texts: &BTreeMap<&str, &str>) -> Result<bool, Diagnostics> {
+        let mut changed = false;
+        self.unset.clear();
+        for (name, text) in texts {
+            let facts = self.facts.clone();
+            let rendered =
+                Renderer::new(facts, self.world.clone(), Place::Variables).with_dot(Dot::Later).render(text);
+            match rendered {
+                Ok(rendered) => {
+                    let values = Arc::make_mut(&mut self.facts).user_variables.get_or_insert_default();
+                    if values.get(*name) != Some(&rendered.text) {
+                        values.insert((*name).to_owned(), rendered.text);
+                        changed = true;
+                    }
+                }
+                Err(error) if matches!(error.reason, Reason::VariableNotSet(_)) => {
+                    self.unset.insert((*name).to_owned(), error.to_string());
+                }
+                Err(error) => return Err(self.complaint(name, &error.to_string()).into()),
+            }
+        }
+        Ok(changed)
+    }
+
+    fn complaint(&self, name: &str, reason: &str) -> Diagnostic {
+        let detail = format!("failed to interpolate user variable '{name}': {reason}");
+        let span = self.document.variables.get(name).map(|(_, span)| span.clone());
+        Diagnostic::error("Failed to interpolate variables", detail).at(span)
+    }
+}
+
+/// Whether a text may ask for a variable.
+fn refers_to_variables(text: &str) -> bool {
+    text.contains("{{") && text.contains("user")
 }
 
 /// A builder's name, rendered with variables until it no longer changes.
