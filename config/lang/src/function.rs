@@ -34,7 +34,8 @@ pub struct Parameter {
     pub ty: Type,
     /// Whether null may be passed; otherwise null is an error.
     pub allow_null: bool,
-    /// Whether the function handles unknown arguments itself; otherwise one makes the whole result unknown.
+    /// Whether the function handles unknown arguments itself; otherwise an argument that is unknown, or has
+    /// an unknown part, makes the whole result unknown and the function is not called.
     pub allow_unknown: bool,
 }
 
@@ -136,7 +137,8 @@ impl fmt::Debug for Function {
 /// The functions that an expression may call.
 #[derive(Clone, Debug, Default)]
 pub struct Functions {
-    table: BTreeMap<&'static str, Function>,
+    // Shared, because every scope holds the table.
+    table: Arc<BTreeMap<&'static str, Function>>,
 }
 
 impl Functions {
@@ -148,7 +150,7 @@ impl Functions {
     /// Adds one; a later one of the same name replaces the earlier.
     #[must_use]
     pub fn with(mut self, function: Function) -> Self {
-        self.table.insert(function.name, function);
+        Arc::make_mut(&mut self.table).insert(function.name, function);
         self
     }
 
