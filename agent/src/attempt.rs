@@ -103,7 +103,11 @@ async fn within_journal(
         cache_dir: settings.cache_dir,
     };
     let result = AssertUnwindSafe(carry_out(&cx, factories)).catch_unwind().await;
+    let (place, leaving) = (scratch.path().to_owned(), journal.is_leaving());
     drop(scratch);
+    if leaving && place.exists() {
+        reporter.say(format!("Left for inspection: {}", place.display()));
+    }
     for left in journal.close().await {
         reporter.say(left.to_string());
     }
