@@ -1,3 +1,5 @@
-//! The builders that come with Kiln, one file each.
+//! The builders that are part of this program, and the step that they share.
 
+pub mod file;
+pub mod provision;
 pub mod qemu;

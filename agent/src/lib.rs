@@ -18,6 +18,9 @@ pub mod port;
 pub mod post_processor;
 pub mod provisioner;
 
+pub use attempt::check::check;
+pub use catalog::Factories;
+
 #[cfg(test)]
 mod test_task;
 #[cfg(test)]

@@ -17,6 +17,7 @@ pub mod pipeline;
 pub mod post_processor;
 pub mod process;
 pub mod provisioner;
+pub mod render;
 pub mod reporter;
 pub mod scratch;
 pub mod step;
