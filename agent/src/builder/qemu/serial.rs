@@ -1,78 +1,86 @@
-//! What the guest writes to its first serial port: the last of it is kept, for evidence when it never came up.
+//! What the guest writes to its first serial port, and QEMU to its error stream: the last of it is kept, for evidence
+//! when something went wrong.
 //!
-//! QEMU dials a socket of ours. A guest is not to be trusted with our disk or memory, hence only the tail is kept;
-//! it is always read, so that a talkative guest never stalls.
+//! For the serial port QEMU dials a socket of ours. A guest is not to be trusted with our disk or memory, hence only
+//! the tail is kept; it is always read, so that a talkative guest never stalls.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::UnixListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Bytes kept.
 const KEPT: usize = 64 << 10;
 
-/// The guest's serial output. Stops listening when dropped.
-#[derive(Debug)]
-pub struct Serial {
-    tail: Arc<Mutex<Tail>>,
-    _stop: DropGuard,
-}
+/// The last of what came from somewhere. Cheap to clone; all clones see the same.
+#[derive(Clone, Debug, Default)]
+pub struct Tail(Arc<Mutex<Kept>>);
 
 #[derive(Debug, Default)]
-struct Tail {
+struct Kept {
     bytes: Vec<u8>,
     total: u64,
 }
 
 impl Tail {
-    fn append(&mut self, bytes: &[u8]) {
-        self.total += bytes.len() as u64;
-        self.bytes.extend_from_slice(bytes);
+    /// Takes what came.
+    pub fn append(&self, bytes: &[u8]) {
+        let Ok(mut kept) = self.0.lock() else { return };
+        kept.total += bytes.len() as u64;
+        kept.bytes.extend_from_slice(bytes);
         // Cut rarely: each cut moves the rest.
-        if self.bytes.len() > 2 * KEPT {
-            self.bytes.drain(..self.bytes.len() - KEPT);
+        if kept.bytes.len() > 2 * KEPT {
+            let surplus = kept.bytes.len() - KEPT;
+            kept.bytes.drain(..surplus);
         }
     }
-}
 
-impl Serial {
-    /// Listens at `path` for QEMU to dial.
-    ///
-    /// # Errors
-    /// When the socket can't be made.
-    pub fn listen(path: &Path) -> std::io::Result<Self> {
-        let _ = std::fs::remove_file(path);
-        let listener = UnixListener::bind(path)?;
-        let tail = Arc::new(Mutex::new(Tail::default()));
-        let stop = CancellationToken::new();
-        tokio::spawn(stop.clone().run_until_cancelled_owned(read(listener, tail.clone())));
-        Ok(Self { tail, _stop: stop.drop_guard() })
+    /// Reads until the other side ends.
+    pub async fn follow(&self, mut stream: impl AsyncRead + Unpin) {
+        let mut buffer = vec![0; 16 << 10];
+        while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+            self.append(&buffer[..count]);
+        }
     }
 
-    /// How many bytes the guest wrote in all: a sign of progress.
+    /// How many bytes came in all: a sign of progress.
     pub fn total(&self) -> u64 {
-        self.tail.lock().map_or(0, |tail| tail.total)
+        self.0.lock().map_or(0, |kept| kept.total)
     }
 
     /// The last `count` lines that hold anything, without control sequences.
     pub fn last_lines(&self, count: usize) -> Vec<String> {
-        let bytes = self.tail.lock().map(|tail| tail.bytes.clone()).unwrap_or_default();
+        let bytes = self.0.lock().map(|kept| kept.bytes.clone()).unwrap_or_default();
         let text = printable(&String::from_utf8_lossy(&bytes));
         let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|l| !l.is_empty()).collect();
         lines[lines.len().saturating_sub(count)..].iter().map(|l| (*l).to_owned()).collect()
     }
 }
 
-async fn read(listener: UnixListener, tail: Arc<Mutex<Tail>>) {
-    let mut buffer = vec![0; 16 << 10];
-    while let Ok((mut stream, _)) = listener.accept().await {
-        while let Ok(count @ 1..) = stream.read(&mut buffer).await {
-            if let Ok(mut tail) = tail.lock() {
-                tail.append(&buffer[..count]);
+/// A socket for the guest's serial output. Stops listening when dropped.
+#[derive(Debug)]
+pub struct SerialListener {
+    _stop: DropGuard,
+}
+
+impl SerialListener {
+    /// Listens at `path` for QEMU to dial, and keeps what comes in `tail`.
+    ///
+    /// # Errors
+    /// When the socket can't be made.
+    pub fn bind(path: &Path, tail: Tail) -> std::io::Result<Self> {
+        let _ = std::fs::remove_file(path);
+        let listener = UnixListener::bind(path)?;
+        let stop = CancellationToken::new();
+        let reading = async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tail.follow(stream).await;
             }
-        }
+        };
+        tokio::spawn(stop.clone().run_until_cancelled_owned(reading));
+        Ok(Self { _stop: stop.drop_guard() })
     }
 }
 
@@ -116,11 +124,12 @@ mod tests {
 
     #[test]
     fn a_talkative_guest_costs_no_more_than_the_tail() {
-        let mut tail = Tail::default();
+        let tail = Tail::default();
         for _ in 0..1000 {
             tail.append(&[b'x'; 1000]);
         }
-        assert!(tail.bytes.len() <= 2 * KEPT && tail.bytes.len() >= KEPT);
-        assert_eq!(tail.total, 1_000_000);
+        let kept = tail.0.lock().expect("no panic").bytes.len();
+        assert!((KEPT..=2 * KEPT).contains(&kept));
+        assert_eq!(tail.total(), 1_000_000);
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::builder::qemu::boot_command::parse;
 use crate::builder::qemu::qmp::QmpListener;
-use crate::builder::qemu::serial::Serial;
+use crate::builder::qemu::serial::{SerialListener, Tail};
 use tokio::process::Command;
 
 /// `again: xor ax, ax; int 0x16; mov dx, 0x3f8; out dx, al; jmp again`
@@ -19,7 +19,8 @@ async fn every_character_arrives_in_order() {
     sector[510..].copy_from_slice(&[0x55, 0xaa]);
     std::fs::write(&disk, sector).expect("a disk");
     let listener = QmpListener::bind(&qmp).expect("a socket");
-    let output = Serial::listen(&serial).expect("a socket");
+    let output = Tail::default();
+    let _listening = SerialListener::bind(&serial, output.clone()).expect("a socket");
     let _child = Command::new("qemu-system-x86_64")
         .args(["-display", "none", "-machine", "pc,accel=tcg", "-m", "16", "-nic", "none", "-drive"])
         .arg(format!("file={},format=raw,if=ide", disk.display()))
