@@ -60,7 +60,7 @@ fn cases() -> Vec<Case> {
         Case {
             name: "several mistakes at once",
             file: "t.pkr.hcl",
-            text: "variable \"a\" {\n  type = int\n}\nlocals {\n  b = \n}\n",
+            text: "locals {\n  a = [1,,2]\n}\nlocals {\n  b = \n}\n",
             words: &["validate", "t.pkr.hcl"],
             printed: &["line 2", "line 5"],
         },

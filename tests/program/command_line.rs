@@ -50,7 +50,11 @@ fn a_machine_reads_the_same() {
     place.write("t.pkr.hcl", HELLO);
     let ran = place.run(["build", "-machine-readable", "t.pkr.hcl"]);
     ran.expect_code(0).expect(",,ui,say,==> null.a: hello from a\n").expect(",null.a,artifact,0,end\n");
-    assert!(ran.stdout.lines().all(|l| l.split(',').next().is_some_and(|t| t.parse::<u64>().is_ok())), "{}", ran.stdout);
+    assert!(
+        ran.stdout.lines().all(|l| l.split(',').next().is_some_and(|t| t.parse::<u64>().is_ok())),
+        "{}",
+        ran.stdout
+    );
 }
 
 #[test]

@@ -74,7 +74,9 @@ fn a_run_beside_a_living_one_leaves_it_alone() {
     second.expect_code(0);
     assert!(!second.stdout.contains("Left by an earlier run"), "{}", second.stdout);
     first.signal("INT");
-    wait::until("the first run to end", Duration::from_secs(30), || first.printed().contains("Cleanly").then_some(()));
+    wait::until("the first run to end", Duration::from_secs(30), || {
+        first.printed().contains("Cleanly").then_some(())
+    });
     first.finish().expect_code(1);
     place.leftovers().expect_none();
 }

@@ -20,15 +20,21 @@ fn one_builds_failure_does_not_stop_the_others() {
     );
     place.write("t.pkr.hcl", build);
     let ran = place.run(["build", "t.pkr.hcl"]);
-    ran.expect_code(1).expect("Build 'null.s0' finished").expect("Build 'null.s1' errored").expect("Build 'null.s2' finished");
+    ran.expect_code(1)
+        .expect("Build 'null.s0' finished")
+        .expect("Build 'null.s1' errored")
+        .expect("Build 'null.s2' finished");
 }
 
 #[test]
 fn parallel_builds_1_runs_one_after_the_other() {
     let place = place();
     let lock = "inline = [\"mkdir busy\", \"sleep 0.1\", \"rmdir busy\"]";
-    let build =
-        format!("{}build {{\n  sources = [{}]\n  provisioner \"shell-local\" {{\n    {lock}\n  }}\n}}\n", sources(4), names(4));
+    let build = format!(
+        "{}build {{\n  sources = [{}]\n  provisioner \"shell-local\" {{\n    {lock}\n  }}\n}}\n",
+        sources(4),
+        names(4)
+    );
     place.write("t.pkr.hcl", build);
     place.run(["build", "-parallel-builds=1", "t.pkr.hcl"]).expect_code(0);
 }
@@ -73,7 +79,10 @@ fn a_timeout_ends_a_provisioner() {
             sources(1)
         ),
     );
-    place.run(["build", "t.pkr.hcl"]).expect_code(1).expect("Setting a 1s timeout for the next provisioner...");
+    place
+        .run(["build", "t.pkr.hcl"])
+        .expect_code(1)
+        .expect("Setting a 1s timeout for the next provisioner...");
     place.leftovers().expect_none();
 }
 
@@ -100,7 +109,7 @@ build {
       output = "out.tar.gz"
     }
     post-processor "manifest" {
-      custom_data = { who = "${build.name}" }
+      custom_data = { who = "${source.name}" }
     }
   }
 }
@@ -108,7 +117,10 @@ build {
     );
     place.run(["build", "t.pkr.hcl"]).expect_code(0);
     let manifest = place.read("packer-manifest.json");
-    assert!(manifest.contains("\"name\": \"out.tar.gz\"") && manifest.contains("\"who\": \"a\""), "{manifest}");
+    assert!(
+        manifest.contains("\"name\": \"out.tar.gz\"") && manifest.contains("\"who\": \"a\""),
+        "{manifest}"
+    );
     assert!(manifest.starts_with("{\n  \"builds\": [\n    {\n      \"name\": \"a\","), "{manifest}");
 }
 

@@ -59,7 +59,14 @@ build {
 fn arguments_of_all_processes() -> String {
     wait::until("a look at /proc", Duration::from_secs(1), || {
         let all = std::fs::read_dir("/proc").ok()?.flatten();
-        Some(all.map(|e| String::from_utf8_lossy(&std::fs::read(e.path().join("cmdline")).unwrap_or_default()).into_owned() + "\n").collect())
+        Some(
+            all.map(|e| {
+                String::from_utf8_lossy(&std::fs::read(e.path().join("cmdline")).unwrap_or_default())
+                    .into_owned()
+                    + "\n"
+            })
+            .collect(),
+        )
     })
 }
 
@@ -70,7 +77,10 @@ fn text_below(directory: &Path) -> Vec<(String, String)> {
         if path.is_dir() {
             all.extend(text_below(&path));
         } else {
-            all.push((path.display().to_string(), String::from_utf8_lossy(&std::fs::read(&path).unwrap_or_default()).into_owned()));
+            all.push((
+                path.display().to_string(),
+                String::from_utf8_lossy(&std::fs::read(&path).unwrap_or_default()).into_owned(),
+            ));
         }
     }
     all
@@ -78,5 +88,9 @@ fn text_below(directory: &Path) -> Vec<(String, String)> {
 
 /// Everything in the home but the script itself, which its interpreter must read.
 fn journal_only(files: &[(String, String)]) -> String {
-    files.iter().filter(|(name, _)| !name.contains("packer-shell")).map(|(name, text)| format!("{name}\n{text}\n")).collect()
+    files
+        .iter()
+        .filter(|(name, _)| !name.contains("packer-shell"))
+        .map(|(name, text)| format!("{name}\n{text}\n"))
+        .collect()
 }
