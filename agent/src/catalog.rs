@@ -19,6 +19,7 @@ impl Factories {
     pub fn builtin() -> Self {
         [
             builder::file::factory(),
+            builder::qemu::factory(),
             post_processor::artifice::factory(),
             post_processor::checksum::factory(),
             post_processor::compress::factory(),
