@@ -7,6 +7,7 @@ pub mod artifice;
 pub mod checksum;
 pub mod compress;
 pub mod manifest;
+pub mod shell_local;
 #[cfg(test)]
 mod testing;
 mod watched;
