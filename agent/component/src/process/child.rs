@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio_util::sync::CancellationToken;
 
+use super::script_file;
 use super::{Finished, Input, ProcessError, ProcessExit, Program};
 use crate::journal::{Entry, Intent, Journal};
 
@@ -48,7 +49,11 @@ impl Child {
         if let Some(directory) = &program.directory {
             command.current_dir(directory);
         }
-        let child = match command.spawn() {
+        let spawned = {
+            let _turn = script_file::forking();
+            command.spawn()
+        };
+        let child = match spawned {
             Ok(child) => child,
             Err(source) => {
                 entry.clear();
