@@ -1,1 +1,3 @@
 //! What this machine offers: found out by trying, not by assuming.
+
+pub mod accelerator;

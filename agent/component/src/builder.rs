@@ -22,7 +22,7 @@ pub trait Builder: fmt::Debug + Send + Sync {
     async fn build(
         &self,
         cx: &TaskContext,
-        hook: &dyn ProvisionHook,
+        hook: Arc<dyn ProvisionHook>,
     ) -> Result<Option<Arc<dyn Artifact>>, Failure>;
 }
 

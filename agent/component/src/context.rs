@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kiln_plan::BuildPlan;
 use tokio_util::sync::CancellationToken;
 
+use crate::journal::Journal;
 use crate::reporter::Reporter;
 
 /// The task as its components see it. Cheap to clone; a clone with another token or voice is how timeouts and
@@ -20,6 +21,8 @@ pub struct TaskContext {
     pub cancel: CancellationToken,
     /// This task's own directory, removed when the task has ended. Private (0700).
     pub scratch: PathBuf,
+    /// Where everything that is made outside of this process is announced first.
+    pub journal: Journal,
     /// Where relative paths of the template resolve.
     pub working_dir: PathBuf,
     /// The machine's cache: downloads by checksum, port locks.

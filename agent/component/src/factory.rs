@@ -3,13 +3,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-use kiln_lang::{Diagnostics, Value};
-use kiln_plan::ComponentSchema;
+use kiln_lang::go_template::{Dot, Renderer};
+use kiln_lang::{Diagnostic, Diagnostics, Value};
 use kiln_plan::build::{BuildPlan, TemplateContext};
+use kiln_plan::{ComponentKind, ComponentSchema, OptionSchema};
+use serde::de::DeserializeOwned;
 
 use crate::builder::Builder;
 use crate::post_processor::PostProcessor;
 use crate::provisioner::{GeneratedData, Provisioner};
+use crate::render;
 
 /// A component's config with its deferred leaves finished and its strings rendered, except for the options
 /// that the schema marks `late`.
@@ -31,6 +34,25 @@ impl FinishedConfig {
     pub fn facts(&self) -> &TemplateContext {
         &self.plan.facts
     }
+
+    /// The options as a component's own type; see [`kiln_lang::decode`].
+    ///
+    /// # Errors
+    /// One diagnostic for each option that does not fit.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Diagnostics> {
+        let diagnostic = |e: kiln_lang::decode::DecodeError| {
+            Diagnostic::error("Incorrect attribute value type", e.to_string())
+        };
+        kiln_lang::decode::decode(&self.options).map_err(|all| all.0.into_iter().map(diagnostic).collect())
+    }
+
+    /// Renders late options with the guest's values and `data` of the component's own: `{{ .HTTPIP }}`,
+    /// `{{ .Vars }}`. A name that is in neither reads `<no value>`.
+    pub fn renderer(&self, data: impl IntoIterator<Item = (&'static str, Value)>) -> Renderer {
+        let mut values = self.generated.values.clone();
+        values.extend(data.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        render::renderer(&self.plan).with_dot(Dot::Map(Value::object(values)))
+    }
 }
 
 /// Makes components of one kind and name.
@@ -40,6 +62,42 @@ pub struct Factory {
     pub schema: ComponentSchema,
     /// Makes it.
     pub make: Make,
+}
+
+impl Factory {
+    /// A builder by its name and options. `generated` names what it offers beyond the usual values of a guest.
+    pub fn builder(
+        name: &'static str,
+        options: Vec<OptionSchema>,
+        generated: &[&'static str],
+        make: fn(FinishedConfig) -> Made<Box<dyn Builder>>,
+    ) -> Self {
+        let generated = generated.iter().map(|g| (*g).into()).collect();
+        let schema = ComponentSchema { generated, ..schema(ComponentKind::Builder, name, options) };
+        Self { schema, make: Make::Builder(make) }
+    }
+
+    /// A provisioner by its name and options.
+    pub fn provisioner(
+        name: &'static str,
+        options: Vec<OptionSchema>,
+        make: fn(FinishedConfig) -> Made<Box<dyn Provisioner>>,
+    ) -> Self {
+        Self { schema: schema(ComponentKind::Provisioner, name, options), make: Make::Provisioner(make) }
+    }
+
+    /// A post-processor by its name and options.
+    pub fn post_processor(
+        name: &'static str,
+        options: Vec<OptionSchema>,
+        make: fn(FinishedConfig) -> Made<Box<dyn PostProcessor>>,
+    ) -> Self {
+        Self { schema: schema(ComponentKind::PostProcessor, name, options), make: Make::PostProcessor(make) }
+    }
+}
+
+fn schema(kind: ComponentKind, name: &'static str, options: Vec<OptionSchema>) -> ComponentSchema {
+    ComponentSchema { kind, name: name.into(), options, generated: Vec::new() }
 }
 
 /// Makes a component from its config, or says everything that is wrong with it. Warnings may come along with

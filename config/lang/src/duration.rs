@@ -160,6 +160,33 @@ pub fn in_words(duration: Duration) -> String {
     if words.is_empty() { "0 microseconds".to_owned() } else { words.join(" ") }
 }
 
+/// A duration in Go's syntax, as Packer prints one: `10s`, `1m30s`, `1h0m0s`, `1.5s`, `300ms`.
+pub fn in_go_syntax(duration: Duration) -> String {
+    let decimal = |value: u128, per: u128, unit: &str| {
+        let digits = per.ilog10() as usize;
+        let fraction = format!("{:0digits$}", value % per);
+        let fraction = fraction.trim_end_matches('0');
+        let point = if fraction.is_empty() { "" } else { "." };
+        format!("{}{point}{fraction}{unit}", value / per)
+    };
+    let nanoseconds = duration.as_nanos();
+    match nanoseconds {
+        0 => "0s".to_owned(),
+        1..1_000 => format!("{nanoseconds}ns"),
+        1_000..1_000_000 => decimal(nanoseconds, 1_000, "µs"),
+        1_000_000..1_000_000_000 => decimal(nanoseconds, 1_000_000, "ms"),
+        _ => {
+            let minutes = duration.as_secs() / 60;
+            let seconds = decimal(nanoseconds - u128::from(minutes) * 60_000_000_000, 1_000_000_000, "s");
+            match (minutes / 60, minutes % 60) {
+                (0, 0) => seconds,
+                (0, minutes) => format!("{minutes}m{seconds}"),
+                (hours, minutes) => format!("{hours}h{minutes}m{seconds}"),
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,6 +233,23 @@ mod tests {
         ];
         for (duration, words) in cases {
             assert_eq!(in_words(duration), words);
+        }
+    }
+
+    #[test]
+    fn go_syntax_is_written() {
+        let cases = [
+            (Duration::from_secs(10), "10s"),
+            (Duration::from_secs(90), "1m30s"),
+            (Duration::from_secs(3600), "1h0m0s"),
+            (Duration::from_millis(1500), "1.5s"),
+            (Duration::from_millis(300), "300ms"),
+            (Duration::from_micros(2050), "2.05ms"),
+            (Duration::from_nanos(7), "7ns"),
+            (Duration::ZERO, "0s"),
+        ];
+        for (duration, text) in cases {
+            assert_eq!(in_go_syntax(duration), text);
         }
     }
 }
