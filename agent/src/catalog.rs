@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use kiln_component::Factory;
 use kiln_plan::{Catalog, ComponentKind};
 
-use crate::{builder, post_processor};
+use crate::{builder, post_processor, provisioner};
 
 /// How to make every component that this program knows.
 #[derive(Clone, Debug, Default)]
@@ -17,16 +17,16 @@ pub struct Factories {
 impl Factories {
     /// The components that are part of this program.
     pub fn builtin() -> Self {
-        [
-            builder::file::factory(),
-            builder::qemu::factory(),
+        let builders = [builder::file::factory(), builder::null::factory(), builder::qemu::factory()];
+        let post_processors = [
             post_processor::artifice::factory(),
             post_processor::checksum::factory(),
             post_processor::compress::factory(),
             post_processor::manifest::factory(),
-        ]
-        .into_iter()
-        .fold(Self::default(), Self::with)
+            post_processor::shell_local::factory(),
+        ];
+        let all = builders.into_iter().chain(provisioner::factories()).chain(post_processors);
+        all.fold(Self::default(), Self::with)
     }
 
     /// Adds one; a later one of the same kind and name replaces the earlier.

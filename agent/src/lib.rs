@@ -4,12 +4,15 @@
 //! components and carries them out; the components themselves lie in [`builder`], [`communicator`],
 //! [`provisioner`] and [`post_processor`], and are listed in the [`catalog`].
 
+pub mod agent;
 pub mod artifact;
 pub mod attempt;
+pub mod attempts;
 pub mod builder;
 pub mod capability;
 pub mod catalog;
 pub mod communicator;
+pub mod config;
 pub mod download;
 pub mod http_server;
 pub mod link;
@@ -17,6 +20,9 @@ pub mod media;
 pub mod port;
 pub mod post_processor;
 pub mod provisioner;
+
+#[cfg(test)]
+mod test_plan;
 
 pub use attempt::check::check;
 pub use catalog::Factories;

@@ -7,6 +7,9 @@ pub mod artifice;
 pub mod checksum;
 pub mod compress;
 pub mod manifest;
+pub mod shell_local;
+#[cfg(test)]
+mod testing;
 mod watched;
 
 /// Renders the path of an output with the names that Packer's templates use in it, and `more`.

@@ -1,1 +1,19 @@
-fn main() {}
+//! The kiln program: arguments to command to exit code.
+
+mod arguments;
+mod command;
+mod evaluation;
+mod exit_code;
+mod farm_client;
+mod farm_of_one;
+mod interrupt;
+mod local_host;
+mod render;
+mod request;
+mod run_directory;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    command::run(arguments::read(std::env::args_os().skip(1))).into()
+}

@@ -1,1 +1,38 @@
 //! Template text to build plans, in passes.
+//!
+//! ```text
+//!  Request ──► Bundle ──► Template ──────────► Evaluation ──► NeedsData(queries) ──► … answers … ─┐
+//!   what was    which     declarations,            ▲   │                                         │
+//!   asked for   files     variables' values        └───┼─────────────────────────────────────────┘
+//!                                                      └──► Done: BuildPlans, diagnostics
+//! ```
+//!
+//! Evaluation is pure and repeatable: whatever it must know of the world it asks one [`Host`], whatever it must
+//! know of components it reads in a catalog. It starts nothing and waits for nothing.
+//!
+//! Three languages come in (HCL2, its JSON profile, legacy JSON), one plan goes out. Values that exist only
+//! at run time stay in the plan as deferred expressions or as text with actions; agents finish them.
+
+pub mod bundle;
+mod check;
+pub mod data_source;
+pub mod evaluate;
+mod glob;
+pub mod host;
+mod json;
+mod locals;
+pub mod request;
+pub mod template;
+mod variables;
+pub mod version;
+mod world_function;
+
+pub use bundle::Bundle;
+pub use data_source::{Answers, DataQuery};
+pub use evaluate::{Evaluation, Inputs, evaluate};
+pub use host::{Host, HostError, SharedHost};
+pub use request::{ConfigType, Request, VariableArgument};
+pub use template::{RequiredPlugin, Template, parse};
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,26 @@
-//! Everything two processes agree on, on the wire or at rest.
+//! Everything that two processes must agree on, in space (on the wire) or in time (at rest).
+//!
+//! ```text
+//!   command line ── Submission ──► coordinator ◄── AgentLink ── agent      [`v1`]
+//!                                      │
+//!                                      └── ledger, at rest                 [`rest`]
+//! ```
+//!
+//! Generated types stay at the borders: both ends turn them into the typed messages of [`submission`],
+//! [`link`] and [`event`] at once, by [`convert`].
+
+pub mod convert;
+pub mod event;
+pub mod link;
+pub mod rest;
+pub mod status;
+pub mod submission;
+pub mod v1;
+
+pub use convert::ConvertError;
+pub use prost::bytes::Bytes;
+pub use status::{Code, Problem};
+
+/// The most bytes of one message on the wire. A request may carry the files of a template, a plan what it
+/// writes into guests; both are far smaller as a rule.
+pub const MESSAGE_LIMIT: usize = 64 << 20;

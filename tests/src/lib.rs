@@ -1,1 +1,7 @@
-//! Tests of the whole: tidy, side by side, guests.
+//! The harness that tests of the whole share.
+
+pub mod guest;
+pub mod leftovers;
+pub mod program;
+pub mod tree;
+pub mod wait;

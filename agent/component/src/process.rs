@@ -29,9 +29,11 @@ use crate::lines::LineSplitter;
 
 mod child;
 mod pump;
+mod search;
 pub mod table;
 
 pub use child::Child;
+pub use search::find;
 
 /// How long a child may take to end by itself after SIGTERM, unless its [`Program`] says otherwise.
 pub const GRACE: Duration = Duration::from_secs(5);

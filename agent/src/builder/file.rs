@@ -23,7 +23,7 @@ use serde::Deserialize;
 use crate::artifact::FilesArtifact;
 use crate::builder::provision::provision;
 
-mod mock_communicator;
+pub(crate) mod mock_communicator;
 
 use mock_communicator::MockCommunicator;
 

@@ -65,3 +65,28 @@ fn matches(patterns: &[PathBuf]) -> Vec<PathBuf> {
     let found = patterns.iter().filter_map(|p| glob::glob_with(&p.to_string_lossy(), options).ok());
     found.flat_map(|paths| paths.flatten()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use kiln_lang::Value;
+
+    use super::*;
+    use crate::post_processor::testing::Bench;
+
+    #[tokio::test]
+    async fn the_artifact_is_what_the_patterns_match() {
+        let mut bench = Bench::new("artifice", &[]);
+        let patterns = ["out/*.img", "nothing-*", "b"];
+        bench.options.push(("files".into(), Value::tuple(patterns.map(Value::from).to_vec())));
+        for file in ["out/2.img", "out/1.img", "out/deep/3.img", "b", "a"] {
+            bench.file(file, b"x");
+        }
+        let processed = bench.process(&["a"]).await.unwrap();
+        let artifact = processed.artifact.unwrap();
+        assert_eq!(processed.keep, Keep::KeepByDefault);
+        assert_eq!(artifact.files(), ["out/1.img", "out/2.img", "b"].map(|f| bench.path(f)));
+        assert_eq!(artifact.description(), "Created artifact from files: out/1.img, out/2.img, b");
+        artifact.destroy().await.unwrap();
+        assert!(bench.path("a").exists() && !bench.path("b").exists());
+    }
+}

@@ -152,3 +152,39 @@ fn append(outputs: &[PathBuf], files: &[PathBuf], digests: &[Vec<String>]) -> io
 fn base_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::post_processor::testing::Bench;
+
+    #[tokio::test]
+    async fn digests_are_appended_and_their_files_join_the_artifact() {
+        let mut bench = Bench::new("checksum", &[("output", "sums/{{.BuildName}}.{{.ChecksumType}}")]);
+        bench.options.push(("checksum_types".into(), Value::tuple(vec!["md5".into(), "sha256".into()])));
+        bench.file("a", b"abc");
+        bench.file("deep/b", b"");
+        for round in 1..=2 {
+            let processed = bench.process(&["a", "deep/b"]).await.unwrap();
+            assert_eq!(processed.keep, Keep::Always);
+            let mut expected = vec![bench.path("a"), bench.path("deep/b")];
+            // Those that were there before are no part of the artifact.
+            if round == 1 {
+                expected.extend([bench.path("sums/test.md5"), bench.path("sums/test.sha256")]);
+            }
+            assert_eq!(processed.artifact.unwrap().files(), expected);
+            let md5 = "900150983cd24fb0d6963f7d28e17f72\ta\nd41d8cd98f00b204e9800998ecf8427e\tb\n";
+            assert_eq!(fs::read_to_string(bench.path("sums/test.md5")).unwrap(), md5.repeat(round));
+        }
+        let sha256 = fs::read_to_string(bench.path("sums/test.sha256")).unwrap();
+        assert!(sha256.starts_with("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\ta\n"));
+    }
+
+    #[tokio::test]
+    async fn md5_is_computed_unless_told_otherwise() {
+        let bench = Bench::new("checksum", &[]);
+        bench.file("a", b"abc");
+        bench.process(&["a"]).await.unwrap();
+        assert!(bench.path("packer_test_file_md5.checksum").exists());
+    }
+}

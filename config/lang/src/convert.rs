@@ -67,7 +67,7 @@ pub fn number_text(number: &Number) -> String {
     number.normalized().to_plain_string()
 }
 
-fn parse_number(text: &str) -> Option<Number> {
+pub(crate) fn parse_number(text: &str) -> Option<Number> {
     let plausible = text.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '+' || c == '.');
     // An absurd exponent would make a number of that many digits.
     let modest = text.len() <= 512

@@ -12,15 +12,46 @@ use crate::types::Type;
 use crate::value::Value;
 
 mod argument;
+mod collection;
+mod csv;
+mod encoding;
+mod format;
+pub mod hash;
+mod json;
+mod mapping;
+mod network;
+mod numeric;
+mod path;
+mod pattern;
+mod sequence;
+mod set;
 pub(crate) mod text;
 pub mod time;
+mod yaml;
 
 /// The functions that depend on their arguments alone, as Packer 1.16 has them (cty 1.13). Those that need the
-/// clock or chance are made by [`time::legacy_isotime`] and [`time::legacy_strftime`].
+/// clock or chance are made by [`time::legacy_isotime`], [`time::legacy_strftime`] and [`hash::bcrypt`].
 pub fn pure() -> Functions {
     static PURE: LazyLock<Functions> = LazyLock::new(|| {
-        let groups = [text::functions(), time::functions()];
-        groups.into_iter().fold(Functions::none(), Functions::with_all)
+        let groups = [
+            numeric::functions(),
+            text::functions(),
+            format::functions(),
+            pattern::functions(),
+            collection::functions(),
+            sequence::functions(),
+            mapping::functions(),
+            set::functions(),
+            encoding::functions(),
+            json::functions(),
+            csv::functions(),
+            yaml::functions(),
+            time::functions(),
+            hash::functions(),
+            network::functions(),
+            path::functions(),
+        ];
+        groups.into_iter().flatten().map(argument::discreet).fold(Functions::none(), Functions::with)
     });
     PURE.clone()
 }
@@ -34,7 +65,8 @@ pub struct Parameter {
     pub ty: Type,
     /// Whether null may be passed; otherwise null is an error.
     pub allow_null: bool,
-    /// Whether the function handles unknown arguments itself; otherwise one makes the whole result unknown.
+    /// Whether the function handles unknown arguments itself; otherwise an argument that is unknown, or has
+    /// an unknown part, makes the whole result unknown and the function is not called.
     pub allow_unknown: bool,
 }
 
@@ -136,7 +168,8 @@ impl fmt::Debug for Function {
 /// The functions that an expression may call.
 #[derive(Clone, Debug, Default)]
 pub struct Functions {
-    table: BTreeMap<&'static str, Function>,
+    // Shared, because every scope holds the table.
+    table: Arc<BTreeMap<&'static str, Function>>,
 }
 
 impl Functions {
@@ -148,7 +181,7 @@ impl Functions {
     /// Adds one; a later one of the same name replaces the earlier.
     #[must_use]
     pub fn with(mut self, function: Function) -> Self {
-        self.table.insert(function.name, function);
+        Arc::make_mut(&mut self.table).insert(function.name, function);
         self
     }
 
@@ -168,3 +201,6 @@ impl Functions {
         self.table.keys().copied()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,16 +9,26 @@
 
 pub mod convert;
 pub mod decode;
+pub mod deferred;
 pub mod diagnostic;
 pub mod duration;
+pub mod evaluate;
+pub mod format_value;
 pub mod function;
 pub mod go_template;
+pub mod parse;
+pub mod scope;
 pub mod span;
+pub mod syntax;
+pub mod type_expression;
 pub mod types;
 pub mod value;
 
+pub use deferred::{Deferred, Reduced, reduce};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use evaluate::evaluate;
 pub use function::{Function, Functions};
+pub use scope::Scope;
 pub use span::{SourceFile, SourceMap, Span};
 pub use types::Type;
 pub use value::Value;

@@ -77,6 +77,10 @@ pub struct TemplateContext {
     pub core_version: String,
     /// `PACKER_RUN_UUID`: the same for all tasks of a run.
     pub run_uuid: String,
+    /// The name of the build block, which `build.name` tells at run time; empty when it has none, and in
+    /// legacy JSON.
+    #[serde(default)]
+    pub block_name: String,
 }
 
 /// How a run was asked for.
@@ -88,6 +92,9 @@ pub struct RunOptions {
     pub debug: bool,
     /// `-on-error`
     pub on_error: OnError,
+    /// Whether a person is there who can answer questions.
+    #[serde(default)]
+    pub interactive: bool,
 }
 
 /// What happens after a failed step (`-on-error`).

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kiln_lang::Span;
+use kiln_lang::deferred::Deferred;
 use kiln_lang::value::Value;
 use serde::{Deserialize, Serialize};
 
@@ -112,9 +113,5 @@ pub enum Leaf {
     /// A value. Its strings may still hold Go-template actions.
     Value(Value),
     /// An expression over values that exist only at run time (`build.ID`), finished right before use.
-    Deferred(Arc<DeferredLeaf>),
+    Deferred(Arc<Deferred>),
 }
-
-/// A deferred expression in its serialised form, opaque to this crate: `kiln_lang::deferred` makes and
-/// finishes it.
-pub type DeferredLeaf = serde_json::Value;

@@ -7,7 +7,7 @@ use kiln_component::communicator::RemoteCommand;
 use kiln_component::{Communicator, CommunicatorError, Exit};
 
 #[derive(Debug)]
-pub(super) struct MockCommunicator;
+pub(crate) struct MockCommunicator;
 
 #[async_trait]
 impl Communicator for MockCommunicator {

@@ -4,6 +4,7 @@
 use bigdecimal::ToPrimitive;
 
 use super::{Function, FunctionError, Parameter};
+use crate::convert::unify;
 use crate::types::Type;
 use crate::value::{Number, Value};
 
@@ -45,6 +46,22 @@ pub(super) fn needs_all(function: Function) -> Function {
     Function { body: std::sync::Arc::new(body), ..function }
 }
 
+/// The same function, whose errors don't tell what they found when an argument holds a secret.
+pub(super) fn discreet(function: Function) -> Function {
+    let body = function.body.clone();
+    let body = move |args: &[Value]| {
+        body(args).map_err(|error| match args.iter().any(Value::contains_sensitive) {
+            false => error,
+            true => FunctionError {
+                message: "the call failed; the reason is withheld because an argument is sensitive"
+                    .to_owned(),
+                ..error
+            },
+        })
+    };
+    Function { body: std::sync::Arc::new(body), ..function }
+}
+
 fn mismatch(index: usize, ty: &str) -> FunctionError {
     FunctionError::argument(index, format!("a {ty} is required"))
 }
@@ -72,6 +89,15 @@ pub(super) fn integer(args: &[Value], index: usize) -> Result<i64, FunctionError
 /// The members of the list, set or tuple in argument `index`.
 pub(super) fn items(args: &[Value], index: usize) -> Result<&[Value], FunctionError> {
     args.get(index).and_then(Value::as_items).ok_or_else(|| mismatch(index, "list"))
+}
+
+/// The same for a list or set converted to one type, which fails silently for members that have none in common.
+pub(super) fn uniform_items(args: &[Value], index: usize) -> Result<&[Value], FunctionError> {
+    let items = items(args, index)?;
+    if unify(items.iter().map(Value::ty)).is_none() {
+        return Err(FunctionError::argument(index, "all elements must have the same type"));
+    }
+    Ok(items)
 }
 
 /// A text result, unless it is too large.

@@ -11,7 +11,7 @@ use super::{Function, FunctionError};
 mod formatdate;
 pub mod layout;
 mod moment;
-mod rfc3339;
+pub(in crate::function) mod rfc3339;
 pub mod strftime;
 
 pub use moment::{Calendar, Moment};

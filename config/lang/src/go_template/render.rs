@@ -78,6 +78,10 @@ fn run(renderer: &Renderer, text: &str) -> Result<Rendered, TemplateError> {
         .map_err(fail)?;
     let mut out = Bounded(String::new());
     template.execute_fmt(&mut out, &dot).map_err(|raised| match (traces.take_failure(), raised) {
+        (Some(Reason::Failed(_)) | None, _) if traces.is_sensitive() => {
+            let withheld = "the template failed; the reason is withheld because a value in it is sensitive";
+            error(text, Reason::Failed(withheld.to_owned()), None)
+        }
         (Some(reason), _) => error(text, reason, None),
         (None, Raised::MissingKey { key }) => error(text, no_such_field(renderer, key), None),
         (None, raised) => fail(raised),

@@ -144,6 +144,8 @@ fn a_text_with_a_secret_in_it_is_marked() {
     assert!(marked("{{ .Token }}"));
     assert!(marked("{{ . }}"));
     assert!(!marked("{{ user `name` }}{{ .HTTPIP }}"));
+    let failure = renderer.render("{{ split `a` (user `secret`) 3 }}").unwrap_err().to_string();
+    assert!(!failure.contains("hunter2"), "{failure}");
 }
 
 #[test]

@@ -1,9 +1,14 @@
 //! An instant and how a calendar shows it. Formatting is kept apart (`layout`, `strftime`), so that each
 //! dialect of date patterns is one small table over the same fields.
 
+use jiff::Span;
 use jiff::civil::{DateTime, Weekday};
-use jiff::tz::Offset;
 use serde::{Deserialize, Serialize};
+
+/// When counting of seconds begins.
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+/// Seconds of a day.
+const DAY: i64 = 86_400;
 
 /// An instant: seconds and nanoseconds since 1970-01-01 UTC. The clock is read elsewhere; here it is an argument.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -26,13 +31,22 @@ impl Moment {
         self.at_offset(0)
     }
 
-    /// The calendar where clocks are `offset` seconds ahead of UTC; `None` outside the years -9999 to 9999 or
-    /// for offsets of more than 25 hours.
+    /// The calendar where clocks are `offset` seconds ahead of UTC; `None` outside the years -9999 to 9999.
     pub fn at_offset(self, offset: i32) -> Option<Calendar> {
-        let nanoseconds = i32::try_from(self.nanoseconds).ok()?;
-        let timestamp = jiff::Timestamp::new(self.seconds, nanoseconds).ok()?;
-        let civil = Offset::from_seconds(offset).ok()?.to_datetime(timestamp);
-        Some(Calendar { civil, offset })
+        let local = self.seconds.checked_add(i64::from(offset))?;
+        let date = EPOCH.checked_add(Span::new().try_days(local.div_euclid(DAY)).ok()?).ok()?;
+        let clock = Span::new().seconds(local.rem_euclid(DAY)).nanoseconds(self.nanoseconds);
+        Some(Calendar { civil: date.checked_add(clock).ok()?, offset })
+    }
+
+    /// The moment when calendars and clocks `offset` seconds ahead of UTC show `civil`.
+    pub(super) fn of_civil(civil: DateTime, offset: i32) -> Self {
+        let local = civil.duration_since(EPOCH);
+        let nanoseconds = u32::try_from(civil.subsec_nanosecond()).unwrap_or(0);
+        Moment {
+            seconds: local.as_secs() - i64::from(local.subsec_nanos() < 0) - i64::from(offset),
+            nanoseconds,
+        }
     }
 
     /// The instant `nanoseconds` later; `None` on overflow.

@@ -43,10 +43,10 @@ fn parse_parts(text: &str, introducers: &[char]) -> Result<Timestamp, String> {
     let nanosecond = reader.fraction()?;
     let offset = reader.offset()?;
     // The ranges above fit the narrow types of a calendar.
-    let civil = DateTime::new(year as i16, month as i8, day as i8, hour as i8, minute as i8, second as i8, 0)
+    let (day, clock) = (day as i8, (hour as i8, minute as i8, second as i8));
+    let civil = DateTime::new(year as i16, month as i8, day, clock.0, clock.1, clock.2, nanosecond)
         .map_err(|_| "day of month out of range".to_owned())?;
-    let utc = jiff::tz::Offset::UTC.to_timestamp(civil).map_err(|_| "date out of range".to_owned())?;
-    let moment = Moment { seconds: utc.as_second() - i64::from(offset), nanoseconds: nanosecond };
+    let moment = Moment::of_civil(civil, offset);
     Ok(Timestamp { moment, offset })
 }
 
@@ -88,7 +88,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn fraction(&mut self) -> Result<u32, String> {
+    fn fraction(&mut self) -> Result<i32, String> {
         let Some(after) = self.rest.strip_prefix('.') else { return Ok(0) };
         let count = after.bytes().take_while(u8::is_ascii_digit).count();
         if count == 0 {
@@ -128,6 +128,8 @@ mod tests {
     fn offsets_and_fractions_are_read() {
         let at = |text| parse(text).map(|t| (t.moment.seconds, t.moment.nanoseconds, t.offset));
         assert_eq!(at("1970-01-01T00:00:00Z"), Ok((0, 0, 0)));
+        assert_eq!(at("1969-12-31T23:59:59.25Z"), Ok((-1, 250_000_000, 0)));
+        assert_eq!(at("9999-12-31T23:59:59Z"), Ok((253_402_300_799, 0, 0)));
         assert_eq!(at("1970-01-01T02:00:00.5+02:00"), Ok((0, 500_000_000, 7200)));
         assert!(parse_lenient("2020-01-02 03:04:05Z").is_ok());
         let bad = [

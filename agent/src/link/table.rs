@@ -1,0 +1,216 @@
+//! The attempts that the agent has, and what follows when they or the coordinator's wishes change. Pure: says
+//! what is to be done, and does nothing.
+
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
+
+use kiln_plan::event::{EventKind, TaskOutcome};
+use kiln_proto::link::{
+    Answer, Assignment, AttemptEvents, AttemptKey, AttemptPhase, AttemptReceipt, DesiredState, HeldAttempt,
+    WantedAttempt,
+};
+
+use super::Stop;
+use super::outlog::{Outlog, Room};
+
+/// The most bytes of events kept for a coordinator that is out of reach, of all attempts together. Half of it
+/// is too dear for progress bars.
+const EVENT_MEMORY: usize = 32 << 20;
+
+/// Something to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Effect {
+    /// Begin this.
+    Start(Assignment),
+    /// End this early.
+    Stop(AttemptKey, Stop),
+    /// Pass this on.
+    Answer(AttemptKey, Answer),
+}
+
+/// The attempts that the agent has.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    attempts: BTreeMap<AttemptKey, Attempt>,
+    event_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Attempt {
+    phase: Phase,
+    log: Outlog,
+    /// Whether it was told to stop.
+    stopped: bool,
+    /// Whether it is somebody else's now.
+    lost: bool,
+    /// Questions whose answers were passed on.
+    answered: BTreeSet<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Phase {
+    Accepted,
+    Running,
+    /// It ended, but not all its events have been taken.
+    Ending(TaskOutcome),
+    Ended(TaskOutcome),
+}
+
+impl Table {
+    /// Whether there are no attempts, not even lost ones that are still being undone.
+    pub(super) fn is_empty(&self) -> bool {
+        self.attempts.is_empty()
+    }
+
+    /// What the coordinator is told.
+    pub(super) fn held(&self) -> Vec<HeldAttempt> {
+        let phase = |phase: &Phase| match phase {
+            Phase::Accepted => AttemptPhase::Accepted,
+            Phase::Running | Phase::Ending(_) => AttemptPhase::Running,
+            Phase::Ended(outcome) => AttemptPhase::Ended(outcome.clone()),
+        };
+        let mine = self.attempts.iter().filter(|(_, attempt)| !attempt.lost);
+        mine.map(|(key, attempt)| HeldAttempt { key: *key, phase: phase(&attempt.phase) }).collect()
+    }
+
+    /// Follows the coordinator's wishes.
+    pub(super) fn follow(&mut self, desired: DesiredState) -> Vec<Effect> {
+        let wanted: BTreeMap<AttemptKey, &WantedAttempt> =
+            desired.hold.iter().map(|wanted| (wanted.key, wanted)).collect();
+        let mut effects = self.drop_unwanted(&wanted);
+        for (key, wanted) in wanted {
+            let Some(attempt) = self.attempts.get_mut(&key) else { continue };
+            if wanted.cancel && !std::mem::replace(&mut attempt.stopped, true) {
+                effects.push(Effect::Stop(key, Stop::Cancelled));
+            }
+            for answer in &wanted.answers {
+                if attempt.answered.insert(answer.question) {
+                    effects.push(Effect::Answer(key, answer.clone()));
+                }
+            }
+        }
+        for assignment in desired.begin {
+            if let Entry::Vacant(place) = self.attempts.entry(assignment.key) {
+                place.insert(Attempt::new(assignment.first_sequence));
+                effects.push(Effect::Start(assignment));
+            }
+        }
+        effects
+    }
+
+    /// Forgets what ended and was taken, and lets go of what was lost.
+    fn drop_unwanted(&mut self, wanted: &BTreeMap<AttemptKey, &WantedAttempt>) -> Vec<Effect> {
+        let gone: Vec<_> = self.attempts.keys().filter(|key| !wanted.contains_key(key)).copied().collect();
+        gone.into_iter().filter_map(|key| self.lose(key)).collect()
+    }
+
+    /// Lets go of everything, since no coordinator has been heard of for too long.
+    pub(super) fn lose_all(&mut self) -> Vec<Effect> {
+        let all: Vec<_> = self.attempts.keys().copied().collect();
+        all.into_iter().filter_map(|key| self.lose(key)).collect()
+    }
+
+    fn lose(&mut self, key: AttemptKey) -> Option<Effect> {
+        let attempt = self.attempts.get_mut(&key)?;
+        if matches!(attempt.phase, Phase::Ended(_) | Phase::Ending(_)) {
+            self.event_bytes -= attempt.log.bytes();
+            self.attempts.remove(&key);
+            return None;
+        }
+        if std::mem::replace(&mut attempt.lost, true) {
+            return None;
+        }
+        self.event_bytes -= attempt.log.bytes();
+        attempt.log.refuse();
+        Some(Effect::Stop(key, Stop::Lost))
+    }
+
+    /// An attempt began. `false` when that is no news.
+    pub(super) fn running(&mut self, key: AttemptKey) -> bool {
+        let attempt = self.attempts.get_mut(&key).filter(|attempt| attempt.phase == Phase::Accepted);
+        attempt.map(|attempt| attempt.phase = Phase::Running).is_some()
+    }
+
+    /// An attempt ended; the first word about it counts. `false` when that is no news.
+    pub(super) fn finish(&mut self, key: AttemptKey, outcome: TaskOutcome) -> bool {
+        let Some(attempt) = self.attempts.get_mut(&key) else { return false };
+        if attempt.lost {
+            self.attempts.remove(&key);
+            return true;
+        }
+        if matches!(attempt.phase, Phase::Ending(_) | Phase::Ended(_)) {
+            return false;
+        }
+        attempt.phase = if attempt.log.is_flushed() { Phase::Ended(outcome) } else { Phase::Ending(outcome) };
+        true
+    }
+
+    /// Something happened in an attempt.
+    pub(super) fn say(&mut self, key: AttemptKey, at_ms: u64, kind: &EventKind) {
+        let room = match self.event_bytes {
+            bytes if bytes < EVENT_MEMORY / 2 => Room::Ample,
+            bytes if bytes < EVENT_MEMORY => Room::Scarce,
+            _ => Room::None,
+        };
+        let Some(attempt) = self.attempts.get_mut(&key) else { return };
+        if matches!(attempt.phase, Phase::Ending(_) | Phase::Ended(_)) {
+            return;
+        }
+        self.event_bytes -= attempt.log.bytes();
+        attempt.log.push(at_ms, kind, room);
+        self.event_bytes += attempt.log.bytes();
+    }
+
+    /// Events to be sent, about `room` bytes of them.
+    pub(super) fn events(&mut self, mut room: usize) -> Vec<AttemptEvents> {
+        let batch = self.attempts.iter_mut().filter_map(|(key, attempt)| {
+            let records = attempt.log.send(&mut room);
+            (!records.is_empty()).then_some(AttemptEvents { task: key.task, epoch: key.epoch, records })
+        });
+        batch.collect()
+    }
+
+    /// The coordinator told how far it took events. `true` when an attempt's end may be reported now.
+    pub(super) fn taken(&mut self, receipts: &[AttemptReceipt]) -> bool {
+        let mut news = false;
+        for receipt in receipts {
+            let of = |key: &AttemptKey| (key.task, key.epoch) == (receipt.task, receipt.epoch);
+            let Some((_, attempt)) = self.attempts.iter_mut().find(|(key, _)| of(key)) else { continue };
+            self.event_bytes -= attempt.log.bytes();
+            if receipt.refused {
+                attempt.log.refuse();
+            } else {
+                attempt.log.taken(receipt.next_sequence);
+            }
+            self.event_bytes += attempt.log.bytes();
+            news |= attempt.flush();
+        }
+        news
+    }
+
+    /// A new connection: what has not been taken is sent again.
+    pub(super) fn rewind(&mut self) {
+        self.attempts.values_mut().for_each(|attempt| attempt.log.rewind());
+    }
+}
+
+impl Attempt {
+    const fn new(first_sequence: u64) -> Self {
+        let log = Outlog::new(first_sequence);
+        Self { phase: Phase::Accepted, log, stopped: false, lost: false, answered: BTreeSet::new() }
+    }
+
+    /// Moves on from `Ending` when all its events have been taken.
+    fn flush(&mut self) -> bool {
+        match &self.phase {
+            Phase::Ending(outcome) if self.log.is_flushed() => {
+                self.phase = Phase::Ended(outcome.clone());
+                true
+            }
+            Phase::Accepted | Phase::Running | Phase::Ending(_) | Phase::Ended(_) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

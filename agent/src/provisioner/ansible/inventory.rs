@@ -1,0 +1,37 @@
+//! The inventory that is made for a run: one guest, in its groups.
+
+use super::arguments::Connection;
+
+/// The guest as the inventory names it.
+#[derive(Debug)]
+pub(super) struct Host<'a> {
+    pub(super) alias: &'a str,
+    pub(super) connection: &'a Connection,
+}
+
+impl Host<'_> {
+    /// Its line.
+    pub(super) fn line(&self) -> String {
+        let Connection { host, user, port, .. } = self.connection;
+        format!("{} ansible_host={host} ansible_user={user} ansible_port={port}", self.alias)
+    }
+}
+
+/// The whole text: the guest's line, the line again in each group, then the empty groups.
+pub(super) fn text(line: &str, groups: &[String], empty_groups: &[String]) -> String {
+    let line = line.trim_end();
+    let groups = groups.iter().map(|g| format!("[{g}]\n{line}\n"));
+    let empty = empty_groups.iter().map(|g| format!("[{g}]\n"));
+    std::iter::once(format!("{line}\n")).chain(groups).chain(empty).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guest_stands_alone_and_in_each_of_its_groups() {
+        let groups = ["web".to_owned()];
+        assert_eq!(text("h a=1", &groups, &["none".to_owned()]), "h a=1\n[web]\nh a=1\n[none]\n");
+    }
+}

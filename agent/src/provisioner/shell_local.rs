@@ -1,0 +1,249 @@
+//! `shell-local`: runs scripts on this machine, as a provisioner and as a post-processor.
+//!
+//! Values of the environment that are secrets never stand on a command line, where every process of the machine
+//! could read them: they go through the environment, and the command line refers to them by name.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use kiln_component::factory::Made;
+use kiln_component::process::{ProcessExit, Program, Stream};
+use kiln_component::{Factory, FinishedConfig, GeneratedData, ProvisionContext, Provisioner, TaskContext};
+use kiln_lang::{Diagnostic, Diagnostics};
+use kiln_plan::schema::OptionType;
+use kiln_plan::{Failure, Fault, OptionSchema};
+use serde::Deserialize;
+
+use super::script::{self, Environment, ScriptOptions, Scripts};
+use crate::config;
+
+/// The options, as a template gives them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Options {
+    command: String,
+    inline: Vec<String>,
+    script: String,
+    scripts: Vec<String>,
+    valid_exit_codes: Vec<i32>,
+    environment_vars: Vec<String>,
+    env: BTreeMap<String, String>,
+    env_var_format: String,
+    execute_command: Vec<String>,
+    inline_shebang: Option<String>,
+    only_on: Vec<String>,
+    tempfile_extension: String,
+    use_linux_pathing: bool,
+}
+
+const SYSTEMS: [&str; 6] = ["darwin", "freebsd", "linux", "openbsd", "solaris", "windows"];
+
+/// The schema, for either kind.
+pub fn schema() -> Vec<OptionSchema> {
+    let string = |name, help| OptionSchema::new(name, OptionType::String, help);
+    let mut options = script::options();
+    options.extend([
+        string("command", "one line of a script").deprecated("inline"),
+        OptionSchema::new(
+            "execute_command",
+            OptionType::Strings,
+            "program and arguments, with {{.Vars}}, {{.Script}}",
+        )
+        .default("[\"/bin/sh\", \"-c\", \"{{.Vars}} {{.Script}}\"]")
+        .late(),
+        string("inline_shebang", "the interpreter of inline scripts").default("/bin/sh -e"),
+        OptionSchema::new("only_on", OptionType::Strings, "run on machines of these systems alone")
+            .values(&SYSTEMS),
+        string("tempfile_extension", "the ending of an inline script's file"),
+        OptionSchema::new("use_linux_pathing", OptionType::Bool, "for Bash on Windows; no effect elsewhere")
+            .default("false"),
+    ]);
+    options
+}
+
+/// How it is made as a provisioner.
+pub fn factory() -> Factory {
+    Factory::provisioner("shell-local", schema(), make)
+}
+
+fn make(config: FinishedConfig) -> Made<Box<dyn Provisioner>> {
+    let (local, warnings) = ShellLocal::new(config)?;
+    Ok((Box::new(local), warnings))
+}
+
+/// Scripts with all that is needed to run them here.
+#[derive(Debug)]
+pub struct ShellLocal {
+    options: Options,
+    scripts: Scripts,
+    environment: Environment,
+    config: FinishedConfig,
+}
+
+#[async_trait]
+impl Provisioner for ShellLocal {
+    async fn provision(&self, cx: &ProvisionContext<'_>) -> Result<(), Failure> {
+        self.run(cx.task, cx.generated).await
+    }
+}
+
+impl ShellLocal {
+    /// Reads the config.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn new(config: FinishedConfig) -> Result<(Self, Diagnostics), Diagnostics> {
+        let options: Options = config.decode()?;
+        let mut wrong = Diagnostics::new();
+        let mut inline = options.inline.clone();
+        if !options.command.is_empty() {
+            if !inline.is_empty() {
+                wrong.push(Diagnostic::error(
+                    "Unsuitable script",
+                    "Only one of command and inline may be given.",
+                ));
+            }
+            inline = vec![options.command.clone()];
+        }
+        for system in options.only_on.iter().filter(|s| !SYSTEMS.contains(&s.as_str())) {
+            let detail = format!("only_on has {system:?}; it takes {}.", SYSTEMS.join(", "));
+            wrong.push(Diagnostic::error("Unknown system", detail));
+        }
+        let choice =
+            ScriptOptions { inline, script: options.script.clone(), scripts: options.scripts.clone() };
+        let working_dir = Path::new(&config.facts().working_dir);
+        let shebang = options.inline_shebang.as_deref().unwrap_or("/bin/sh -e");
+        let scripts = choice.scripts(Some(shebang), working_dir).map_err(|d| wrong.extend(d));
+        let environment =
+            Environment::from_options(&options.environment_vars, &options.env).map_err(|d| wrong.extend(d));
+        match (scripts, environment) {
+            (Ok(scripts), Ok(environment)) if !wrong.has_errors() => {
+                Ok((Self { options, scripts, environment, config }, wrong))
+            }
+            _ => Err(wrong),
+        }
+    }
+
+    /// Runs all scripts.
+    ///
+    /// # Errors
+    /// When one can't be started, or ends with a code that isn't allowed.
+    pub async fn run(&self, cx: &TaskContext, generated: &GeneratedData) -> Result<(), Failure> {
+        if !self.options.only_on.is_empty() && !self.options.only_on.iter().any(|s| s == this_system()) {
+            cx.reporter.say(format!(
+                "Skipping shell-local due to runtime OS: it runs only on {:?}",
+                self.options.only_on
+            ));
+            return Ok(());
+        }
+        let environment = self.environment.with_build(cx, generated);
+        match &self.scripts {
+            Scripts::Inline(text) => {
+                let file = self.temporary(cx, text)?;
+                self.run_one(cx, file.path(), &environment).await
+            }
+            files @ Scripts::Files(_) => {
+                for path in files.paths(cx) {
+                    self.run_one(cx, &path, &environment).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The inline script as a file of its own, removed when it is dropped.
+    fn temporary(&self, cx: &TaskContext, text: &str) -> Result<Temporary, Failure> {
+        let extension = match self.options.tempfile_extension.trim_start_matches('.') {
+            "" => String::new(),
+            extension => format!(".{extension}"),
+        };
+        let path = cx.scratch.join(format!("packer-shell{}{extension}", uuid::Uuid::new_v4().simple()));
+        let written = std::fs::write(&path, text)
+            .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)));
+        let file = Temporary(path);
+        match written {
+            Ok(()) => Ok(file),
+            Err(error) => Err(Failure::new(
+                Fault::Machine,
+                format!("cannot write the script {}: {error}", file.path().display()),
+            )),
+        }
+    }
+
+    async fn run_one(
+        &self,
+        cx: &TaskContext,
+        script: &Path,
+        environment: &Environment,
+    ) -> Result<(), Failure> {
+        cx.reporter.say(format!("Running local shell script: {}", script.display()));
+        let argv = self.argv(cx, script, environment)?;
+        let Some((program, arguments)) = argv.split_first() else {
+            return Err(Failure::new(Fault::Template, "execute_command has no program"));
+        };
+        let program = Program::new(program).args(arguments).directory(&cx.working_dir);
+        let program =
+            environment.values.iter().fold(program, |program, (name, value)| program.env(name, value));
+        let reporter = &cx.reporter;
+        let finished = program.run(&cx.journal, &cx.cancel, |stream, line| match stream {
+            Stream::Stdout => reporter.say(line),
+            Stream::Stderr => reporter.error(line),
+        });
+        let code = match finished.await?.exit {
+            ProcessExit::Code(code) => code,
+            // What Packer calls the exit code of a killed script.
+            ProcessExit::Signal(_) => -1,
+        };
+        script::check_exit(code, &self.options.valid_exit_codes)
+    }
+
+    fn argv(
+        &self,
+        cx: &TaskContext,
+        script: &Path,
+        environment: &Environment,
+    ) -> Result<Vec<String>, Failure> {
+        let script = script.display().to_string();
+        if self.options.execute_command.is_empty() {
+            // The environment is set already. A file without a first line that names its interpreter runs in sh.
+            return Ok(match self.scripts {
+                Scripts::Inline(_) => vec![script],
+                Scripts::Files(_) => ["/bin/sh", "-c", "exec \"$0\"", &script].map(str::to_owned).to_vec(),
+            });
+        }
+        let format = match self.options.env_var_format.as_str() {
+            "" => "%s='%s' ",
+            given => given,
+        };
+        let vars = environment.assignments_hiding(format, |value| cx.reporter.redact(value) != value);
+        let own = [("Vars", vars.as_str()), ("Script", &script), ("Command", &script)];
+        let render = |part: &String| config::render_late(&self.config, "execute_command", part, &own);
+        self.options.execute_command.iter().map(render).collect()
+    }
+}
+
+fn this_system() -> &'static str {
+    match std::env::consts::OS {
+        "macos" => "darwin",
+        other => other,
+    }
+}
+
+/// A file that goes when it is dropped.
+#[derive(Debug)]
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // The scratch directory goes as a whole at the end of the task.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}

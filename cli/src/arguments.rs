@@ -1,0 +1,280 @@
+//! The words on the command line, as typed. Packer's spelling is kept: flags with one dash or two, `-flag value`
+//! or `-flag=value`, booleans as `-flag` or `-flag=false`, and no flag after the template.
+//!
+//! Clap reads them; before it, [`normalise`] turns Go's spelling into clap's, using clap's own table of which
+//! flags take a value, so that there is one list of flags.
+
+use std::ffi::OsString;
+
+use clap::builder::styling::Styles;
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use kiln_plan::OnError;
+
+/// Kiln: builds machine images from Packer templates.
+#[derive(Debug, Parser)]
+#[command(name = "kiln", disable_version_flag = true, disable_help_subcommand = true, styles = Styles::plain())]
+pub(crate) struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands, alphabetically as in the help.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Build image(s) from a template
+    Build(BuildArguments),
+    /// Check that a template is valid
+    Validate(ValidateArguments),
+    /// Print the version
+    Version,
+}
+
+/// What picks and fills a template; understood by every command that reads one.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct TemplateArguments {
+    /// Set a variable, may be repeated
+    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = assignment)]
+    pub(crate) var: Vec<(String, String)>,
+    /// Read variables from a file, may be repeated
+    #[arg(long = "var-file", value_name = "PATH")]
+    pub(crate) var_file: Vec<String>,
+    /// Build only these, by name or glob
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// Build all but these, by name or glob; also drops post-processors of that name
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub(crate) except: Vec<String>,
+    /// The language of a template whose file name doesn't tell
+    #[arg(long = "config-type", value_name = "LANGUAGE", default_value = "json", ignore_case = true)]
+    pub(crate) config_type: ConfigType,
+    /// A directory of *.pkr.hcl files, one such file, a legacy JSON template, or - for standard input
+    #[arg(value_name = "TEMPLATE", num_args = 0.., hide_short_help = true)]
+    pub(crate) template: Vec<String>,
+}
+
+impl TemplateArguments {
+    /// The one template, or how many were given instead.
+    pub(crate) fn one_template(&self) -> Result<&str, usize> {
+        match self.template.as_slice() {
+            [one] => Ok(one),
+            other => Err(other.len()),
+        }
+    }
+}
+
+/// The language of a template.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConfigType {
+    /// Legacy JSON.
+    #[default]
+    Json,
+    /// HCL2.
+    Hcl2,
+}
+
+/// `kiln build`
+#[derive(Debug, Args)]
+pub(crate) struct BuildArguments {
+    #[command(flatten)]
+    pub(crate) template: TemplateArguments,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+    /// Pause between steps, one build at a time
+    #[arg(long, action = ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
+    pub(crate) debug: bool,
+    /// Replace artifacts that are in the way
+    #[arg(long, action = ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
+    pub(crate) force: bool,
+    /// What to do when a step fails: cleanup, abort, ask, run-cleanup-provisioner
+    #[arg(long = "on-error", value_name = "WHAT", value_parser = on_error)]
+    pub(crate) on_error: Option<OnError>,
+    /// How many builds run at once; 0 for no limit
+    #[arg(long = "parallel-builds", value_name = "N", default_value = "0", allow_negative_numbers = true)]
+    pub(crate) parallel_builds: i64,
+    /// Warn of variables that a variable file sets but no template declares
+    #[arg(long = "warn-on-undeclared-var", action = ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
+    pub(crate) warn_on_undeclared_var: bool,
+    #[command(flatten)]
+    pub(crate) accepted: AcceptedArguments,
+}
+
+/// How a run is shown.
+#[derive(Debug, Args)]
+pub(crate) struct OutputArguments {
+    /// Colour the output
+    #[arg(long, action = ArgAction::Set, default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
+    pub(crate) color: bool,
+    /// Begin each line with the time
+    #[arg(long = "timestamp-ui", action = ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
+    pub(crate) timestamp_ui: bool,
+}
+
+/// Flags of Packer that ask for what Kiln does anyway, or for nothing here; taken so that scripts go on working.
+#[derive(Debug, Args)]
+pub(crate) struct AcceptedArguments {
+    /// Taken for compatibility
+    #[arg(long = "ignore-prerelease-plugins", hide = true, action = ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
+    ignore_prerelease_plugins: bool,
+    /// Taken for compatibility
+    #[arg(long = "use-sequential-evaluation", hide = true, action = ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
+    use_sequential_evaluation: bool,
+    /// Taken for compatibility
+    #[arg(long = "skip-enforcement", hide = true, action = ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
+    skip_enforcement: bool,
+    /// Taken for compatibility
+    #[arg(long = "machine-readable", hide = true, action = ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
+    machine_readable: bool,
+}
+
+/// `kiln validate`
+#[derive(Debug, Args)]
+pub(crate) struct ValidateArguments {
+    #[command(flatten)]
+    pub(crate) template: TemplateArguments,
+    /// Stop after parsing
+    #[arg(long = "syntax-only", action = ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
+    pub(crate) syntax_only: bool,
+    /// Don't warn of variables that a variable file sets but no template declares
+    #[arg(long = "no-warn-undeclared-var", action = ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
+    pub(crate) no_warn_undeclared_var: bool,
+    #[command(flatten)]
+    pub(crate) accepted: AcceptedArguments,
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        None => Err(format!("{text:?} has no '='; write -var 'name=value'")),
+    }
+}
+
+fn on_error(text: &str) -> Result<OnError, String> {
+    match text {
+        "cleanup" => Ok(OnError::Cleanup),
+        "abort" => Ok(OnError::Abort),
+        "ask" => Ok(OnError::Ask),
+        "run-cleanup-provisioner" => Ok(OnError::RunCleanupProvisioner),
+        other => Err(format!("{other:?} is none of cleanup, abort, ask, run-cleanup-provisioner")),
+    }
+}
+
+/// What the command line asks for, once the words that count before everything else are seen.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// A command.
+    Run {
+        /// Which.
+        command: Box<Command>,
+        /// Whether output is for machines (`-machine-readable`, anywhere).
+        machine_readable: bool,
+    },
+    /// Help, to standard output, then this exit code.
+    Help(String, u8),
+    /// A complaint about the words, with that command's help.
+    Mistake {
+        /// The help of the command.
+        help: String,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+/// Reads the command line (without the program's name).
+pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Asked {
+    let mut words: Vec<String> = words.into_iter().map(|w| w.to_string_lossy().into_owned()).collect();
+    let machine_readable =
+        words.iter().position(|w| w == "-machine-readable").map(|i| words.remove(i)).is_some();
+    let table = Arguments::command();
+    let Some(command) = words.first() else { return Asked::Help(root_help(&table), 127) };
+    if matches!(command.as_str(), "-v" | "-version" | "--version") {
+        return Asked::Run { command: Box::new(Command::Version), machine_readable };
+    }
+    if is_help(command) {
+        return Asked::Help(root_help(&table), 0);
+    }
+    let Some(known) = table.find_subcommand(command) else {
+        return match command.starts_with('-') {
+            true => Asked::Mistake {
+                help: root_help(&table),
+                message: format!("flag {command} stands before the command"),
+            },
+            false => Asked::Help(root_help(&table), 127),
+        };
+    };
+    let help = known.clone().bin_name(format!("kiln {command}")).render_help().to_string();
+    if words.iter().take_while(|w| *w != "--").any(|w| is_help(w)) {
+        return Asked::Help(help, 0);
+    }
+    let words = normalise(&words, known);
+    match Arguments::try_parse_from(std::iter::once("kiln".to_owned()).chain(words)) {
+        Ok(arguments) => Asked::Run { command: Box::new(arguments.command), machine_readable },
+        Err(error) => Asked::Mistake { help, message: complaint(&error) },
+    }
+}
+
+fn is_help(word: &str) -> bool {
+    matches!(word, "-h" | "-help" | "--help")
+}
+
+fn root_help(table: &clap::Command) -> String {
+    let width = table.get_subcommands().map(|c| c.get_name().len()).max().unwrap_or(0);
+    let line = |c: &clap::Command| {
+        let about = c.get_about().map(ToString::to_string).unwrap_or_default();
+        format!("    {:width$}    {about}\n", c.get_name())
+    };
+    let commands: String = table.get_subcommands().map(line).collect();
+    format!("Usage: kiln [--version] [--help] <command> [<args>]\n\nAvailable commands are:\n{commands}")
+}
+
+/// Turns Go's spelling of flags into clap's, and ends the flags at the first word that is none.
+fn normalise(words: &[String], command: &clap::Command) -> Vec<String> {
+    let takes_value = |name: &str| {
+        let flag = command.get_arguments().find(|a| a.get_long() == Some(name));
+        flag.is_some_and(|a| !a.is_require_equals_set() && a.get_action().takes_values())
+    };
+    let mut out = vec![words[0].clone()];
+    let mut rest = words[1..].iter();
+    while let Some(word) = rest.next() {
+        let name = word.strip_prefix("--").or_else(|| word.strip_prefix('-')).unwrap_or("");
+        if name.is_empty() {
+            if word != "--" {
+                out.extend(["--".to_owned(), word.clone()]);
+            } else {
+                out.push(word.clone());
+            }
+            out.extend(rest.cloned());
+            break;
+        }
+        match (takes_value(name), rest.as_slice().first()) {
+            (true, Some(value)) => {
+                out.push(format!("--{name}={value}"));
+                rest.next();
+            }
+            _ => out.push(format!("--{name}")),
+        }
+    }
+    out
+}
+
+fn complaint(error: &clap::Error) -> String {
+    use clap::error::{ContextKind, ErrorKind};
+    let context = |kind| error.get(kind).map(ToString::to_string);
+    let flag = context(ContextKind::InvalidArg).unwrap_or_default();
+    let flag = flag.split([' ', '=', '<', '[']).next().unwrap_or("").trim_start_matches('-').to_owned();
+    match error.kind() {
+        ErrorKind::UnknownArgument => format!("flag provided but not defined: -{flag}"),
+        ErrorKind::InvalidValue if context(ContextKind::InvalidValue).is_none_or(|v| v.is_empty()) => {
+            format!("flag needs an argument: -{flag}")
+        }
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
+            let value = context(ContextKind::InvalidValue).unwrap_or_default();
+            let why = std::error::Error::source(error).map(|s| format!(": {s}")).unwrap_or_default();
+            format!("invalid value {value:?} for flag -{flag}{why}")
+        }
+        _ => error.render().to_string().lines().next().unwrap_or("").trim_start_matches("error: ").to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

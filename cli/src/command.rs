@@ -1,0 +1,49 @@
+//! From what was asked for to how it ended: one file per command.
+
+mod build;
+mod validate;
+pub(crate) mod version;
+
+use crate::arguments::{Asked, Command, OutputArguments};
+use crate::exit_code::Ended;
+use crate::render::{Look, Screen};
+
+/// Carries out what the command line asks for.
+pub(crate) fn run(asked: Asked) -> Ended {
+    match asked {
+        Asked::Help(text, code) => {
+            Screen::standard(plain(false)).raw(&text);
+            if code == 0 { Ended::Well } else { Ended::NoCommand }
+        }
+        Asked::Mistake { help, message } => {
+            let screen = Screen::standard(plain(false));
+            screen.raw(&help);
+            screen.error(&message);
+            Ended::Failed
+        }
+        Asked::Run { command, machine_readable } => match *command {
+            Command::Version => version::run(&Screen::standard(plain(machine_readable))),
+            Command::Validate(arguments) => {
+                validate::run(&arguments, &Screen::standard(plain(machine_readable)))
+            }
+            Command::Build(arguments) => {
+                build::run(&arguments, &Screen::standard(look(&arguments.output, machine_readable)))
+            }
+        },
+    }
+}
+
+fn plain(machine_readable: bool) -> Look {
+    Look { color: false, timestamps: false, machine_readable }
+}
+
+fn look(output: &OutputArguments, machine_readable: bool) -> Look {
+    Look { color: output.color, timestamps: output.timestamp_ui, machine_readable }
+}
+
+/// Says that a command takes exactly one template.
+fn complain_of_count(screen: &Screen, command: &str, count: usize) -> Ended {
+    screen.error(&format!("kiln {command} takes exactly one template, after all flags, but got {count}"));
+    screen.say(&format!("Usage: kiln {command} [flags] TEMPLATE\nSee kiln {command} -help."));
+    Ended::Failed
+}

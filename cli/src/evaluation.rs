@@ -1,0 +1,91 @@
+//! A template read and evaluated on this machine: what `validate` shows, and what the coordinator of the farm of
+//! one asks for when a build is submitted.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kiln_agent::catalog::Factories;
+use kiln_config::{Answers, Evaluation, Inputs, Request, SharedHost};
+use kiln_lang::{Diagnostic, Diagnostics, SourceMap};
+use kiln_plan::BuildPlan;
+
+use crate::local_host::LocalHost;
+
+/// Evaluates templates of this machine against the components of this machine.
+#[derive(Clone, Debug)]
+pub(crate) struct LocalEvaluation {
+    factories: Arc<Factories>,
+    host: SharedHost,
+    sources: Arc<Mutex<SourceMap>>,
+}
+
+/// How far to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Only what parsing finds.
+    Syntax,
+    /// Everything, down to each component's own check of its config.
+    Full,
+}
+
+impl LocalEvaluation {
+    /// With the components of `factories`.
+    pub(crate) fn new(factories: Arc<Factories>) -> Self {
+        Self { factories, host: Arc::new(LocalHost), sources: Arc::default() }
+    }
+
+    /// The components it knows.
+    pub(crate) fn factories(&self) -> Arc<Factories> {
+        Arc::clone(&self.factories)
+    }
+
+    /// The texts that the latest evaluation's findings point into.
+    pub(crate) fn sources(&self) -> SourceMap {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The plans of those builds that have no errors, and all findings.
+    pub(crate) fn run(&self, request: &Request, depth: Depth) -> (Vec<BuildPlan>, Diagnostics) {
+        let (template, mut found, sources) = kiln_config::parse(request, &self.host);
+        *self.sources.lock().unwrap_or_else(PoisonError::into_inner) = sources;
+        let template = match template {
+            Some(template) if !found.has_errors() && depth == Depth::Full => template,
+            _ => return (Vec::new(), found),
+        };
+        let catalog = &self.factories.catalog();
+        let answers = Answers::default();
+        let inputs = Inputs { request, catalog: Some(catalog), answers: &answers, host: &self.host };
+        match kiln_config::evaluate(&template, inputs) {
+            Evaluation::Done { plans, diagnostics } => {
+                found.extend(diagnostics);
+                (self.checked(plans, &mut found), found)
+            }
+            Evaluation::NeedsData(queries) => {
+                for query in queries {
+                    found.push(no_data(&query));
+                }
+                (Vec::new(), found)
+            }
+        }
+    }
+
+    /// Those plans whose components find nothing wrong with their configs.
+    fn checked(&self, plans: Vec<BuildPlan>, found: &mut Diagnostics) -> Vec<BuildPlan> {
+        let mut good = Vec::with_capacity(plans.len());
+        for plan in plans {
+            let plan = Arc::new(plan);
+            let checked = kiln_agent::check(&plan, &self.factories);
+            if !checked.has_errors() {
+                // The check has let go of it by now; a copy is made only if some component kept a hold.
+                good.push(Arc::unwrap_or_clone(plan));
+            }
+            found.extend(checked);
+        }
+        good
+    }
+}
+
+fn no_data(query: &kiln_config::DataQuery) -> Diagnostic {
+    let detail = format!("This version of Kiln has no data source {:?}.", query.component.name);
+    Diagnostic::error(format!("Unknown data type {}", query.component.name), detail)
+        .at(query.component.span.clone())
+}

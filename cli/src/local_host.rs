@@ -1,0 +1,113 @@
+//! This machine, as evaluation asks about it: files, environment, clock.
+
+use std::io::Read;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use kiln_config::host::{DirectoryEntry, FileKind, Host, HostError};
+
+/// The largest file that a template may read while it is evaluated.
+const LARGEST_FILE: u64 = 256 << 20;
+
+/// This machine.
+#[derive(Debug, Default)]
+pub(crate) struct LocalHost;
+
+impl Host for LocalHost {
+    fn read_file(&self, path: &str) -> Result<Vec<u8>, HostError> {
+        let failed = |reason: String| HostError::Failed { path: path.to_owned(), reason };
+        let metadata = std::fs::metadata(path).map_err(|e| told(path, &e))?;
+        if !metadata.is_file() {
+            // A device or a pipe may never end.
+            return Err(failed("it is not a regular file".to_owned()));
+        }
+        if metadata.len() > LARGEST_FILE {
+            let limit = LARGEST_FILE >> 20;
+            return Err(failed(format!(
+                "it has {} bytes; a template may read up to {limit} MiB",
+                metadata.len()
+            )));
+        }
+        std::fs::read(path).map_err(|e| told(path, &e))
+    }
+
+    fn read_standard_input(&self) -> Result<Vec<u8>, HostError> {
+        let mut bytes = Vec::new();
+        match std::io::stdin().take(LARGEST_FILE).read_to_end(&mut bytes) {
+            Ok(_) => Ok(bytes),
+            Err(error) => Err(told("standard input", &error)),
+        }
+    }
+
+    fn kind(&self, path: &str) -> Result<Option<FileKind>, HostError> {
+        match std::fs::metadata(path) {
+            Ok(metadata) => Ok(Some(kind_of(&metadata))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(told(path, &error)),
+        }
+    }
+
+    fn list_directory(&self, path: &str) -> Result<Vec<DirectoryEntry>, HostError> {
+        let shown = if path.is_empty() { "." } else { path };
+        let entries = std::fs::read_dir(shown).map_err(|e| told(path, &e))?;
+        let entry = |entry: std::io::Result<std::fs::DirEntry>| {
+            let entry = entry.map_err(|e| told(path, &e))?;
+            let kind = std::fs::metadata(entry.path()).map_or(FileKind::Other, |m| kind_of(&m));
+            Ok(DirectoryEntry { name: entry.file_name().to_string_lossy().into_owned(), kind })
+        };
+        entries.map(entry).collect()
+    }
+
+    fn environment(&self, name: &str) -> Option<String> {
+        std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+    }
+
+    fn now_ns(&self) -> i64 {
+        now_ns()
+    }
+
+    fn random_uuid(&self) -> String {
+        uuid::Uuid::new_v4().to_string()
+    }
+
+    fn working_directory(&self) -> String {
+        let here = std::env::current_dir().unwrap_or_else(|_| Path::new("/").to_owned());
+        here.to_string_lossy().into_owned()
+    }
+
+    fn home_directory(&self) -> Option<String> {
+        std::env::home_dir().map(|home| home.to_string_lossy().into_owned())
+    }
+}
+
+/// Now, in nanoseconds since the Unix epoch.
+pub(crate) fn now_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+fn kind_of(metadata: &std::fs::Metadata) -> FileKind {
+    match () {
+        () if metadata.is_dir() => FileKind::Directory,
+        () if metadata.is_file() => FileKind::File,
+        () => FileKind::Other,
+    }
+}
+
+fn told(path: &str, error: &std::io::Error) -> HostError {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => HostError::NotFound { path: path.to_owned() },
+        _ => HostError::Failed { path: path.to_owned(), reason: error.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_not_read() {
+        let error = LocalHost.read_file("/dev/zero").unwrap_err();
+        assert_eq!(error.to_string(), "/dev/zero: it is not a regular file");
+    }
+}

@@ -1,0 +1,90 @@
+//! Diagnostics as text: what is wrong, where, the line itself with the range marked, and what to do.
+
+use kiln_lang::{Diagnostic, Diagnostics, Severity, SourceMap, Span};
+
+const WIDTH: usize = 80;
+
+/// All findings as one text, in Packer's shape.
+pub(crate) fn text(diagnostics: &Diagnostics, sources: &SourceMap) -> String {
+    diagnostics.iter().map(|d| one(d, sources)).collect::<Vec<_>>().join("\n")
+}
+
+fn one(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
+    let severity = match diagnostic.severity {
+        Severity::Error => "Error",
+        Severity::Warning => "Warning",
+    };
+    let mut out = format!("{severity}: {}\n\n", diagnostic.summary);
+    if let Some(span) = &diagnostic.span {
+        out.push_str(&location(span, diagnostic.context.as_deref(), sources));
+        out.push('\n');
+    }
+    for words in [Some(&diagnostic.detail), diagnostic.hint.as_ref()].into_iter().flatten() {
+        if !words.is_empty() {
+            out.push_str(&wrap(words));
+            out.push_str("\n\n");
+        }
+    }
+    out
+}
+
+fn location(span: &Span, context: Option<&str>, sources: &SourceMap) -> String {
+    let within = context.map(|c| format!(", in {c}")).unwrap_or_default();
+    let Some(file) = sources.get(&span.file) else {
+        return format!("  on {}{within}:\n  (source code not available)\n", span.file);
+    };
+    let (from, to) = (file.position(span.start), file.position(span.end.max(span.start)));
+    let mut out = format!("  on {} line {}{within}:\n", span.file, from.line);
+    // A block may be long; its first lines tell enough.
+    let last = to.line.min(from.line + 4);
+    for number in from.line..=last {
+        let line = file.line(number);
+        out.push_str(&format!("{number:4}: {line}\n"));
+        let start = if number == from.line {
+            from.column - 1
+        } else {
+            line.chars().take_while(|c| c.is_whitespace()).count()
+        };
+        let end = if number == to.line { to.column - 1 } else { line.chars().count() };
+        if from.line == to.line && end > start {
+            let pad: String = line.chars().take(start).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+            out.push_str(&format!("      {pad}{}\n", "^".repeat(end - start)));
+        }
+    }
+    out
+}
+
+/// Breaks long lines at spaces; lines that are indented stand as they are.
+fn wrap(text: &str) -> String {
+    let mut out = Vec::new();
+    for line in text.trim_end().lines() {
+        if line.starts_with([' ', '\t']) {
+            out.push(line.to_owned());
+            continue;
+        }
+        let mut current = String::new();
+        for word in line.split(' ') {
+            if !current.is_empty() && current.chars().count() + 1 + word.chars().count() > WIDTH {
+                out.push(std::mem::take(&mut current));
+            }
+            if !current.is_empty() {
+                current.push(' ');
+            }
+            current.push_str(word);
+        }
+        out.push(current);
+    }
+    out.join("\n")
+}
+
+/// Shows all findings, if there are any: in the tone of errors when one is an error.
+pub(crate) fn show(screen: &super::Screen, diagnostics: &Diagnostics, sources: &SourceMap) {
+    if diagnostics.is_empty() {
+        return;
+    }
+    let text = text(diagnostics, sources);
+    match diagnostics.has_errors() {
+        true => screen.plain_error(&text),
+        false => screen.say(&text),
+    }
+}

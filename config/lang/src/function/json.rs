@@ -1,0 +1,81 @@
+//! `jsonencode` and `jsondecode`. Numbers keep all their digits in both directions.
+
+use super::argument::{any, bounded, check_size, needs_all, string, text};
+use super::{Function, FunctionError};
+use crate::convert::number_text;
+use crate::types::Type;
+use crate::value::{Data, Value};
+
+mod read;
+
+pub(super) fn functions() -> Vec<Function> {
+    vec![
+        needs_all(Function::new("jsonencode", [any("val").nullable()], Type::String, |args| {
+            bounded(encode(&args[0])?)
+        })),
+        Function::new("jsondecode", [string("str")], Type::Any, |args| {
+            read::value(text(args, 0)?).map_err(|e| FunctionError::argument(0, e))
+        }),
+    ]
+}
+
+/// Compact JSON, with `< > &` escaped as Go does it.
+pub(super) fn encode(value: &Value) -> Result<String, FunctionError> {
+    let mut out = String::new();
+    write(value, &mut out)?;
+    Ok(out)
+}
+
+fn write(value: &Value, out: &mut String) -> Result<(), FunctionError> {
+    check_size(out.len())?;
+    match &value.data {
+        Data::Null(_) => out.push_str("null"),
+        Data::Unknown(_) => return Err(FunctionError::new("a value that isn't known yet has no JSON form")),
+        Data::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
+        Data::Number(n) => out.push_str(&number_text(n)),
+        Data::String(text) => write_text(text, out),
+        Data::List(_, items) | Data::Set(_, items) | Data::Tuple(items) => {
+            out.push('[');
+            for (i, item) in items.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                write(item, out)?;
+            }
+            out.push(']');
+        }
+        Data::Map(_, entries) | Data::Object(entries) => {
+            out.push('{');
+            for (i, (key, item)) in entries.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                write_text(key, out);
+                out.push(':');
+                write(item, out)?;
+            }
+            out.push('}');
+        }
+    }
+    Ok(())
+}
+
+fn write_text(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}

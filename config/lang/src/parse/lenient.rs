@@ -1,0 +1,52 @@
+//! Object keys that occur twice. The parser crate refuses them; in the language the last one wins. The later
+//! key is given another name of the same length before parsing, and its own name back afterwards.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use hcl_edit::parser::Error;
+
+/// The true keys by the offset of the renamed ones.
+pub(super) type Renamed = BTreeMap<usize, String>;
+
+/// Each key costs a pass over the text, so their number is bounded.
+const MOST_ATTEMPTS: usize = 100;
+
+/// Parses `text`, renaming repeated keys as needed.
+pub(super) fn parse<T>(text: &str, parse: impl Fn(&str) -> Result<T, Error>) -> (Result<T, Error>, Renamed) {
+    let mut renamed = Renamed::new();
+    let mut text = Cow::Borrowed(text);
+    for attempt in 0..MOST_ATTEMPTS {
+        let error = match parse(&text) {
+            Err(error) if error.message().contains("redefined object key") => error,
+            other => return (other, renamed),
+        };
+        let offset = error.location().offset();
+        let Some(word) = key_at(&text, offset) else { return (Err(error), renamed) };
+        let original = text[word.clone()].to_owned();
+        let substitute = substitute(word.len(), attempt);
+        text.to_mut().replace_range(word, &substitute);
+        renamed.entry(offset).or_insert(original);
+    }
+    (parse(&text), renamed)
+}
+
+/// The range of the word or of the quoted text at `offset`; `None` when it has escapes or parts.
+fn key_at(text: &str, offset: usize) -> Option<std::ops::Range<usize>> {
+    let rest = text.get(offset..)?;
+    if let Some(quoted) = rest.strip_prefix('"') {
+        let length = quoted.find(['"', '\\', '$', '%'])?;
+        return (length > 0 && quoted[length..].starts_with('"')).then_some(offset + 1..offset + 1 + length);
+    }
+    let length = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')).unwrap_or(rest.len());
+    (length > 0).then_some(offset..offset + length)
+}
+
+/// A word of `length` bytes, another one at each attempt.
+fn substitute(length: usize, attempt: usize) -> String {
+    let letter = |place: u32| {
+        let digit = attempt / 26_usize.saturating_pow(place) % 26;
+        char::from(b"zyxwvutsrqponmlkjihgfedcba"[digit])
+    };
+    (0..length).map(|i| if i < 4 { letter(u32::try_from(i).unwrap_or(0)) } else { '_' }).collect()
+}

@@ -1,0 +1,165 @@
+//! The order in which locals and data sources are evaluated: each after those that it mentions.
+//!
+//! Mentions are textual: what stands in a branch that is never taken counts too, and so does a name that a
+//! `for` variable hides.
+
+use std::collections::{BTreeSet, HashMap};
+
+use kiln_lang::syntax::Reference;
+use kiln_lang::{Diagnostic, Diagnostics, Span};
+
+use crate::template::hcl2::{Document, data};
+
+/// Something that is evaluated once for the whole template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Node {
+    /// The local at this index of the document.
+    Local(usize),
+    /// The data source at this index.
+    Data(usize),
+}
+
+/// Nodes in an order in which they can be evaluated, each with what it mentions.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    pub(crate) nodes: Vec<(Node, Vec<Node>)>,
+}
+
+const SUMMARY: &str = "failed to prepare execution graph";
+
+/// Finds an order.
+///
+/// # Errors
+/// References to what isn't declared, references of a thing to itself, cycles.
+pub(crate) fn order(document: &Document) -> Result<Order, Diagnostics> {
+    let names = Names::of(document);
+    let mut found = Diagnostics::new();
+    let mut needs = Vec::new();
+    for node in names.nodes() {
+        let (name, references) = names.describe(node);
+        let mut mentioned = Vec::new();
+        for reference in references {
+            match names.target(&reference) {
+                Some(Ok(target)) if !mentioned.contains(&target) => mentioned.push(target),
+                Some(Err(missing)) => {
+                    let detail = format!("{name} refers to {missing}, which is not declared.");
+                    found.push(Diagnostic::error(SUMMARY, detail).at(reference.span.clone()));
+                }
+                _ => {}
+            }
+        }
+        if mentioned.contains(&node) {
+            let detail = format!("Self reference: {name}");
+            found.push(Diagnostic::error(SUMMARY, detail).at(names.span(node)));
+        }
+        needs.push((node, mentioned));
+    }
+    if found.has_errors() {
+        return Err(found);
+    }
+    sort(needs, &names).map_err(Diagnostics::from)
+}
+
+/// Takes what needs nothing more, until nothing is left or the rest is a cycle.
+fn sort(needs: Vec<(Node, Vec<Node>)>, names: &Names<'_>) -> Result<Order, Diagnostic> {
+    let index: HashMap<Node, usize> = needs.iter().enumerate().map(|(i, (n, _))| (*n, i)).collect();
+    let mut waiting: Vec<usize> = needs.iter().map(|(_, mentioned)| mentioned.len()).collect();
+    let mut wanted_by: Vec<Vec<usize>> = vec![Vec::new(); needs.len()];
+    for (i, (_, mentioned)) in needs.iter().enumerate() {
+        for target in mentioned {
+            wanted_by[index[target]].push(i);
+        }
+    }
+    let mut ready: BTreeSet<usize> = (0..needs.len()).filter(|i| waiting[*i] == 0).collect();
+    let mut nodes = Vec::with_capacity(needs.len());
+    while let Some(i) = ready.pop_first() {
+        nodes.push(needs[i].clone());
+        for &later in &wanted_by[i] {
+            waiting[later] -= 1;
+            if waiting[later] == 0 {
+                ready.insert(later);
+            }
+        }
+    }
+    match (0..needs.len()).find(|i| waiting[*i] > 0) {
+        None => Ok(Order { nodes }),
+        Some(start) => Err(cycle(start, &needs, &index, &waiting, names)),
+    }
+}
+
+/// Follows what is left until it comes round.
+fn cycle(
+    start: usize,
+    needs: &[(Node, Vec<Node>)],
+    index: &HashMap<Node, usize>,
+    waiting: &[usize],
+    names: &Names<'_>,
+) -> Diagnostic {
+    let mut path = vec![start];
+    let round = loop {
+        let last = path[path.len() - 1];
+        let next = needs[last].1.iter().map(|n| index[n]).find(|i| waiting[*i] > 0).unwrap_or(start);
+        if let Some(at) = path.iter().position(|i| *i == next) {
+            break &path[at..];
+        }
+        path.push(next);
+    };
+    let round: Vec<String> = round.iter().map(|i| names.describe(needs[*i].0).0).collect();
+    Diagnostic::error(SUMMARY, format!("Cycle: {}", round.join(", "))).at(names.span(needs[start].0))
+}
+
+struct Names<'a> {
+    document: &'a Document,
+    locals: HashMap<&'a str, usize>,
+    data: HashMap<(&'a str, &'a str), usize>,
+}
+
+impl<'a> Names<'a> {
+    fn of(document: &'a Document) -> Self {
+        let locals = document.locals.iter().enumerate().map(|(i, l)| (l.name.as_str(), i)).collect();
+        let data = document.data_blocks.iter().enumerate();
+        let data = data.map(|(i, d)| ((d.kind.as_str(), d.name.as_str()), i)).collect();
+        Self { document, locals, data }
+    }
+
+    fn nodes(&self) -> Vec<Node> {
+        let data = (0..self.document.data_blocks.len()).map(Node::Data);
+        data.chain((0..self.document.locals.len()).map(Node::Local)).collect()
+    }
+
+    /// What messages call a node, and what it mentions.
+    fn describe(&self, node: Node) -> (String, Vec<Reference>) {
+        match node {
+            Node::Local(i) => {
+                let local = &self.document.locals[i];
+                (format!("local.{}", local.name), local.expression.references())
+            }
+            Node::Data(i) => {
+                let source = &self.document.data_blocks[i];
+                (format!("data.{}.{}", source.kind, source.name), data::references(&source.block.body))
+            }
+        }
+    }
+
+    fn span(&self, node: Node) -> Span {
+        match node {
+            Node::Local(i) => self.document.locals[i].span.clone(),
+            Node::Data(i) => self.document.data_blocks[i].block.header.clone(),
+        }
+    }
+
+    /// What a reference means: nothing of ours, a node, or something that isn't declared.
+    fn target(&self, reference: &Reference) -> Option<Result<Node, String>> {
+        match (reference.root.as_str(), reference.step(0), reference.step(1)) {
+            ("local", Some(name), _) => {
+                let node = self.locals.get(name).map(|i| Node::Local(*i));
+                Some(node.ok_or_else(|| format!("local.{name}")))
+            }
+            ("data", Some(kind), Some(name)) => {
+                let node = self.data.get(&(kind, name)).map(|i| Node::Data(*i));
+                Some(node.ok_or_else(|| format!("data.{kind}.{name}")))
+            }
+            _ => None,
+        }
+    }
+}

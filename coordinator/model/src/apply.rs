@@ -1,0 +1,42 @@
+//! How a command changes the state: one match, each arm with a file of its own.
+
+use crate::command::{Action, Command};
+use crate::outcome::{Outcome, Refusal};
+use crate::state::FarmState;
+
+mod assign;
+mod cancel;
+mod expire;
+mod forget;
+mod presence;
+mod report;
+mod submit;
+mod synchronize;
+
+/// Changes `state` as `command` asks, or refuses and leaves it as it was (except for the time, which is that of
+/// the latest command).
+pub fn apply(state: &mut FarmState, command: &Command) -> Outcome {
+    state.now = state.now.max(command.at);
+    let result = match &command.action {
+        Action::Submit { build, parallel, tasks } => submit::submit(state, *build, *parallel, tasks),
+        Action::Connect { agent, name, offer } => presence::connect(state, *agent, name, offer),
+        Action::Synchronize { agent, draining, held } => {
+            synchronize::synchronize(state, *agent, *draining, held)
+        }
+        Action::Assign { task, agent, attempt } => assign::assign(state, *task, *agent, *attempt),
+        Action::Report { task, agent, attempt, epoch, outcome } => {
+            report::report(state, *task, (*agent, *attempt, *epoch), outcome)
+        }
+        Action::Cancel { build } => cancel::cancel(state, *build),
+        Action::ExpireLease { task, epoch } => expire::expire_lease(state, *task, *epoch),
+        Action::GiveUp { task } => expire::give_up(state, *task),
+        Action::LoseAgent { agent } => presence::lose(state, *agent),
+        Action::Depart { agent } => presence::depart(state, *agent),
+        Action::ForgetAgent { agent } => forget::forget_agent(state, *agent),
+        Action::ForgetBuild { build } => forget::forget_build(state, *build),
+    };
+    result.unwrap_or_else(Outcome::Refused)
+}
+
+/// What an arm answers.
+type Applied = Result<Outcome, Refusal>;

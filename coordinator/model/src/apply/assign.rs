@@ -1,0 +1,35 @@
+//! A waiting task is given to an agent, under a new fencing number.
+
+use kiln_plan::id::{AgentId, AttemptId, Epoch, TaskId};
+
+use super::Applied;
+use crate::lease::Lease;
+use crate::outcome::{Outcome, Refusal};
+use crate::schedule::{Seat, fit};
+use crate::state::FarmState;
+use crate::task::TaskPhase;
+
+pub(super) fn assign(state: &mut FarmState, id: TaskId, agent: AgentId, attempt: AttemptId) -> Applied {
+    let task = state.tasks.get(&id).ok_or(Refusal::UnknownTask(id))?;
+    if !matches!(task.phase, TaskPhase::Queued { .. }) {
+        return Err(Refusal::NotQueued(id));
+    }
+    let taker = state.agents.get(&agent).ok_or(Refusal::UnknownAgent(agent))?;
+    if !taker.is_ready() {
+        return Err(Refusal::AgentNotReady(agent));
+    }
+    if !fit::fits(task, &Seat::of(taker, state)) {
+        return Err(Refusal::DoesNotFit { task: id, agent });
+    }
+    let build = state.builds.get(&task.build).ok_or(Refusal::UnknownBuild(task.build))?;
+    if !build.has_room() {
+        return Err(Refusal::LimitReached(build.id));
+    }
+    let epoch = Epoch(task.epoch.0 + 1);
+    if let Some(task) = state.tasks.get_mut(&id) {
+        task.epoch = epoch;
+    }
+    let lease = Lease::granted(attempt, agent, epoch, state.now);
+    state.move_task(id, TaskPhase::Leased(lease));
+    Ok(Outcome::Assigned { epoch })
+}

@@ -1,0 +1,163 @@
+//! One source of one build: the unit an agent takes.
+//!
+//! ```text
+//!             Assign                 Synchronize (the agent says it began)
+//!   Queued ──────────► Leased ─────────────────────────► Running
+//!     ▲ │                │                                  │
+//!     │ │ Cancel, GiveUp └──────────────┬───────────────────┘
+//!     │ │                               │ Report, ExpireLease
+//!     │ │            retry elsewhere    ▼
+//!     │ └──────────┐◄────────────── verdict
+//!     └────────────│────────────────────┘
+//!                  ▼                    │ final
+//!               Finished ◄──────────────┘
+//! ```
+//!
+//! Finished is final. The epoch grows with each grant and never otherwise.
+
+use kiln_plan::event::TaskOutcome;
+use kiln_plan::fingerprint::Fingerprint;
+use kiln_plan::id::{AgentId, AttemptId, BuildId, Epoch, TaskId};
+use kiln_plan::{Failure, Fault, Requirements};
+use serde::{Deserialize, Serialize};
+
+use crate::lease::Lease;
+use crate::time::Timestamp;
+
+/// One task with its history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// Its identifier.
+    pub id: TaskId,
+    /// The build it belongs to.
+    pub build: BuildId,
+    /// Its place among the tasks of the build, in the order of the template, from 0.
+    pub index: u32,
+    /// The name shown to people.
+    pub name: String,
+    /// The digest of its plan; the plan itself lies beside the ledger.
+    pub plan: Fingerprint,
+    /// What a machine must offer.
+    pub requirements: Requirements,
+    /// Where it stands.
+    pub phase: TaskPhase,
+    /// The fencing number of the latest grant; 0 before the first.
+    pub epoch: Epoch,
+    /// Attempts that ended without finishing the task, oldest first.
+    pub attempts: Vec<EndedAttempt>,
+    /// Whether its end was asked for: the holder is told to cancel, and nothing is tried again.
+    pub cancelling: bool,
+}
+
+/// Where a task stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TaskPhase {
+    /// It waits for an agent.
+    Queued {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// An agent was chosen; it has not said yet that it began.
+    Leased(Lease),
+    /// An agent works on it.
+    Running(Lease),
+    /// It ended, for good.
+    Finished {
+        /// When.
+        at: Timestamp,
+        /// How.
+        outcome: TaskOutcome,
+    },
+}
+
+/// An attempt that ended without finishing the task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedAttempt {
+    /// Which try.
+    pub attempt: AttemptId,
+    /// Who made it.
+    pub agent: AgentId,
+    /// Under which fencing number.
+    pub epoch: Epoch,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// How.
+    pub how: AttemptEnd,
+}
+
+/// How an attempt ended that didn't finish its task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AttemptEnd {
+    /// Nothing was heard of its agent in time. The agent may still be at it, and may come back.
+    LeaseExpired,
+    /// Its agent reported a failure that another machine may not have.
+    Failed(Failure),
+}
+
+/// What an agent's claim to an attempt is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It holds the lease.
+    Held,
+    /// Its lease expired, but nobody was given the task since.
+    Expired,
+    /// Somebody else has the task, or it is finished.
+    Stale,
+}
+
+impl Task {
+    /// The lease, when somebody has it.
+    pub fn lease(&self) -> Option<&Lease> {
+        match &self.phase {
+            TaskPhase::Leased(lease) | TaskPhase::Running(lease) => Some(lease),
+            TaskPhase::Queued { .. } | TaskPhase::Finished { .. } => None,
+        }
+    }
+
+    /// How it ended, when it has.
+    pub fn outcome(&self) -> Option<&TaskOutcome> {
+        match &self.phase {
+            TaskPhase::Finished { outcome, .. } => Some(outcome),
+            TaskPhase::Queued { .. } | TaskPhase::Leased(_) | TaskPhase::Running(_) => None,
+        }
+    }
+
+    /// Whether it ended.
+    pub fn is_finished(&self) -> bool {
+        self.outcome().is_some()
+    }
+
+    /// What the claim of `agent` to the attempt under `epoch` is worth.
+    pub fn standing(&self, agent: AgentId, attempt: AttemptId, epoch: Epoch) -> Standing {
+        match &self.phase {
+            TaskPhase::Leased(lease) | TaskPhase::Running(lease)
+                if (lease.agent, lease.attempt, lease.epoch) == (agent, attempt, epoch) =>
+            {
+                Standing::Held
+            }
+            TaskPhase::Queued { .. } => match self.attempts.last() {
+                Some(last)
+                    if (last.agent, last.attempt, last.epoch) == (agent, attempt, epoch)
+                        && last.how == AttemptEnd::LeaseExpired =>
+                {
+                    Standing::Expired
+                }
+                _ => Standing::Stale,
+            },
+            TaskPhase::Leased(_) | TaskPhase::Running(_) | TaskPhase::Finished { .. } => Standing::Stale,
+        }
+    }
+
+    /// Whether an attempt on that agent failed by the machine's own fault.
+    pub fn failed_on(&self, agent: AgentId) -> bool {
+        self.attempts.iter().any(|ended| {
+            ended.agent == agent
+                && matches!(&ended.how, AttemptEnd::Failed(failure) if failure.fault == Fault::Machine)
+        })
+    }
+
+    /// Whether an attempt was made on that agent before.
+    pub fn was_tried_on(&self, agent: AgentId) -> bool {
+        self.attempts.iter().any(|ended| ended.agent == agent)
+    }
+}

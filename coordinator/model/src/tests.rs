@@ -1,0 +1,6 @@
+//! The tests of the model: stories told as tables, and laws checked under random commands.
+
+mod farm;
+mod laws;
+mod lifecycle;
+mod scheduling;

@@ -1,0 +1,199 @@
+//! Laws under random commands: whatever is proposed, in whatever order, with whatever delay.
+
+use kiln_plan::event::TaskOutcome;
+use kiln_plan::id::Epoch;
+use kiln_plan::{Fault, Requirements};
+use proptest::prelude::*;
+
+use super::farm::{Farm, agent, attempt, build, failed, needs, new_task, offers, succeeded, task};
+use crate::{Action, Command, FarmState, Held, HeldPhase, Outcome, Timestamp, apply, due, schedule};
+
+/// What may happen to a farm. Numbers choose among what there is at that moment.
+#[derive(Clone, Debug)]
+enum Happening {
+    Submit { build: u128, tasks: u128, parallel: u32, demanding: bool },
+    Connect { agent: u128, slots: u32, capable: bool },
+    AssignAll { most: usize },
+    AssignAny { task: u128, agent: u128 },
+    Synchronize { agent: u128, draining: bool, forget_some: bool },
+    ClaimAny { agent: u128, task: u128, epoch: u64 },
+    Report { nth: usize, how: u8 },
+    ReportAny { task: u128, agent: u128, epoch: u64 },
+    Cancel { build: u128 },
+    Reconcile,
+    Wait { ms: u64 },
+    Depart { agent: u128 },
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    use Happening::*;
+    prop_oneof![
+        2 => (0..4_u128, 1..6_u128, 0..3_u32, any::<bool>())
+            .prop_map(|(build, tasks, parallel, demanding)| Submit { build, tasks, parallel, demanding }),
+        2 => (0..3_u128, 0..4_u32, any::<bool>())
+            .prop_map(|(agent, slots, capable)| Connect { agent, slots, capable }),
+        4 => (1..9_usize).prop_map(|most| AssignAll { most }),
+        1 => (0..24_u128, 0..4_u128).prop_map(|(task, agent)| AssignAny { task, agent }),
+        4 => (0..3_u128, prop::bool::weighted(0.1), any::<bool>())
+            .prop_map(|(agent, draining, forget_some)| Synchronize { agent, draining, forget_some }),
+        1 => (0..3_u128, 0..24_u128, 0..5_u64).prop_map(|(agent, task, epoch)| ClaimAny { agent, task, epoch }),
+        4 => (0..9_usize, 0..6_u8).prop_map(|(nth, how)| Report { nth, how }),
+        1 => (0..24_u128, 0..3_u128, 0..5_u64)
+            .prop_map(|(task, agent, epoch)| ReportAny { task, agent, epoch }),
+        1 => (0..4_u128).prop_map(|build| Cancel { build }),
+        3 => Just(Reconcile),
+        3 => (0..30_000_u64).prop_map(|ms| Wait { ms }),
+        1 => (0..3_u128).prop_map(|agent| Depart { agent }),
+    ]
+}
+
+fn outcome(how: u8) -> TaskOutcome {
+    match how {
+        0 => TaskOutcome::Cancelled,
+        1 => failed(Fault::Template),
+        2 => failed(Fault::Machine),
+        3 => failed(Fault::Farm),
+        _ => succeeded(),
+    }
+}
+
+/// The commands that a happening means in a state.
+fn actions(happening: &Happening, state: &FarmState, now: Timestamp) -> Vec<Action> {
+    match happening {
+        Happening::Submit { build: n, tasks, parallel, demanding } => {
+            let needs = || if *demanding { needs("builder/qemu") } else { Requirements::default() };
+            let tasks = (0..*tasks).map(|t| new_task(n * 6 + t, needs())).collect();
+            vec![Action::Submit { build: build(*n), parallel: std::num::NonZeroU32::new(*parallel), tasks }]
+        }
+        Happening::Connect { agent: n, slots, capable } => {
+            let offer = offers(*slots, if *capable { &["builder/qemu"] } else { &[] });
+            vec![Action::Connect { agent: agent(*n), name: format!("a{n}"), offer }]
+        }
+        Happening::AssignAll { most } => {
+            let assign = |a: schedule::Assignment| {
+                let next = state.tasks()[&a.task].epoch.0 + 1;
+                Action::Assign { task: a.task, agent: a.agent, attempt: attempt(u128::from(next)) }
+            };
+            schedule::assignments(state, *most).into_iter().map(assign).collect()
+        }
+        Happening::AssignAny { task: t, agent: a } => {
+            vec![Action::Assign { task: task(*t), agent: agent(*a), attempt: attempt(99) }]
+        }
+        Happening::Synchronize { agent: n, draining, forget_some } => {
+            let holds = state.agents().get(&agent(*n)).into_iter().flat_map(|a| a.holds.iter());
+            let held = holds.enumerate().filter(|(i, _)| !forget_some || i % 2 == 0).filter_map(|(_, id)| {
+                let lease = state.tasks()[id].lease()?;
+                let phase = HeldPhase::Running;
+                Some(Held { task: *id, attempt: lease.attempt, epoch: lease.epoch, phase })
+            });
+            vec![Action::Synchronize { agent: agent(*n), draining: *draining, held: held.collect() }]
+        }
+        Happening::ClaimAny { agent: a, task: t, epoch } => {
+            let held = vec![Farm::claim(*t, *epoch)];
+            vec![Action::Synchronize { agent: agent(*a), draining: false, held }]
+        }
+        Happening::Report { nth, how } => {
+            let leased = state.tasks().values().filter_map(|t| Some((t.id, t.lease()?)));
+            let report = leased.skip(*nth).take(1).map(|(task, lease)| Action::Report {
+                task,
+                agent: lease.agent,
+                attempt: lease.attempt,
+                epoch: lease.epoch,
+                outcome: outcome(*how),
+            });
+            report.collect()
+        }
+        Happening::ReportAny { task: t, agent: a, epoch } => vec![Action::Report {
+            task: task(*t),
+            agent: agent(*a),
+            attempt: attempt(u128::from(*epoch)),
+            epoch: Epoch(*epoch),
+            outcome: succeeded(),
+        }],
+        Happening::Cancel { build: n } => vec![Action::Cancel { build: build(*n) }],
+        Happening::Reconcile => everything_due(state, now),
+        Happening::Depart { agent: n } => vec![Action::Depart { agent: agent(*n) }],
+        Happening::Wait { .. } => Vec::new(),
+    }
+}
+
+fn everything_due(state: &FarmState, now: Timestamp) -> Vec<Action> {
+    let expired = due::expired_leases(state, now).into_iter();
+    let silent = due::silent_agents(state, now).into_iter();
+    let departed = due::departed_agents(state, now).into_iter();
+    let hopeless = due::hopeless_tasks(state, now, 60_000).into_iter();
+    let old = due::forgettable_builds(state, now, 90_000).into_iter();
+    expired
+        .map(|(task, epoch)| Action::ExpireLease { task, epoch })
+        .chain(silent.map(|agent| Action::LoseAgent { agent }))
+        .chain(departed.map(|agent| Action::Depart { agent }))
+        .chain(hopeless.map(|task| Action::GiveUp { task }))
+        .chain(old.map(|build| Action::ForgetBuild { build }))
+        .collect()
+}
+
+fn run(happenings: &[Happening]) -> (Farm, Vec<Command>) {
+    let mut farm = Farm { now: 1, ..Farm::default() };
+    let mut commands = Vec::new();
+    for happening in happenings {
+        if let Happening::Wait { ms } = happening {
+            farm.now += ms;
+        }
+        for action in actions(happening, &farm.state, Timestamp(farm.now)) {
+            commands.push(Command { at: Timestamp(farm.now), action: action.clone() });
+            farm.apply(action);
+        }
+    }
+    (farm, commands)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_sequence_of_commands_breaks_a_law(happenings in prop::collection::vec(happening(), 1..80)) {
+        run(&happenings);
+    }
+
+    #[test]
+    fn the_same_commands_give_the_same_state(happenings in prop::collection::vec(happening(), 1..60)) {
+        let (farm, commands) = run(&happenings);
+        let mut again = FarmState::default();
+        for command in &commands {
+            let text = serde_json::to_string(command).unwrap();
+            apply(&mut again, &serde_json::from_str(&text).unwrap());
+        }
+        prop_assert_eq!(&again, &farm.state);
+        let text = serde_json::to_string(&again).unwrap();
+        prop_assert_eq!(serde_json::from_str::<FarmState>(&text).unwrap(), again);
+    }
+
+    #[test]
+    fn every_assignment_that_is_solved_is_accepted(happenings in prop::collection::vec(happening(), 1..60)) {
+        let (mut farm, _) = run(&happenings);
+        for a in schedule::assignments(&farm.state, usize::MAX) {
+            let outcome = farm.apply(Action::Assign { task: a.task, agent: a.agent, attempt: attempt(7) });
+            prop_assert!(matches!(outcome, Outcome::Assigned { .. }), "{:?}", outcome);
+        }
+        prop_assert!(schedule::assignments(&farm.state, usize::MAX).is_empty(), "nothing placeable is left");
+    }
+
+    #[test]
+    fn once_all_is_healed_every_build_ends(happenings in prop::collection::vec(happening(), 1..60)) {
+        let (mut farm, _) = run(&happenings);
+        farm.now += 1_000_000;
+        for action in everything_due(&farm.state, Timestamp(farm.now)) {
+            farm.apply(action);
+        }
+        farm.connect(9, offers(100, &["builder/qemu"]));
+        for _ in 0..9 {
+            for action in actions(&Happening::AssignAll { most: 100 }, &farm.state, Timestamp(farm.now)) {
+                farm.apply(action);
+            }
+            while let [report] = &actions(&Happening::Report { nth: 0, how: 5 }, &farm.state, Timestamp(0))[..] {
+                farm.must(report.clone());
+            }
+        }
+        prop_assert!(farm.state.builds().values().all(crate::Build::is_ended), "{:?}", farm.state);
+    }
+}

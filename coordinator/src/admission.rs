@@ -1,0 +1,120 @@
+//! A request becomes a build: it is evaluated, its plans are kept, and its tasks are put to the ledger.
+//!
+//! ```text
+//!   request ──► wait for an agent ──► evaluate ──► no plans? ── tell, and submit nothing
+//!                (its catalog says                    │ some
+//!                 what there is)                      └─► keep plans ──► open logs ──► Submit
+//! ```
+
+use std::fmt::Debug;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use kiln_lang::Diagnostics;
+use kiln_model::{Action, NewTask, Outcome};
+use kiln_plan::id::{BuildId, TaskId};
+use kiln_plan::{BuildPlan, Catalog};
+use kiln_proto::submission::{SubmitReply, SubmitRequest};
+use kiln_proto::{Bytes, Code, Problem};
+use uuid::Uuid;
+
+use crate::Coordinator;
+
+/// The most bytes of one plan. It goes to its agent in one message.
+const PLAN_LIMIT: usize = 16 << 20;
+
+/// Turns requests into plans. Given to the coordinator at its start, because only the program as a whole knows
+/// where a request's files are and what the components say to a plan.
+pub trait Evaluator: Debug + Send + Sync + 'static {
+    /// Evaluates `request`, JSON of `kiln_config::Request`, against the components of `catalog`. Runs on a thread
+    /// where it may take its time; must start no component.
+    fn evaluate(&self, request: &[u8], catalog: &Catalog) -> Evaluated;
+}
+
+/// What an evaluation yields.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Evaluated {
+    /// The plans, one per source, in the order of the template. A source with an error has none, and doesn't
+    /// keep the others from being built.
+    pub plans: Vec<BuildPlan>,
+    /// What was found.
+    pub diagnostics: Diagnostics,
+}
+
+/// Admits a request.
+///
+/// # Errors
+/// When the farm can't take it now, or not at all. What is wrong with the template is not an error but told in
+/// the reply, which then names no build.
+pub(crate) async fn submit(
+    coordinator: &Arc<Coordinator>,
+    request: SubmitRequest,
+) -> Result<SubmitReply, Problem> {
+    if coordinator.lifecycle.is_closing() {
+        return Err(Problem::new(Code::Unavailable, "this coordinator is about to stop"));
+    }
+    let catalog = catalog(coordinator).await?;
+    let evaluator = Arc::clone(&coordinator.evaluator);
+    let evaluate = move || evaluator.evaluate(&request.request, &catalog);
+    let Evaluated { plans, diagnostics } = tokio::task::spawn_blocking(evaluate).await.map_err(|_| {
+        Problem::new(Code::Internal, "the evaluation of the template broke off; please report it")
+    })?;
+    if plans.is_empty() {
+        return Ok(SubmitReply { build: None, tasks: Vec::new(), diagnostics });
+    }
+    let build = BuildId::new(Uuid::now_v7());
+    let tasks = keep(coordinator, &plans).await?;
+    let named = tasks.iter().map(|task| (task.id, task.name.clone())).collect();
+    enter(coordinator, build, NonZeroU32::new(request.parallel), tasks).await?;
+    Ok(SubmitReply { build: Some(build), tasks: named, diagnostics })
+}
+
+async fn catalog(coordinator: &Coordinator) -> Result<Catalog, Problem> {
+    let patience = coordinator.settings.agent_patience;
+    tokio::time::timeout(patience, coordinator.roster.first_catalog()).await.map_err(|_| {
+        let seconds = patience.as_secs();
+        let told = format!("no agent has joined the farm for {seconds} s; start one with `kiln agent`");
+        Problem::new(Code::Unavailable, told)
+    })
+}
+
+/// Keeps the plans, and makes tasks of them.
+async fn keep(coordinator: &Coordinator, plans: &[BuildPlan]) -> Result<Vec<NewTask>, Problem> {
+    let mut tasks = Vec::with_capacity(plans.len());
+    for plan in plans {
+        let json = serde_json::to_vec(plan).map_err(|error| Problem::from_error(Code::Internal, &error))?;
+        if json.len() > PLAN_LIMIT {
+            let (name, size, limit) = (&plan.name, json.len() >> 20, PLAN_LIMIT >> 20);
+            let told = format!(
+                "the plan of {name} has {size} MiB, the limit is {limit}; put large files beside the template"
+            );
+            return Err(Problem::new(Code::TooLarge, told));
+        }
+        let kept = coordinator.plans.put(Bytes::from(json)).await;
+        tasks.push(NewTask {
+            id: TaskId::new(Uuid::now_v7()),
+            name: plan.name.clone(),
+            plan: kept.map_err(|error| Problem::from_error(Code::Unavailable, &error))?,
+            requirements: plan.requirements.clone(),
+        });
+    }
+    Ok(tasks)
+}
+
+/// Opens the logs and puts the build to the ledger, in this order: an agent may speak right after.
+async fn enter(
+    coordinator: &Coordinator,
+    build: BuildId,
+    parallel: Option<NonZeroU32>,
+    tasks: Vec<NewTask>,
+) -> Result<(), Problem> {
+    coordinator.events.open(build, tasks.iter().map(|task| task.id));
+    let proposed = coordinator.ledger.propose(Action::Submit { build, parallel, tasks }).await;
+    let problem = match proposed {
+        Ok(Outcome::Refused(refusal)) => Problem::from_error(Code::Refused, &refusal),
+        Ok(_) => return Ok(()),
+        Err(error) => error.into(),
+    };
+    coordinator.events.forget(build);
+    Err(problem)
+}

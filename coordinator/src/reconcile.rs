@@ -1,0 +1,128 @@
+//! What the state demands is done: each duty looks at the present state and proposes what is due. Idempotent,
+//! without input, woken by change and by time, so that nothing depends on having been told.
+//!
+//! | duty | woken by | does |
+//! |---|---|---|
+//! | assign | change | gives waiting tasks to agents with room |
+//! | seal_logs | change | ends the logs of finished tasks |
+//! | expired_leases | each second | takes leases back |
+//! | lost_agents | each second | marks silent agents, gives up lost ones |
+//! | hopeless_tasks | each second | fails what nobody can take |
+//! | retention | each minute | forgets what is over |
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use kiln_model::Action;
+
+mod assign;
+mod expired_leases;
+mod hopeless_tasks;
+mod lost_agents;
+mod retention;
+mod seal_logs;
+
+use crate::Coordinator;
+use crate::ledger::ProposeError;
+
+/// What wakes a duty.
+#[derive(Clone, Copy, Debug)]
+enum Wake {
+    /// Every change of the farm's state, and the passing of [`AT_LEAST`].
+    Change,
+    /// The passing of time.
+    Every(Duration),
+}
+
+/// Even a duty that is woken by change looks this often.
+const AT_LEAST: Duration = Duration::from_secs(5);
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Who does a duty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    /// The coordinator that leads.
+    Leader,
+    /// Every coordinator, since it concerns its own memory.
+    Everyone,
+}
+
+struct Duty {
+    name: &'static str,
+    wake: Wake,
+    who: Who,
+    /// Does what is due, and returns how much that was.
+    run: for<'a> fn(&'a Coordinator) -> BoxFuture<'a, Result<usize, ProposeError>>,
+}
+
+const DUTIES: [Duty; 6] = [
+    Duty { name: "assign", wake: Wake::Change, who: Who::Leader, run: |c| Box::pin(assign::run(c)) },
+    Duty { name: "seal_logs", wake: Wake::Change, who: Who::Everyone, run: |c| Box::pin(seal_logs::run(c)) },
+    Duty {
+        name: "expired_leases",
+        wake: Wake::Every(SECOND),
+        who: Who::Leader,
+        run: |c| Box::pin(expired_leases::run(c)),
+    },
+    Duty {
+        name: "lost_agents",
+        wake: Wake::Every(SECOND),
+        who: Who::Leader,
+        run: |c| Box::pin(lost_agents::run(c)),
+    },
+    Duty {
+        name: "hopeless_tasks",
+        wake: Wake::Every(SECOND),
+        who: Who::Leader,
+        run: |c| Box::pin(hopeless_tasks::run(c)),
+    },
+    Duty {
+        name: "retention",
+        wake: Wake::Every(Duration::from_secs(60)),
+        who: Who::Leader,
+        run: |c| Box::pin(retention::run(c)),
+    },
+];
+
+/// Starts every duty; they end when the coordinator falls quiet.
+pub(crate) fn start(coordinator: &Arc<Coordinator>) {
+    for duty in DUTIES {
+        let coordinator = Arc::clone(coordinator);
+        let tasks = coordinator.lifecycle.tasks().clone();
+        tasks.spawn(async move {
+            let quiet = coordinator.lifecycle.quiet().clone();
+            // A proposal that is under way may be dropped: what it didn't do is found due the next time.
+            quiet.run_until_cancelled(drive(&coordinator, &duty)).await;
+        });
+    }
+}
+
+async fn drive(coordinator: &Coordinator, duty: &Duty) {
+    let mut changes = coordinator.ledger.changes();
+    loop {
+        changes.mark_unchanged();
+        if duty.who == Who::Everyone || coordinator.ledger.leads() {
+            match (duty.run)(coordinator).await {
+                Ok(0) => {}
+                Ok(done) => tracing::debug!(duty = duty.name, done, "reconciled"),
+                Err(error) => tracing::warn!(duty = duty.name, %error, "could not reconcile; will try again"),
+            }
+        }
+        match duty.wake {
+            Wake::Every(period) => tokio::time::sleep(period).await,
+            // Whether it changed or time passed, the state says what is due.
+            Wake::Change => drop(tokio::time::timeout(AT_LEAST, changes.changed()).await),
+        }
+    }
+}
+
+/// Proposes, and counts what was not refused: what others did meanwhile is not due any more.
+async fn propose(coordinator: &Coordinator, actions: Vec<Action>) -> Result<usize, ProposeError> {
+    if actions.is_empty() {
+        return Ok(0);
+    }
+    let outcomes = coordinator.ledger.propose_all(actions).await?;
+    Ok(outcomes.iter().filter(|outcome| outcome.refusal().is_none()).count())
+}

@@ -1,0 +1,297 @@
+//! One agent's stream: what it says it holds goes to the ledger, what it should hold comes back.
+//!
+//! ```text
+//!   CurrentState ──► Synchronize, Report ──► ledger
+//!                                              │ applied, or anything else changed
+//!   DesiredState ◄── desired(state, agent) ◄───┘
+//! ```
+//!
+//! Nothing is kept here that the next stream of the same agent would miss: on a new stream the agent says all
+//! it has, and is told all it should have.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kiln_model::lease::RENEW_MS;
+use kiln_model::{Action, AttemptEnd, Held, HeldPhase, Holding, Offer, Outcome, Refusal, desired};
+use kiln_plan::event::{EventKind, TaskOutcome};
+use kiln_plan::id::{AgentId, TaskId};
+use kiln_plan::{Failure, Fault};
+use kiln_proto::link::{
+    Assignment, AttemptKey, AttemptPhase, CurrentState, DesiredState, HeldAttempt, Hello, WantedAttempt,
+};
+use kiln_proto::{Bytes, Code, Problem, v1};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tonic::{Status, Streaming};
+
+use crate::Coordinator;
+use crate::roster::Presence;
+
+/// How long the first message may take.
+const HELLO_LIMIT: Duration = Duration::from_secs(10);
+
+/// An agent that says nothing for this long has lost its leases long ago; its stream is not worth keeping.
+const SILENCE_LIMIT: Duration = Duration::from_millis(3 * kiln_model::agent::SILENCE_MS);
+
+/// A state that only says that all is as it was goes to the ledger if the last one that did is older than this.
+const RENEW_AFTER: Duration = Duration::from_millis(RENEW_MS / 2);
+
+/// Bytes of plans after which a message is full.
+const MESSAGE_PLANS: usize = 1 << 20;
+
+type Outbound = mpsc::Sender<Result<v1::DesiredState, Status>>;
+
+/// Serves a stream until the agent leaves, falls silent or comes by another stream, or the coordinator closes.
+pub(crate) async fn serve(
+    coordinator: &Arc<Coordinator>,
+    mut inbound: Streaming<v1::CurrentState>,
+    outbound: &Outbound,
+) -> Result<(), Status> {
+    let silent = |_| Problem::new(Code::Invalid, "an agent opened a stream and said nothing");
+    let Some(first) = tokio::time::timeout(HELLO_LIMIT, inbound.message()).await.map_err(silent)?? else {
+        return Ok(());
+    };
+    let first = CurrentState::try_from(first)?;
+    let mut session = Session::begin(coordinator, &first).await?;
+    let mut changes = coordinator.ledger.changes();
+    let mut answers = coordinator.answers.changes();
+    session.hear(first).await?;
+    session.tell(outbound).await?;
+    let closing = coordinator.lifecycle.closing();
+    loop {
+        tokio::select! {
+            message = tokio::time::timeout(SILENCE_LIMIT, inbound.message()) => {
+                let silent = |_| Problem::new(Code::Unavailable, "nothing was heard of the agent in time");
+                let Some(message) = message.map_err(silent)?? else { return Ok(()) };
+                let leaving = message.leaving;
+                if session.hear(message.try_into()?).await? == Heard::Renewed {
+                    // The agent waits for a word that its leases stand.
+                    session.told = None;
+                }
+                if leaving {
+                    return session.leave().await;
+                }
+            }
+            changed = changes.changed() => changed.map_err(|_| stopping())?,
+            changed = answers.changed() => changed.map_err(|_| stopping())?,
+            () = session.presence.superseded() => {
+                return Err(Problem::new(Code::Stale, "the agent has come by another stream").into());
+            }
+            () = closing.cancelled() => return Err(stopping()),
+        }
+        session.tell(outbound).await?;
+    }
+}
+
+fn stopping() -> Status {
+    Problem::new(Code::Unavailable, "this coordinator is about to stop").into()
+}
+
+/// What a message amounted to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    /// Leases were renewed.
+    Renewed,
+    /// Nothing, or reports only.
+    Otherwise,
+}
+
+/// What one stream has said and been told.
+struct Session {
+    coordinator: Arc<Coordinator>,
+    agent: AgentId,
+    presence: Presence,
+    /// What the agent said last that it has.
+    claims: Vec<Held>,
+    draining: bool,
+    /// When that went to the ledger.
+    renewed: Option<Instant>,
+    /// Attempts that the agent has, or was given on this stream.
+    given: BTreeSet<AttemptKey>,
+    /// Attempts whose end was reported on this stream.
+    reported: BTreeSet<AttemptKey>,
+    /// What the agent was told last; `None` when it must be told anew.
+    told: Option<Vec<WantedAttempt>>,
+}
+
+impl Session {
+    async fn begin(coordinator: &Arc<Coordinator>, first: &CurrentState) -> Result<Self, Status> {
+        let missing = || Problem::new(Code::Invalid, "the first message of an agent must say who it is");
+        let hello = first.hello.as_ref().ok_or_else(missing)?;
+        let connect = Action::Connect { agent: hello.agent, name: hello.name.clone(), offer: offer(hello) };
+        coordinator.ledger.propose(connect).await?;
+        tracing::debug!(agent = %hello.agent, name = hello.name, version = hello.version, "an agent connected");
+        let presence = coordinator.roster.enter(hello.agent, hello.catalog.clone());
+        Ok(Self {
+            coordinator: Arc::clone(coordinator),
+            agent: hello.agent,
+            presence,
+            claims: Vec::new(),
+            draining: false,
+            renewed: None,
+            given: first.held.iter().map(|held| held.key).collect(),
+            reported: BTreeSet::new(),
+            told: None,
+        })
+    }
+
+    /// Puts to the ledger what the agent says.
+    async fn hear(&mut self, state: CurrentState) -> Result<Heard, Status> {
+        let claims: Vec<Held> = state.held.iter().filter_map(claim).collect();
+        let due = self.renewed.is_none_or(|renewed| renewed.elapsed() >= RENEW_AFTER);
+        let mut actions = Vec::new();
+        let renews = due || claims != self.claims || state.draining != self.draining;
+        if renews {
+            let (agent, draining, held) = (self.agent, state.draining, claims.clone());
+            actions.push(Action::Synchronize { agent, draining, held });
+            (self.claims, self.draining, self.renewed) = (claims, draining, Some(Instant::now()));
+        }
+        actions.extend(state.held.into_iter().filter_map(|held| self.report(held)));
+        for outcome in self.coordinator.ledger.propose_all(actions).await? {
+            match outcome {
+                // The agent learns from the next state that it lost the attempt.
+                Outcome::Refused(refusal @ Refusal::StaleEpoch { .. }) => {
+                    tracing::info!(agent = %self.agent, %refusal, "a report was refused");
+                }
+                Outcome::Refused(refusal @ (Refusal::UnknownAgent(_) | Refusal::AgentNotReady(_))) => {
+                    return Err(Problem::from_error(Code::Refused, &refusal).into());
+                }
+                _ => {}
+            }
+        }
+        Ok(if renews { Heard::Renewed } else { Heard::Otherwise })
+    }
+
+    /// The report of an attempt that ended, the first time it is heard of.
+    fn report(&mut self, held: HeldAttempt) -> Option<Action> {
+        let AttemptPhase::Ended(outcome) = held.phase else { return None };
+        let AttemptKey { task, attempt, epoch } = held.key;
+        let agent = self.agent;
+        self.reported.insert(held.key).then_some(Action::Report { task, agent, attempt, epoch, outcome })
+    }
+
+    /// Tells the agent what it should have, if that is not what it was told last.
+    async fn tell(&mut self, outbound: &Outbound) -> Result<(), Status> {
+        let (holdings, now) = self.coordinator.ledger.read(|farm| (desired(farm, self.agent), farm.now()));
+        let hold: Vec<WantedAttempt> = holdings.iter().map(|holding| self.wanted(holding)).collect();
+        let new: Vec<&Holding> = holdings.iter().filter(|h| !self.given.contains(&key(h))).collect();
+        if new.is_empty() && self.told.as_ref() == Some(&hold) {
+            return Ok(());
+        }
+        let at = self.coordinator.clock.now().max(now);
+        let timed = |wanted: &WantedAttempt, holding: &Holding| WantedAttempt {
+            remaining_ms: holding.deadline.ms_since(at),
+            ..wanted.clone()
+        };
+        let timed: Vec<_> =
+            hold.iter().zip(&holdings).map(|(wanted, holding)| timed(wanted, holding)).collect();
+        self.told = Some(hold);
+        let mut begin = Vec::new();
+        let mut bytes = 0;
+        for holding in new {
+            let Some(assignment) = self.assignment(holding).await? else { continue };
+            if bytes > MESSAGE_PLANS {
+                send(outbound, &timed, std::mem::take(&mut begin)).await?;
+                bytes = 0;
+            }
+            bytes += assignment.plan.len();
+            begin.push(assignment);
+        }
+        send(outbound, &timed, begin).await
+    }
+
+    /// What the agent is told of a holding, without the time that is left.
+    fn wanted(&self, holding: &Holding) -> WantedAttempt {
+        let answers = self.coordinator.answers.of(holding.task, holding.epoch);
+        WantedAttempt { key: key(holding), remaining_ms: 0, cancel: holding.cancel, answers }
+    }
+
+    /// What the agent needs to begin. Without its plan the attempt fails by the farm's fault.
+    async fn assignment(&mut self, holding: &Holding) -> Result<Option<Assignment>, Status> {
+        let key = key(holding);
+        self.given.insert(key);
+        let plan = match self.coordinator.plans.get(holding.plan).await {
+            Ok(Some(plan)) => plan,
+            Ok(None) => return self.fail(key, "the plan is not kept any more".into()).await,
+            Err(error) => return self.fail(key, kiln_plan::fault::chain(&error)).await,
+        };
+        let first_sequence = self.coordinator.events.begin(key.task, key.epoch, self.note(key.task));
+        Ok(self.build_of(key.task).map(|build| Assignment {
+            build,
+            key,
+            first_sequence,
+            plan: Bytes::clone(&plan),
+        }))
+    }
+
+    fn build_of(&self, task: TaskId) -> Option<kiln_plan::id::BuildId> {
+        self.coordinator.ledger.read(|farm| farm.tasks().get(&task).map(|task| task.build))
+    }
+
+    async fn fail(&self, key: AttemptKey, message: String) -> Result<Option<Assignment>, Status> {
+        tracing::error!(task = %key.task, message, "an attempt could not begin");
+        let AttemptKey { task, attempt, epoch } = key;
+        let outcome = TaskOutcome::Failed { failure: Failure::new(Fault::Farm, message) };
+        let report = Action::Report { task, agent: self.agent, attempt, epoch, outcome };
+        self.coordinator.ledger.propose(report).await?;
+        Ok(None)
+    }
+
+    /// For readers of the task: that this is not the first attempt, and why.
+    fn note(&self, task: TaskId) -> Option<(u64, EventKind)> {
+        let text = self.coordinator.ledger.read(|farm| {
+            let task = farm.tasks().get(&task)?;
+            let last = task.attempts.last()?;
+            let name =
+                |agent| farm.agents().get(&agent).map_or("a former agent", |agent| agent.name.as_str());
+            let reason = match &last.how {
+                AttemptEnd::LeaseExpired => "nothing was heard of it any more".to_owned(),
+                AttemptEnd::Failed(failure) => failure.to_string(),
+            };
+            let (count, from, to) = (task.attempts.len(), name(last.agent), name(self.agent));
+            Some(format!("attempt {count} on {from} failed: {reason}; trying again on {to}"))
+        })?;
+        Some((self.coordinator.clock.now().0, EventKind::Error { speaker: None, text }))
+    }
+
+    async fn leave(&self) -> Result<(), Status> {
+        let outcome = self.coordinator.ledger.propose(Action::Depart { agent: self.agent }).await?;
+        tracing::debug!(agent = %self.agent, ?outcome, "an agent said goodbye");
+        Ok(())
+    }
+}
+
+async fn send(outbound: &Outbound, hold: &[WantedAttempt], begin: Vec<Assignment>) -> Result<(), Status> {
+    let speak_within_ms = u32::try_from(RENEW_MS).unwrap_or(u32::MAX);
+    let state = DesiredState { hold: hold.to_vec(), begin, speak_within_ms };
+    let gone = |_| Status::from(Problem::new(Code::Unavailable, "the agent is gone"));
+    outbound.send(Ok(state.into())).await.map_err(gone)
+}
+
+fn key(holding: &Holding) -> AttemptKey {
+    AttemptKey { task: holding.task, attempt: holding.attempt, epoch: holding.epoch }
+}
+
+/// The claim of an attempt that has not ended.
+fn claim(held: &HeldAttempt) -> Option<Held> {
+    let phase = match held.phase {
+        AttemptPhase::Accepted => HeldPhase::Accepted,
+        AttemptPhase::Running => HeldPhase::Running,
+        AttemptPhase::Ended(_) => return None,
+    };
+    let AttemptKey { task, attempt, epoch } = held.key;
+    Some(Held { task, attempt, epoch, phase })
+}
+
+fn offer(hello: &Hello) -> Offer {
+    let component = |c: &kiln_plan::ComponentSchema| format!("{}/{}", c.kind.noun(), c.name);
+    Offer {
+        slots: hello.slots,
+        components: hello.catalog.components.iter().map(component).collect(),
+        labels: hello.labels.clone(),
+        cpus: hello.cpus,
+        memory_mib: hello.memory_mib,
+    }
+}

@@ -1,0 +1,34 @@
+//! What a coordinator is told at its start. Read once; nothing is looked up later.
+
+use std::time::Duration;
+
+use crate::ledger::Storage;
+
+/// How a coordinator works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where the ledger and the plans lie.
+    pub storage: Storage,
+    /// The most memory for events that wait for readers, in bytes. Beyond it the oldest of the longest log
+    /// go first.
+    pub event_memory: usize,
+    /// How long a submission waits for the first agent when there is none.
+    pub agent_patience: Duration,
+    /// How long a task waits while no agent that is there could take it even if it were idle. Then it fails.
+    pub placement_patience: Duration,
+    /// How long builds are kept after their end, and agents after they left.
+    pub keep: Duration,
+}
+
+impl Settings {
+    /// A farm that lives and ends with its process.
+    pub const fn farm_of_one() -> Self {
+        Self {
+            storage: Storage::Memory,
+            event_memory: 128 << 20,
+            agent_patience: Duration::from_secs(10),
+            placement_patience: Duration::from_secs(10),
+            keep: Duration::from_secs(3_600),
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! A coordinator with false agents behind the genuine protocol, in one process. Time stands still unless the
+//! farm waits for it, so that leases expire in no time.
+
+#[path = "farm/agent.rs"]
+mod agent;
+#[path = "farm/client.rs"]
+mod client;
+
+#[path = "farm/life.rs"]
+mod life;
+#[path = "farm/loss.rs"]
+mod loss;
+#[path = "farm/readers.rs"]
+mod readers;

@@ -1,0 +1,157 @@
+//! Someone who submits builds and follows them, and the evaluation of what they submit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kiln_coordinator::{Coordinator, Evaluated, Evaluator, Handle, Settings};
+use kiln_lang::{Diagnostic, Diagnostics};
+use kiln_plan::build::{Dialect, PLAN_FORMAT, TemplateContext};
+use kiln_plan::event::{Event, EventKind, TaskOutcome};
+use kiln_plan::id::{BuildId, TaskId};
+use kiln_plan::{BuildPlan, Catalog, ComponentConfig, ComponentKind, ConfigBody, Requirements, RunOptions};
+use kiln_proto::event::TaskRecords;
+use kiln_proto::submission::{AnswerRequest, FollowRequest, SubmitReply, SubmitRequest};
+use kiln_proto::v1;
+use kiln_proto::v1::submission_client::SubmissionClient;
+use serde_json::{Value, json};
+use tonic::transport::Channel;
+use tonic::{Status, Streaming};
+
+/// Nothing in these tests takes as long as this, by a clock that stands still while there is work.
+pub(crate) const BOUND: Duration = Duration::from_secs(3_600);
+
+pub(crate) async fn bounded<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(BOUND, future).await.expect("it takes far less")
+}
+
+/// Makes as many plans of the null builder as the request says, or errors.
+#[derive(Debug)]
+pub(crate) struct Plans;
+
+impl Evaluator for Plans {
+    fn evaluate(&self, request: &[u8], catalog: &Catalog) -> Evaluated {
+        let request: Value = serde_json::from_slice(request).unwrap();
+        let mut diagnostics = Diagnostics::new();
+        if catalog.get(ComponentKind::Builder, "null").is_none() {
+            diagnostics.push(Diagnostic::error("Unknown builder", "no agent offers null"));
+        }
+        if let Some(error) = request["error"].as_str() {
+            diagnostics.push(Diagnostic::error(error, ""));
+        }
+        let tasks = request["tasks"].as_u64().unwrap_or(1);
+        let needs = request["needs"].as_str().unwrap_or("builder/null");
+        Evaluated { plans: (0..tasks).map(|n| plan(n, needs)).collect(), diagnostics }
+    }
+}
+
+fn plan(n: u64, needs: &str) -> BuildPlan {
+    let builder = ComponentConfig {
+        kind: ComponentKind::Builder,
+        name: "null".into(),
+        span: None,
+        body: ConfigBody::default(),
+    };
+    BuildPlan {
+        format: PLAN_FORMAT,
+        name: format!("null.t{n}"),
+        source_name: format!("t{n}"),
+        dialect: Dialect::Hcl2,
+        builder,
+        provisioners: vec![],
+        error_cleanup: None,
+        post_processors: vec![],
+        facts: TemplateContext::default(),
+        options: RunOptions::default(),
+        secrets: vec![],
+        requirements: Requirements { components: [needs.to_owned()].into(), ..Requirements::default() },
+    }
+}
+
+pub(crate) async fn coordinator(settings: Settings) -> Handle {
+    Coordinator::start(settings, Arc::new(Plans)).await.unwrap()
+}
+
+/// Someone who submits and follows.
+#[derive(Clone)]
+pub(crate) struct Client {
+    service: SubmissionClient<Channel>,
+}
+
+impl Client {
+    pub(crate) async fn of(farm: &Handle) -> Self {
+        Self { service: SubmissionClient::new(farm.connect().await.unwrap()) }
+    }
+
+    pub(crate) async fn try_submit(&mut self, request: Value, parallel: u32) -> Result<SubmitReply, Status> {
+        let request = SubmitRequest { request: request.to_string().into_bytes().into(), parallel };
+        let reply = bounded(self.service.submit(v1::SubmitRequest::from(request))).await?;
+        Ok(reply.into_inner().try_into().unwrap())
+    }
+
+    /// Submits so many tasks.
+    pub(crate) async fn submit(&mut self, tasks: u64, parallel: u32) -> (BuildId, Vec<TaskId>) {
+        let reply = self.try_submit(json!({ "tasks": tasks }), parallel).await.unwrap();
+        (reply.build.unwrap(), reply.tasks.into_iter().map(|(task, _)| task).collect())
+    }
+
+    pub(crate) async fn cancel(&mut self, build: BuildId) -> Result<(), Status> {
+        let request = v1::CancelRequest { build: build.to_string() };
+        bounded(self.service.cancel(request)).await.map(drop)
+    }
+
+    pub(crate) async fn answer(&mut self, task: TaskId, question: u64, text: &str) -> Result<(), Status> {
+        let request = AnswerRequest { task, question, text: text.into() };
+        bounded(self.service.answer(v1::AnswerRequest::from(request))).await.map(drop)
+    }
+
+    pub(crate) async fn follow(&mut self, build: BuildId, from: Vec<(TaskId, u64)>) -> Result<Follow, Status> {
+        let request = v1::FollowRequest::from(FollowRequest { build, from });
+        Ok(Follow { stream: bounded(self.service.follow(request)).await?.into_inner() })
+    }
+
+    /// Everything that happens in a build, to its end.
+    pub(crate) async fn all(&mut self, build: BuildId) -> Vec<Event> {
+        self.follow(build, vec![]).await.unwrap().all().await
+    }
+}
+
+/// A build being followed.
+pub(crate) struct Follow {
+    stream: Streaming<v1::FollowUpdate>,
+}
+
+impl Follow {
+    /// What comes next; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<Event>>, Status> {
+        let Some(update) = bounded(self.stream.message()).await? else { return Ok(None) };
+        let tasks: Vec<TaskRecords> = update.try_into().unwrap();
+        let open = |t: TaskRecords| t.records.into_iter().map(move |r| r.open(t.task).unwrap().unwrap());
+        Ok(Some(tasks.into_iter().flat_map(open).collect()))
+    }
+
+    pub(crate) async fn all(mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        while let Some(update) = self.next().await.unwrap() {
+            events.extend(update);
+        }
+        events
+    }
+}
+
+/// `0:hello 1:succeeded`, of one task.
+pub(crate) fn told(events: &[Event], task: TaskId) -> String {
+    let word = |event: &Event| match &event.kind {
+        EventKind::Say { text, .. } | EventKind::Error { text, .. } => format!("{}:{text}", event.sequence),
+        EventKind::Finished { outcome } => format!("{}:{}", event.sequence, ending(outcome)),
+        other => format!("{}:{other:?}", event.sequence),
+    };
+    events.iter().filter(|event| event.task == task).map(word).collect::<Vec<_>>().join(" ")
+}
+
+fn ending(outcome: &TaskOutcome) -> String {
+    match outcome {
+        TaskOutcome::Succeeded { .. } => "succeeded".into(),
+        TaskOutcome::Failed { failure } => format!("failed ({failure})"),
+        TaskOutcome::Cancelled => "cancelled".into(),
+    }
+}

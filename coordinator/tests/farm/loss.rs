@@ -1,0 +1,172 @@
+//! What gets lost: agents, connections, coordinators. Nothing is done twice under one number, and nothing stays
+//! undone.
+
+use std::time::Duration;
+
+use kiln_coordinator::{Settings, Storage};
+use kiln_model::lease::LEASE_MS;
+use kiln_plan::event::TaskOutcome;
+use kiln_plan::id::Epoch;
+use tonic::Code;
+
+use crate::agent::FakeAgent;
+use crate::client::{Client, bounded, coordinator, told};
+
+fn succeeded() -> TaskOutcome {
+    TaskOutcome::Succeeded { artifacts: vec![] }
+}
+
+/// Says every five seconds that it is there, until something is wanted of it.
+async fn renew_until_wanted(agent: &mut FakeAgent) {
+    while agent.desired.begin.is_empty() {
+        agent.say().await;
+        // Nothing may come until it speaks again.
+        drop(tokio::time::timeout(Duration::from_secs(5), agent.hear()).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vanished_agent_is_replaced_within_25_seconds_and_its_late_words_are_refused() {
+    let farm = coordinator(Settings::farm_of_one()).await;
+    let mut first = FakeAgent::connect(&farm, 1, 1).await;
+    let mut client = Client::of(&farm).await;
+    let (build, tasks) = client.submit(1, 0).await;
+    let lost = first.take().await.remove(0);
+    first.append(lost.key, 0, &["working"]).await;
+    let held = first.held.clone();
+    let before = tokio::time::Instant::now();
+    let mut second = FakeAgent::connect(&farm, 2, 1).await;
+    renew_until_wanted(&mut second).await;
+    let took = before.elapsed();
+    let term = Duration::from_millis(LEASE_MS);
+    assert!(took >= term && took <= Duration::from_secs(25), "{took:?}");
+    let again = second.take().await.remove(0);
+    assert_eq!((again.key.task, again.key.epoch), (lost.key.task, Epoch(2)));
+
+    let receipt = first.append(lost.key, 1, &["late"]).await;
+    assert!(receipt.refused, "late events are refused");
+    drop(first);
+    let mut first = FakeAgent::connect_with(&farm, 1, 1, held).await;
+    assert_eq!(first.desired.hold, [], "the attempt is not its own any more");
+    first.report(&[(lost.key, succeeded())]).await;
+    assert_eq!(farm.read(|state| state.tasks()[&tasks[0]].lease().map(|lease| lease.epoch)), Some(Epoch(2)));
+
+    let next = again.first_sequence;
+    second.append(again.key, next, &["working again"]).await;
+    second.end(again.key, succeeded()).await;
+    let expected = "0:working 1:attempt 1 on a1 failed: nothing was heard of it any more; trying again on a2 \
+                    2:working again 3:succeeded";
+    assert_eq!(told(&client.all(build).await, tasks[0]), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_reconnects_in_time_keeps_its_attempt() {
+    let farm = coordinator(Settings::farm_of_one()).await;
+    let mut agent = FakeAgent::connect(&farm, 1, 1).await;
+    let mut client = Client::of(&farm).await;
+    let (build, tasks) = client.submit(1, 0).await;
+    let key = agent.take().await[0].key;
+    agent.append(key, 0, &["a"]).await;
+    let held = agent.held.clone();
+    drop(agent);
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    let mut agent = FakeAgent::connect_with(&farm, 1, 1, held).await;
+    assert_eq!((agent.desired.hold[0].key, agent.desired.begin.len()), (key, 0));
+    assert_eq!(agent.append(key, 0, &["a", "b"]).await.next_sequence, 2, "what was taken is passed over");
+    agent.end(key, succeeded()).await;
+    assert_eq!(told(&client.all(build).await, tasks[0]), "0:a 1:b 2:succeeded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_forgot_its_attempt_is_given_it_again() {
+    let farm = coordinator(Settings::farm_of_one()).await;
+    let mut agent = FakeAgent::connect(&farm, 1, 1).await;
+    let mut client = Client::of(&farm).await;
+    client.submit(1, 0).await;
+    let key = agent.take().await[0].key;
+    agent.append(key, 0, &["a"]).await;
+    drop(agent);
+    let mut agent = FakeAgent::connect(&farm, 1, 1).await;
+    let again = agent.take().await.remove(0);
+    assert_eq!((again.key, again.first_sequence), (key, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_stream_of_an_agent_ends_the_older() {
+    let farm = coordinator(Settings::farm_of_one()).await;
+    let mut old = FakeAgent::connect(&farm, 1, 1).await;
+    let _new = FakeAgent::connect(&farm, 1, 1).await;
+    let status = loop {
+        if let Err(status) = old.hear().await {
+            break status;
+        }
+    };
+    assert_eq!(status.code(), Code::Aborted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_coordinator_that_was_asleep_blames_nobody() {
+    let farm = coordinator(Settings::farm_of_one()).await;
+    let mut agent = FakeAgent::connect(&farm, 1, 1).await;
+    let mut client = Client::of(&farm).await;
+    let (_, tasks) = client.submit(1, 0).await;
+    agent.take().await;
+    for _ in 0..6 {
+        agent.say().await;
+        agent.hear().await.unwrap();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    tokio::time::advance(Duration::from_secs(40)).await;
+    let _eager = FakeAgent::connect(&farm, 2, 1).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    agent.say().await;
+    agent.hear().await.unwrap();
+    let task = farm.read(|state| state.tasks()[&tasks[0]].clone());
+    assert_eq!((task.epoch, task.attempts.len(), task.lease().is_some()), (Epoch(1), 0, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restarted_coordinator_goes_on_where_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = Storage::Directory(directory.path().to_owned());
+    let settings = Settings { storage, ..Settings::farm_of_one() };
+    let farm = coordinator(settings.clone()).await;
+    let mut agent = FakeAgent::connect(&farm, 1, 1).await;
+    let (build, tasks) = Client::of(&farm).await.submit(2, 0).await;
+    let key = agent.take().await[0].key;
+    agent.append(key, 0, &["before"]).await;
+    bounded(farm.wait_until(|state| state.tasks()[&tasks[0]].lease().is_some())).await;
+    let held = agent.held.clone();
+    farm.shut_down(Duration::from_secs(5)).await;
+    drop(agent);
+
+    let farm = coordinator(settings).await;
+    let mut agent = FakeAgent::connect_with(&farm, 1, 1, held).await;
+    assert_eq!(agent.desired.hold[0].key, key, "the lease stands");
+    agent.append(key, 1, &["after"]).await;
+    agent.end(key, succeeded()).await;
+    let second = agent.take().await.remove(0);
+    let plan: kiln_plan::BuildPlan = serde_json::from_slice(&second.plan).unwrap();
+    assert_eq!(plan.name, "null.t1", "plans are still there");
+    agent.end(second.key, succeeded()).await;
+    let events = Client::of(&farm).await.all(build).await;
+    let expected = "0:1 earlier events of this task are no longer kept 1:after 2:succeeded";
+    assert_eq!(told(&events, tasks[0]), expected);
+    assert_eq!(told(&events, tasks[1]), "0:succeeded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_whose_plan_was_lost_fails_by_the_farms_fault() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = Storage::Directory(directory.path().to_owned());
+    let farm = coordinator(Settings { storage, ..Settings::farm_of_one() }).await;
+    let agent = FakeAgent::connect(&farm, 1, 0).await;
+    let mut client = Client::of(&farm).await;
+    let (build, tasks) = client.submit(1, 0).await;
+    std::fs::remove_dir_all(directory.path().join("plans")).unwrap();
+    drop(agent);
+    let _agent = FakeAgent::connect(&farm, 1, 1).await;
+    let events = client.all(build).await;
+    let told = told(&events, tasks[0]);
+    assert!(told.ends_with("failed (the plan is not kept any more)"), "{told}");
+}

@@ -1,0 +1,45 @@
+//! What people's tools and the farm say to each other.
+
+use kiln_lang::Diagnostics;
+use kiln_plan::id::{BuildId, TaskId};
+use prost::bytes::Bytes;
+
+/// A build is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SubmitRequest {
+    /// What is asked, as JSON of `kiln_config::Request`.
+    pub request: Bytes,
+    /// `-parallel-builds`: the most tasks that may run at once; 0 for no limit.
+    pub parallel: u32,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SubmitReply {
+    /// The build; `None` when the evaluation found errors, or nothing to do.
+    pub build: Option<BuildId>,
+    /// Its tasks and their names, in the order of the template.
+    pub tasks: Vec<(TaskId, String)>,
+    /// What the evaluation found.
+    pub diagnostics: Diagnostics,
+}
+
+/// A build is followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FollowRequest {
+    /// Which.
+    pub build: BuildId,
+    /// The first event wanted, in tasks that were followed before; from the beginning in all others.
+    pub from: Vec<(TaskId, u64)>,
+}
+
+/// A question is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnswerRequest {
+    /// The task that asked.
+    pub task: TaskId,
+    /// The question's number, unique in the task.
+    pub question: u64,
+    /// The answer, without line ending.
+    pub text: String,
+}
