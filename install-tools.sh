@@ -16,7 +16,8 @@ qemu_packages=(qemu-system-x86 qemu-utils)
 
 packages=(
     ovmf swtpm swtpm-tools                                  # UEFI and TPM guests
-    mmdebstrap fakeroot e2fsprogs dosfstools mtools fdisk   # disks without loop mounts or root
+    mmdebstrap fakeroot uidmap                              # Debian in a folder, without root
+    e2fsprogs dosfstools mtools fdisk                       # disks without loop mounts
     syslinux syslinux-common isolinux systemd-boot-efi      # boot loaders
     xorriso cpio zstd                                       # ISO images, initramfs, compressed kernel modules
     busybox-static dropbear-bin openssh-sftp-server         # what the small guest is made of
@@ -109,10 +110,13 @@ without_starting_services() {
     return "$status"
 }
 
+# Guests are made of packages that are downloaded but not installed, and fresh machines often come without an index.
+package_index_present() { compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null; }
+
 install_packages() {
     local missing
     mapfile -t missing < <(missing_packages "$@")
-    if [ ${#missing[@]} -eq 0 ] && qemu_is_current; then
+    if [ ${#missing[@]} -eq 0 ] && qemu_is_current && package_index_present; then
         say "all packages are there"
         return
     fi
@@ -134,8 +138,37 @@ rust_is_current() {
     [ -n "$have" ] && dpkg --compare-versions "$have" ge "$1"
 }
 
+# package_at_least VERSION PACKAGE...: the first that the distribution has in this version or newer.
+package_at_least() {
+    local wanted=$1 package version
+    shift
+    for package in "$@"; do
+        version=$(candidate_version "$package")
+        case $version in '' | '(none)') continue ;; esac
+        if dpkg --compare-versions "$version" ge "$wanted"; then
+            printf '%s\n' "$package"
+            return
+        fi
+    done
+}
+
+install_rust_by_rustup() {
+    local wanted=$1
+    if ! command -v rustup >/dev/null; then
+        say "installing rustup"
+        curl --proto '=https' --tlsv1.2 -sSf --retry 3 https://sh.rustup.rs |
+            sh -s -- -y --quiet --no-modify-path --profile minimal --default-toolchain none
+    fi
+    say "installing Rust $wanted"
+    rustup toolchain install "$wanted" --profile minimal --component clippy --component rustfmt
+    # For this folder only: what the user compiles elsewhere is none of our business.
+    rustup override set "$wanted" --path "$here"
+}
+
+# By rustup where that is at hand, otherwise from the distribution where it is recent enough (Debian 12 keeps a recent compiler
+# for its browsers), otherwise by rustup's own installer.
 install_rust() {
-    local wanted
+    local wanted package
     wanted=$(rust_version_wanted)
     export PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
     if rust_is_current "$wanted"; then
@@ -143,18 +176,13 @@ install_rust() {
         return
     fi
     if ! command -v rustup >/dev/null; then
-        if [ "$(candidate_version rustup)" != "" ] && [ "$(candidate_version rustup)" != "(none)" ]; then
-            install_packages rustup
-        else
-            say "installing rustup"
-            curl --proto '=https' --tlsv1.2 -sSf --retry 3 https://sh.rustup.rs |
-                sh -s -- -y --quiet --no-modify-path --profile minimal --default-toolchain none
-        fi
+        package=$(package_at_least "$wanted" cargo-web cargo)
+        [ -n "$package" ] || package=$(package_at_least 1 rustup)
+        [ -z "$package" ] || install_packages "$package"
     fi
-    say "installing Rust $wanted"
-    rustup toolchain install "$wanted" --profile minimal --component clippy --component rustfmt
-    rustup default "$wanted"
+    rust_is_current "$wanted" || install_rust_by_rustup "$wanted"
     rust_is_current "$wanted" || fail "cargo is older than $wanted even after rustup; is another cargo earlier on PATH?"
+    say "$(cargo --version) is there"
 }
 
 main() {

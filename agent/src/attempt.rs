@@ -17,6 +17,7 @@ use futures::FutureExt;
 use kiln_component::pipeline::panic_text;
 use kiln_component::reporter::EventSink;
 use kiln_component::{Artifact, Builder, Journal, Reporter, Scratch, TaskContext, artifact};
+use kiln_plan::build::PLAN_FORMAT;
 use kiln_plan::event::TaskOutcome;
 use kiln_plan::{ArtifactRecord, BuildPlan, Failure, Fault, Redactor};
 use tokio_util::sync::CancellationToken;
@@ -58,6 +59,7 @@ pub async fn run(
     settings: AttemptSettings,
     sink: Arc<dyn EventSink>,
 ) -> TaskOutcome {
+    let plan = at_home(plan, &settings);
     let secrets = plan.secrets.iter().map(|s| s.reveal().as_str());
     let reporter = Reporter::new(sink, Arc::new(Redactor::new(secrets)));
     let cancel = settings.cancel.clone();
@@ -72,12 +74,27 @@ pub async fn run(
     }
 }
 
+/// The plan with this machine's directory in the place of the one that it was made in.
+fn at_home(mut plan: Arc<BuildPlan>, settings: &AttemptSettings) -> Arc<BuildPlan> {
+    let here = settings.working_dir.display().to_string();
+    if plan.facts.working_dir != here {
+        Arc::make_mut(&mut plan).facts.working_dir = here;
+    }
+    plan
+}
+
 async fn within_journal(
     plan: Arc<BuildPlan>,
     factories: Arc<Factories>,
     settings: AttemptSettings,
     reporter: &Reporter,
 ) -> Result<Vec<ArtifactRecord>, Failure> {
+    if plan.format > PLAN_FORMAT {
+        let text = format!("the plan has format {}, this agent knows format {PLAN_FORMAT}", plan.format);
+        return Err(
+            Failure::new(Fault::Farm, text).hint("run the same version on the coordinator and on its agents")
+        );
+    }
     let found = check::check(&plan, &factories);
     if found.has_errors() {
         return Err(make::failure(&found));

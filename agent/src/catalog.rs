@@ -17,7 +17,7 @@ pub struct Factories {
 impl Factories {
     /// The components that are part of this program.
     pub fn builtin() -> Self {
-        let builders = [builder::file::factory()];
+        let builders = [builder::file::factory(), builder::null::factory(), builder::qemu::factory()];
         let post_processors = [
             post_processor::artifice::factory(),
             post_processor::checksum::factory(),

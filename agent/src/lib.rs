@@ -21,6 +21,9 @@ pub mod port;
 pub mod post_processor;
 pub mod provisioner;
 
+#[cfg(test)]
+mod test_plan;
+
 pub use attempt::check::check;
 pub use catalog::Factories;
 

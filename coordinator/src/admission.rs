@@ -1,8 +1,8 @@
 //! A request becomes a build: it is evaluated, its plans are kept, and its tasks are put to the ledger.
 //!
 //! ```text
-//!   request ──► wait for an agent ──► evaluate ──► errors? ── tell, and submit nothing
-//!                (its catalog says                    │ none
+//!   request ──► wait for an agent ──► evaluate ──► no plans? ── tell, and submit nothing
+//!                (its catalog says                    │ some
 //!                 what there is)                      └─► keep plans ──► open logs ──► Submit
 //! ```
 
@@ -34,8 +34,8 @@ pub trait Evaluator: Debug + Send + Sync + 'static {
 /// What an evaluation yields.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Evaluated {
-    /// The plans, one per source, in the order of the template. Not used when there is an error among the
-    /// diagnostics.
+    /// The plans, one per source, in the order of the template. A source with an error has none, and doesn't
+    /// keep the others from being built.
     pub plans: Vec<BuildPlan>,
     /// What was found.
     pub diagnostics: Diagnostics,
@@ -59,7 +59,7 @@ pub(crate) async fn submit(
     let Evaluated { plans, diagnostics } = tokio::task::spawn_blocking(evaluate).await.map_err(|_| {
         Problem::new(Code::Internal, "the evaluation of the template broke off; please report it")
     })?;
-    if diagnostics.has_errors() || plans.is_empty() {
+    if plans.is_empty() {
         return Ok(SubmitReply { build: None, tasks: Vec::new(), diagnostics });
     }
     let build = BuildId::new(Uuid::now_v7());

@@ -19,6 +19,11 @@ impl Leftovers {
         Self { place: place.to_owned() }
     }
 
+    /// The directory of the place.
+    pub fn place(&self) -> &Path {
+        &self.place
+    }
+
     /// The processes of this place that are alive, as `pid command`.
     pub fn processes(&self) -> Vec<String> {
         let mark = format!("{}={}", Self::MARK, self.place.display());

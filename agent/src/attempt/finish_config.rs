@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use kiln_component::{Factory, FinishedConfig, GeneratedData, render};
 use kiln_lang::go_template::{Dot, OptionError, Renderer};
-use kiln_lang::{Diagnostic, Diagnostics, Value};
+use kiln_lang::{Deferred, Diagnostic, Diagnostics, Scope, Value};
 use kiln_plan::build::Dialect;
 use kiln_plan::{BodyItem, ComponentConfig, ConfigBody, Leaf};
 
@@ -107,8 +107,8 @@ fn unrendered(error: &OptionError, body: &ConfigBody) -> Diagnostic {
     Diagnostic::error("Error interpolating configuration", error.to_string()).at(span.cloned())
 }
 
-/// Evaluates what waited for the values of the run.
-fn deferred_value(_leaf: &kiln_plan::component::DeferredLeaf, _build: &Value) -> Result<Value, Diagnostics> {
-    Err(Diagnostic::error("Deferred expression", "Expressions over the running build can't be finished.")
-        .into())
+/// Evaluates what waited for the values of the run. Functions that ask the world something can't be called any more: of
+/// them the plan holds the answers.
+fn deferred_value(leaf: &Deferred, build: &Value) -> Result<Value, Diagnostics> {
+    leaf.finish(&Scope::new(&kiln_lang::function::pure()).with("build", build.clone()))
 }

@@ -56,7 +56,8 @@ impl<'a> Maker<'a> {
         with: impl FnOnce(Make, FinishedConfig) -> Option<Made<T>>,
     ) -> Made<T> {
         let place = |found: Diagnostics| placed(found, component);
-        let factory = self.factory(component).map_err(|d| place(d.into()))?;
+        let factory = self.factories.get(component.kind, &component.name);
+        let factory = factory.ok_or_else(|| place(unknown(component, self.factories).into()))?;
         let mut found = Diagnostics::new();
         if matches!(moment, Moment::Check) {
             found.extend(schema_check::check(&component.body, &factory.schema.options, self.plan.dialect));
@@ -82,11 +83,6 @@ impl<'a> Maker<'a> {
     /// The factory of the plan's builder, if there is one.
     pub(super) fn builder_factory(self) -> Option<&'a Factory> {
         self.factories.get(ComponentKind::Builder, &self.plan.builder.name)
-    }
-
-    fn factory(self, component: &ComponentConfig) -> Result<&'a Factory, Diagnostic> {
-        let factory = self.factories.get(component.kind, &component.name);
-        factory.ok_or_else(|| unknown(component, self.factories))
     }
 }
 

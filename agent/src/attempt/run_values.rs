@@ -42,7 +42,7 @@ pub(super) fn build_object(plan: &BuildPlan, builder: Option<&Factory>, generate
     let mut values: BTreeMap<String, Value> =
         names.map(|name| (name.to_owned(), Value::from(UNKNOWN))).collect();
     values.extend(generated.values.clone());
-    values.insert("name".to_owned(), Value::from(build_name(plan)));
+    values.insert("name".to_owned(), Value::from(plan.facts.block_name.as_str()));
     Value::object(values)
 }
 
@@ -59,13 +59,4 @@ pub(super) fn of_guest(plan: &BuildPlan, told: &GeneratedData) -> GeneratedData 
 /// The texts among `generated` that must not be shown.
 pub(super) fn secrets(generated: &GeneratedData) -> impl Iterator<Item = &str> {
     generated.values.values().filter(|value| value.sensitive).filter_map(Value::as_str)
-}
-
-/// The name of the build block: what stands before `type.source` in the task's name.
-fn build_name(plan: &BuildPlan) -> &str {
-    let kind = format!("{}.", plan.builder.name);
-    match plan.name.find(&format!(".{kind}")) {
-        Some(end) => &plan.name[..end],
-        None => "",
-    }
 }

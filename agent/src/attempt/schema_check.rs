@@ -156,9 +156,10 @@ mod tests {
 
     #[test]
     fn names_are_held_against_the_schema() {
+        type Given<'a> = &'a [(&'a str, Value)];
         let target = ("target", Value::from("x"));
-        let cases: [(&[(&str, Value)], &[&str]); 6] = [
-            (&[target.clone()], &[]),
+        let cases: [(Given<'_>, &[&str]); 6] = [
+            (std::slice::from_ref(&target), &[]),
             (&[], &["Missing required argument; target: Where"]),
             (&[("target", Value::null())], &["Missing required argument; target: Where"]),
             (&[target.clone(), ("old", Value::from("y"))], &["Deprecated argument; use target instead"]),

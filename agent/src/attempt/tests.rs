@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use kiln_lang::Value;
 use kiln_lang::duration::SignedDuration;
-use kiln_plan::build::{Dialect, PLAN_FORMAT, PostProcessorPlan, ProvisionerPlan, TemplateContext};
-use kiln_plan::{ComponentConfig, ComponentKind, ConfigBody, EventKind, Requirements, RunOptions};
+use kiln_plan::build::{Dialect, PostProcessorPlan, ProvisionerPlan};
+use kiln_plan::{ComponentConfig, ComponentKind, ConfigBody, EventKind, RunOptions};
 use tempfile::TempDir;
 
 use super::*;
@@ -84,6 +84,12 @@ impl Trial {
         adjust(&mut provisioner);
         self.plan.provisioners.push(provisioner);
         self
+    }
+
+    /// A builder that makes nothing, without communicator.
+    fn null() -> Self {
+        let builder = component(ComponentKind::Builder, "null", &[("communicator", "none")]);
+        Self { plan: plan(builder), ..Self::new() }
     }
 
     fn error_cleanup(mut self) -> Self {
@@ -175,18 +181,7 @@ fn post_processor(name: &str, options: &[(&str, &str)]) -> PostProcessorPlan {
 }
 
 fn plan(builder: ComponentConfig) -> BuildPlan {
-    BuildPlan {
-        format: PLAN_FORMAT,
-        name: format!("{}.test", builder.name),
-        source_name: "test".into(),
-        dialect: Dialect::Hcl2,
-        builder,
-        provisioners: vec![],
-        error_cleanup: None,
-        post_processors: vec![],
-        facts: TemplateContext { run_uuid: "the-run".into(), ..Default::default() },
-        options: RunOptions::default(),
-        secrets: vec![],
-        requirements: Requirements::default(),
-    }
+    let mut plan = crate::test_plan::plan(&builder.name);
+    plan.builder = builder;
+    plan
 }

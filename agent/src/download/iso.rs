@@ -93,7 +93,10 @@ mod tests {
             (&[("iso_url", "a"), ("iso_checksum", "md5:d41d8cd98f00b204e9800998ecf8427e")], ""),
             (&[("iso_urls", "a,b"), ("iso_checksum", "none")], "The ISO is not verified"),
             (&[("iso_checksum", "none")], "Invalid iso_url; The ISO is not verified"),
-            (&[("iso_url", "a"), ("iso_urls", "b"), ("iso_checksum", "none")], "Invalid iso_url; The ISO is not verified"),
+            (
+                &[("iso_url", "a"), ("iso_urls", "b"), ("iso_checksum", "none")],
+                "Invalid iso_url; The ISO is not verified",
+            ),
             (&[("iso_url", "a")], "Invalid iso_checksum"),
             (&[("iso_url", "a"), ("iso_checksum", "a.iso")], "Invalid iso_checksum"),
         ];

@@ -49,14 +49,26 @@ pub fn options() -> Vec<OptionSchema> {
     let option = OptionSchema::new;
     vec![
         option("http_directory", Text, "A directory to serve to the guest over HTTP while it is built."),
-        option("http_content", StringMap, "Texts to serve to the guest over HTTP, by path; not with http_directory."),
+        option(
+            "http_content",
+            StringMap,
+            "Texts to serve to the guest over HTTP, by path; not with http_directory.",
+        ),
         option("http_port_min", Integer, "The lowest port of the HTTP server.").default("8000"),
         option("http_port_max", Integer, "One above the highest port of the HTTP server.").default("9000"),
         option("http_bind_address", Text, "The address that the HTTP server listens on.").default("0.0.0.0"),
-        option("http_interface", Text, "The network interface of the HTTP server; not with http_bind_address."),
-        option("http_network_protocol", Text, "The protocol below HTTP.")
-            .default("tcp")
-            .values(&["tcp", "tcp4", "tcp6", "unix", "unixpacket"]),
+        option(
+            "http_interface",
+            Text,
+            "The network interface of the HTTP server; not with http_bind_address.",
+        ),
+        option("http_network_protocol", Text, "The protocol below HTTP.").default("tcp").values(&[
+            "tcp",
+            "tcp4",
+            "tcp6",
+            "unix",
+            "unixpacket",
+        ]),
     ]
 }
 
@@ -80,7 +92,10 @@ impl HttpConfig {
         match raw.http_network_protocol.as_str() {
             "" | "tcp" | "tcp4" | "tcp6" => {}
             socket @ ("unix" | "unixpacket") => {
-                error("Invalid http_network_protocol", format!("A guest can't reach a {socket:?} socket; use tcp."));
+                error(
+                    "Invalid http_network_protocol",
+                    format!("A guest can't reach a {socket:?} socket; use tcp."),
+                );
             }
             other => error("Invalid http_network_protocol", format!("{other:?} is not tcp, tcp4 or tcp6.")),
         }
@@ -91,7 +106,10 @@ impl HttpConfig {
             );
         }
         for path in raw.http_content.keys().filter(|path| !path.starts_with('/')) {
-            error("Invalid http_content", format!("The path {path:?} must begin with a slash: write \"/{path}\"."));
+            error(
+                "Invalid http_content",
+                format!("The path {path:?} must begin with a slash: write \"/{path}\"."),
+            );
         }
         let ports = port_range("http", (raw.http_port_min, raw.http_port_max), (8000, 9000), found);
         let text = |text: String| Some(text).filter(|t| !t.is_empty());
@@ -160,10 +178,22 @@ mod tests {
     fn what_is_wrong_is_told() {
         let content = Value::object([("a".to_owned(), Value::string("x"))]);
         let cases: [(&[(&str, Value)], &str); 5] = [
-            (&[("http_port_min", 9000.into()), ("http_port_max", 8000.into())], "http_port_min must be less than http_port_max"),
-            (&[("http_port_min", 70000.into())], "Invalid http_port_min; http_port_min must be less than http_port_max"),
-            (&[("http_directory", "d".into()), ("http_content", content.clone())], "http_content and http_directory are mutually exclusive; Invalid http_content"),
-            (&[("http_interface", "e".into()), ("http_bind_address", "1.1.1.1".into())], "Either http_interface or http_bind_address can be specified"),
+            (
+                &[("http_port_min", 9000.into()), ("http_port_max", 8000.into())],
+                "http_port_min must be less than http_port_max",
+            ),
+            (
+                &[("http_port_min", 70000.into())],
+                "Invalid http_port_min; http_port_min must be less than http_port_max",
+            ),
+            (
+                &[("http_directory", "d".into()), ("http_content", content.clone())],
+                "http_content and http_directory are mutually exclusive; Invalid http_content",
+            ),
+            (
+                &[("http_interface", "e".into()), ("http_bind_address", "1.1.1.1".into())],
+                "Either http_interface or http_bind_address can be specified",
+            ),
             (&[("http_network_protocol", "udp".into())], "Invalid http_network_protocol"),
         ];
         for (options, expected) in cases {

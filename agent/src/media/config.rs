@@ -37,7 +37,8 @@ pub fn options() -> Vec<OptionSchema> {
     vec![
         option("cd_files", Strings, "Files, directories and patterns to put onto a CD for the guest."),
         option("cd_content", StringMap, "Texts to put onto a CD for the guest, by path."),
-        option("cd_label", Text, "The volume label of the CD; cloud-init looks for \"cidata\".").default("packer"),
+        option("cd_label", Text, "The volume label of the CD; cloud-init looks for \"cidata\".")
+            .default("packer"),
         option("floppy_files", Strings, "Files and patterns to put into the root of a floppy for the guest."),
         option("floppy_dirs", Strings, "Directories to put onto a floppy for the guest, with their trees."),
         option("floppy_content", StringMap, "Texts to put onto a floppy for the guest, by name."),

@@ -99,6 +99,8 @@ impl Config {
         };
         let files: Vec<File> =
             record.files.into_iter().map(|f| File { name: name(f.path), size: f.size }).collect();
+        // A manifest is read and handed on by many: no secret belongs there.
+        let redacted = |(key, value): (&String, &String)| (key.clone(), cx.reporter.redact(value));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
         Entry {
             name: cx.plan.source_name.clone(),
@@ -107,7 +109,7 @@ impl Config {
             files: (!files.is_empty()).then_some(files),
             artifact_id: record.id,
             packer_run_uuid: cx.plan.facts.run_uuid.clone(),
-            custom_data: self.custom_data.clone(),
+            custom_data: self.custom_data.as_ref().map(|data| data.iter().map(redacted).collect()),
         }
     }
 }

@@ -10,16 +10,13 @@ use kiln_component::factory::Make;
 use kiln_component::reporter::EventSink;
 use kiln_component::{FinishedConfig, GeneratedData, Journal, Processed, Reporter, TaskContext};
 use kiln_lang::Value;
-use kiln_plan::build::{Dialect, PLAN_FORMAT, TemplateContext};
-use kiln_plan::{
-    BuildPlan, ComponentConfig, ComponentKind, ConfigBody, EventKind, Failure, Redactor, Requirements,
-    RunOptions,
-};
+use kiln_plan::{ComponentKind, EventKind, Failure, Redactor};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::Factories;
 use crate::artifact::FilesArtifact;
+use crate::test_plan::plan;
 
 #[derive(Debug)]
 struct Deaf;
@@ -45,7 +42,7 @@ impl Bench {
         let root = tempfile::tempdir().unwrap();
         let options = options.iter().map(|(n, v)| ((*n).to_owned(), Value::from(*v))).collect();
         let cx = TaskContext {
-            plan: Arc::new(plan()),
+            plan: Arc::new(plan("file")),
             reporter: Reporter::new(Arc::new(Deaf), Arc::new(Redactor::default())),
             cancel: CancellationToken::new(),
             scratch: root.path().join("scratch"),
@@ -99,27 +96,5 @@ impl Bench {
             facts: ArtifactFacts::default(),
         };
         post_processor.process(&self.cx, Arc::new(input)).await
-    }
-}
-
-fn plan() -> BuildPlan {
-    BuildPlan {
-        format: PLAN_FORMAT,
-        name: "file.test".into(),
-        source_name: "test".into(),
-        dialect: Dialect::Hcl2,
-        builder: ComponentConfig {
-            kind: ComponentKind::Builder,
-            name: "file".into(),
-            span: None,
-            body: ConfigBody::default(),
-        },
-        provisioners: vec![],
-        error_cleanup: None,
-        post_processors: vec![],
-        facts: TemplateContext { run_uuid: "run-1".into(), ..Default::default() },
-        options: RunOptions::default(),
-        secrets: vec![],
-        requirements: Requirements::default(),
     }
 }

@@ -28,7 +28,7 @@ impl World {
         self
     }
 
-    /// A path as the table has it: absolute below `/work`, or relative to it.
+    /// A path as the table has it: what is below the working directory is relative to it.
     fn key(path: &str) -> String {
         let path = path.strip_prefix("/start/").unwrap_or(path);
         let parts: Vec<&str> = path.split('/').filter(|p| !matches!(*p, "" | ".")).collect();

@@ -169,6 +169,25 @@ async fn configs_are_finished_with_the_values_of_the_guest() {
 }
 
 #[tokio::test]
+async fn expressions_over_the_build_are_finished_with_the_values_of_the_guest() {
+    let mut trial = Trial::probing(&[]).provisioner(&[("note", "x")], |_| {});
+    trial.plan.facts.block_name = "nightly".to_owned();
+    let text = r#"show = "${upper(build.ID)} ${build.name} ${build.Host}""#;
+    let (body, found) = kiln_lang::parse::body(&kiln_lang::SourceFile::new("t.pkr.hcl", text));
+    assert!(found.is_empty(), "{found:?}");
+    let scope = kiln_lang::Scope::new(&kiln_lang::function::pure());
+    let reduced = kiln_lang::reduce(&body.attributes[0].expression, &scope, &["build"]).unwrap();
+    let kiln_lang::Reduced::Deferred(deferred) = reduced else { panic!("{reduced:?}") };
+    let leaf = kiln_plan::Leaf::Deferred(Arc::new(deferred));
+    let item = kiln_plan::BodyItem::Attribute { name: "show".to_owned(), leaf, span: None };
+    trial.plan.provisioners[0].component.body.items.push(item);
+    // As it comes to an agent.
+    let wire = serde_json::to_string(&trial.plan).unwrap();
+    trial.plan = serde_json::from_str(&wire).unwrap();
+    check(trial, &["x", "I-1 nightly <unknown>", "= succeeded"]).await;
+}
+
+#[tokio::test]
 async fn the_guests_secrets_are_hidden() {
     let secret = "the word is hunter2-of-guest";
     let trial = Trial::probing(&[]).provisioner(&[("note", "x"), ("show", secret)], |_| {});

@@ -275,7 +275,8 @@ impl Config {
         let media = MediaConfig::parse(&finished.options, &working_dir, &mut found);
         let raw = Raw::read(&finished.options, &mut found);
         let skips_cache = raw.as_ref().is_some_and(|raw| raw.disks.iso_skip_cache);
-        let options = if skips_cache { check::without_checksum(&finished.options) } else { finished.options.clone() };
+        let options =
+            if skips_cache { check::without_checksum(&finished.options) } else { finished.options.clone() };
         let iso = iso::parse(&options, &mut found);
         let (Some(communicator), Some(http), Some(media), Some(raw), Some(iso)) =
             (communicator, http, media, raw, iso)
@@ -285,8 +286,10 @@ impl Config {
         let boot = check::boot(&raw, &mut found);
         let config = Self {
             vm_name: or(&raw.run.vm_name, || format!("packer-{}", finished.plan.source_name)),
-            output_directory: or(&raw.run.output_directory, || format!("output-{}", finished.plan.source_name))
-                .into(),
+            output_directory: or(&raw.run.output_directory, || {
+                format!("output-{}", finished.plan.source_name)
+            })
+            .into(),
             hardware: check::hardware(&raw, &mut found),
             disks: check::disks(&raw, &mut found),
             firmware: check::firmware(&raw),

@@ -65,6 +65,9 @@ mod tests {
     fn what_is_missing_is_told_with_what_to_install() {
         let failure = Programs::find("qemu-system-none", Path::new("/")).expect_err("missing");
         assert_eq!(failure.fault, Fault::Machine);
-        assert!(failure.message.contains("qemu-system-none") && failure.hint.is_some_and(|h| h.contains("Install")));
+        assert!(
+            failure.message.contains("qemu-system-none")
+                && failure.hint.is_some_and(|h| h.contains("Install"))
+        );
     }
 }

@@ -98,7 +98,8 @@ pub(super) fn disks(raw: &Raw, found: &mut Diagnostics) -> Disks {
     let caches = ["writethrough", "writeback", "none", "unsafe", "directsync"];
     let cache = choice("disk_cache", &disks.disk_cache, "writeback", &caches);
     let discard = choice("disk_discard", &disks.disk_discard, "ignore", &["unmap", "ignore"]);
-    let detect_zeroes = choice("disk_detect_zeroes", &disks.disk_detect_zeroes, "off", &["unmap", "on", "off"]);
+    let detect_zeroes =
+        choice("disk_detect_zeroes", &disks.disk_detect_zeroes, "off", &["unmap", "on", "off"]);
     let format = choice("format", &disks.format, "qcow2", &["qcow2", "raw"]);
     if disks.use_backing_file && !(disks.disk_image && format == "qcow2") {
         let detail = "use_backing_file can only be enabled for disk_image = true and the format qcow2.";

@@ -1,0 +1,19 @@
+//! Whole runs of the kiln program, as a user makes them.
+
+#[path = "program/bad_input.rs"]
+mod bad_input;
+#[path = "program/command_line.rs"]
+mod command_line;
+#[path = "program/ending.rs"]
+mod ending;
+#[path = "program/execution.rs"]
+mod execution;
+#[path = "program/secrets.rs"]
+mod secrets;
+
+use kiln_tests::program::Place;
+
+/// A fresh place to run the program in.
+fn place() -> Place {
+    Place::new(env!("CARGO_BIN_EXE_kiln"))
+}
