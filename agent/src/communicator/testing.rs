@@ -88,6 +88,7 @@ pub(crate) fn task(dir: &Path) -> (Arc<Memory>, TaskContext) {
         reporter,
         cancel: CancellationToken::new(),
         scratch: dir.to_owned(),
+        journal: kiln_component::Journal::in_memory(),
         working_dir: dir.to_owned(),
         cache_dir: dir.to_owned(),
     };

@@ -213,9 +213,7 @@ impl Shell {
                 "the connection to the guest went away while the script was running",
             )
             .hint("if the script reboots the guest on purpose, set expect_disconnect = true")),
-            Exit::Code(code) => {
-                script::check_exit(code, &self.options.valid_exit_codes, Fault::Guest)
-            }
+            Exit::Code(code) => script::check_exit(code, &self.options.valid_exit_codes, Fault::Guest),
         }
     }
 

@@ -163,7 +163,8 @@ impl ShellLocal {
             .permissions(Permissions::from_mode(0o700))
             .tempfile_in(&cx.scratch);
         // The file must be closed before it can be run.
-        let written = made.and_then(|mut file| file.write_all(text.as_bytes()).map(|()| file.into_temp_path()));
+        let written =
+            made.and_then(|mut file| file.write_all(text.as_bytes()).map(|()| file.into_temp_path()));
         written.map_err(|error| {
             let text = format!("cannot write a script to {}: {error}", cx.scratch.display());
             Failure::new(Fault::Machine, text)
