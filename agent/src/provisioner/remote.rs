@@ -18,9 +18,25 @@ pub fn failure(error: &CommunicatorError) -> Failure {
     let fault = match error {
         CommunicatorError::Unsupported { .. } => Fault::Template,
         CommunicatorError::Local { .. } => Fault::Machine,
-        CommunicatorError::Unreachable { .. } | CommunicatorError::Refused { .. } => Fault::Guest,
+        CommunicatorError::Unreachable { .. }
+        | CommunicatorError::Gone { .. }
+        | CommunicatorError::Refused { .. } => Fault::Guest,
     };
     Failure::new(fault, chain(error))
+}
+
+/// How long a guest whose connection went away may take to be really gone.
+const POWER_OFF: Duration = Duration::from_secs(5);
+
+/// The failure of a command whose connection went away, with what became of the guest if it is gone altogether.
+pub async fn disconnected(cx: &ProvisionContext<'_>, failure: Failure) -> Failure {
+    let again = cx.communicator.start("true");
+    match tokio::time::timeout(POWER_OFF, unless_cancelled(cx, again)).await {
+        Ok(Ok(Err(CommunicatorError::Gone { reason, .. }))) => {
+            Failure { hint: None, ..failure }.evidence(format!("the guest is gone: {reason}"))
+        }
+        _ => failure,
+    }
 }
 
 /// Runs a command in the guest; its lines are reported as they come, those of its standard error as errors.

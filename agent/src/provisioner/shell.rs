@@ -138,7 +138,7 @@ impl Shell {
             cx.task.reporter.say(format!("Provisioning with shell script: {name}"));
             let bytes = if self.options.binary { bytes } else { unix_line_endings(bytes) };
             let exit = self.run_script(cx, &bytes, &environment, &places).await?;
-            self.check(exit)?;
+            self.check(cx, exit).await?;
             if !self.options.skip_clean {
                 self.remove(cx, &places.script).await?;
             }
@@ -205,14 +205,15 @@ impl Shell {
         config::render_late(&self.config, "execute_command", template, &own)
     }
 
-    fn check(&self, exit: Exit) -> Result<(), Failure> {
+    async fn check(&self, cx: &ProvisionContext<'_>, exit: Exit) -> Result<(), Failure> {
         match exit {
             Exit::Disconnected if self.options.expect_disconnect => Ok(()),
-            Exit::Disconnected => Err(Failure::new(
-                Fault::Guest,
-                "the connection to the guest went away while the script was running",
-            )
-            .hint("if the script reboots the guest on purpose, set expect_disconnect = true")),
+            Exit::Disconnected => {
+                let text = "the connection to the guest went away while the script was running";
+                let failure = Failure::new(Fault::Guest, text)
+                    .hint("if the script reboots the guest on purpose, set expect_disconnect = true");
+                Err(remote::disconnected(cx, failure).await)
+            }
             Exit::Code(code) => script::check_exit(code, &self.options.valid_exit_codes, Fault::Guest),
         }
     }

@@ -4,14 +4,11 @@
 //! could read them: they go through the environment, and the command line refers to them by name.
 
 use std::collections::BTreeMap;
-use std::fs::Permissions;
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use async_trait::async_trait;
 use kiln_component::factory::Made;
-use kiln_component::process::{ProcessExit, Program, Stream};
+use kiln_component::process::{self, ProcessExit, Program, Stream};
 use kiln_component::{Factory, FinishedConfig, GeneratedData, ProvisionContext, Provisioner, TaskContext};
 use kiln_lang::{Diagnostic, Diagnostics};
 use kiln_plan::schema::OptionType;
@@ -157,16 +154,11 @@ impl ShellLocal {
     fn temporary(&self, cx: &TaskContext, text: &str) -> Result<TempPath, Failure> {
         let extension = self.options.tempfile_extension.trim_start_matches('.');
         let suffix = if extension.is_empty() { String::new() } else { format!(".{extension}") };
-        let made = tempfile::Builder::new()
-            .prefix("packer-shell")
-            .suffix(&suffix)
-            .permissions(Permissions::from_mode(0o700))
-            .tempfile_in(&cx.scratch);
-        // The file must be closed before it can be run.
+        let path = cx.scratch.join(format!("packer-shell{}{suffix}", uuid::Uuid::new_v4().simple()));
         let written =
-            made.and_then(|mut file| file.write_all(text.as_bytes()).map(|()| file.into_temp_path()));
+            process::write_script(&path, text.as_bytes()).and_then(|()| TempPath::try_from_path(&path));
         written.map_err(|error| {
-            let text = format!("cannot write a script to {}: {error}", cx.scratch.display());
+            let text = format!("cannot write the script {}: {error}", path.display());
             Failure::new(Fault::Machine, text)
         })
     }

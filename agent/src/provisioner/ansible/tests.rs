@@ -25,7 +25,8 @@ async fn run(bench: &Bench, options: Json) -> Result<(), Failure> {
 
 /// A playbook of these tasks, for the guest's directory `target`.
 fn playbook(bench: &Bench, tasks: &str) {
-    let head = "- hosts: all\n  gather_facts: false\n  vars:\n    ansible_python_interpreter: /usr/bin/python3\n";
+    let head =
+        "- hosts: all\n  gather_facts: false\n  vars:\n    ansible_python_interpreter: /usr/bin/python3\n";
     bench.write("site.yml", format!("{head}    target: {}\n  tasks:\n{tasks}", bench.guest_text("")), 0o644);
 }
 
@@ -78,7 +79,9 @@ async fn a_playbook_runs_through_the_adapter_and_leaves_nothing_behind() {
     bench.write("big", vec![b'x'; 300_000], 0o644);
     playbook(&bench, COPY);
     let began = Instant::now();
-    run(&bench, json!({"playbook_file": "site.yml", "groups": ["web"], "empty_groups": ["db"]})).await.unwrap();
+    run(&bench, json!({"playbook_file": "site.yml", "groups": ["web"], "empty_groups": ["db"]}))
+        .await
+        .unwrap();
     eprintln!("through the adapter: {:?}", began.elapsed());
     check_copied(&bench, "['web']");
     assert_eq!(std::fs::read_dir(&bench.task.cx.scratch).unwrap().count(), 0);
@@ -138,8 +141,10 @@ async fn a_playbook_runs_against_the_guests_own_server() {
     bench.write("big", vec![b'x'; 300_000], 0o644);
     playbook(&bench, COPY);
     let began = Instant::now();
-    let template = "{{ .HostAlias }} ansible_host={{.Host}} ansible_port={{.Port}} ansible_user={{.User}} x=1\n";
-    let options = json!({"playbook_file": "site.yml", "use_proxy": false, "inventory_file_template": template});
+    let template =
+        "{{ .HostAlias }} ansible_host={{.Host}} ansible_port={{.Port}} ansible_user={{.User}} x=1\n";
+    let options =
+        json!({"playbook_file": "site.yml", "use_proxy": false, "inventory_file_template": template});
     run(&bench, options).await.unwrap();
     eprintln!("directly: {:?}", began.elapsed());
     check_copied(&bench, "[]");
@@ -157,7 +162,11 @@ async fn without_the_guests_address_the_adapter_is_used_and_that_is_said() {
 #[tokio::test]
 async fn roles_are_installed_and_secrets_stay_off_the_command_line() {
     let bench = Bench::new().await;
-    bench.write("src/greet/meta/main.yml", "galaxy_info: {author: a, description: d, license: l, min_ansible_version: '2.9'}", 0o644);
+    bench.write(
+        "src/greet/meta/main.yml",
+        "galaxy_info: {author: a, description: d, license: l, min_ansible_version: '2.9'}",
+        0o644,
+    );
     bench.write("src/greet/tasks/main.yml", "- debug: {msg: 'hello from the role'}\n", 0o644);
     let packed = std::process::Command::new("tar")
         .args(["-C", &bench.local("src").display().to_string(), "-czf"])
@@ -167,13 +176,16 @@ async fn roles_are_installed_and_secrets_stay_off_the_command_line() {
     let source = bench.local("greet.tar.gz").display().to_string();
     bench.write("requirements.yml", format!("- src: file://{source}\n  name: greet\n"), 0o644);
     bench.write("expected", SECRET, 0o600);
-    playbook(&bench, "
+    playbook(
+        &bench,
+        "
     - import_role: {name: greet}
     - assert: {that: [token == lookup('file', 'expected')]}
     - shell: cat /proc/[0-9]*/cmdline | grep -c -a -F -f {{ playbook_dir }}/expected
       register: seen
       failed_when: seen.stdout != '0'
-");
+",
+    );
     let options = json!({
         "playbook_file": "site.yml",
         "galaxy_file": "requirements.yml",
@@ -191,8 +203,12 @@ async fn a_playbook_that_fails_fails_the_provisioner() {
     let bench = Bench::new().await;
     playbook(&bench, "    - raw: 'exit 3'\n");
     let failure = run(&bench, json!({"playbook_file": "site.yml"})).await.unwrap_err();
-    assert_eq!((failure.message.as_str(), failure.fault), ("ansible-playbook ended with exit code 2", Fault::Guest));
-    let options = json!({"playbook_file": "site.yml", "command": "no-such-ansible", "skip_version_check": true});
+    assert_eq!(
+        (failure.message.as_str(), failure.fault),
+        ("ansible-playbook ended with exit code 2", Fault::Guest)
+    );
+    let options =
+        json!({"playbook_file": "site.yml", "command": "no-such-ansible", "skip_version_check": true});
     let failure = run(&bench, options).await.unwrap_err();
     assert!(failure.message.contains("install Ansible"), "{failure:?}");
 }

@@ -39,11 +39,19 @@ fn the_check_finds_what_is_wrong() {
 #[tokio::test]
 async fn a_playbook_runs_in_the_guest_with_all_that_it_needs() {
     let bench = Bench::new().await;
-    bench.write("my/greet/tasks/main.yml", "- debug: {msg: \"{{ who }} {{ packer_build_name }} {{ from_host }}\"}\n", 0o644);
+    bench.write(
+        "my/greet/tasks/main.yml",
+        "- debug: {msg: \"{{ who }} {{ packer_build_name }} {{ from_host }}\"}\n",
+        0o644,
+    );
     bench.write("vars/all.yml", "who: world\n", 0o644);
     bench.write("host/127.0.0.1.yml", "from_host: host-vars\n", 0o644);
     bench.write("one.yml", "- hosts: web\n  gather_facts: false\n  roles: [greet]\n", 0o644);
-    bench.write("dir/two.yml", "- hosts: all\n  gather_facts: false\n  tasks: [{debug: {msg: \"two {{ x }}\"}}]\n", 0o644);
+    bench.write(
+        "dir/two.yml",
+        "- hosts: all\n  gather_facts: false\n  tasks: [{debug: {msg: \"two {{ x }}\"}}]\n",
+        0o644,
+    );
     let staging = bench.guest_text("staging");
     let options = |more: Json| {
         let mut all = json!({
@@ -78,5 +86,8 @@ async fn what_goes_wrong_in_the_guest_is_told() {
     assert_eq!(failure.message, "ansible-playbook ended with exit code 2");
     let blocked = json!({"playbook_file": "fail.yml", "staging_directory": "/proc/nothing"});
     let failure = run(&bench, blocked).await.unwrap_err();
-    assert!(failure.message.starts_with("cannot make the directory /proc/nothing in the guest"), "{failure:?}");
+    assert!(
+        failure.message.starts_with("cannot make the directory /proc/nothing in the guest"),
+        "{failure:?}"
+    );
 }

@@ -23,12 +23,7 @@ fn arguments_stand_in_packers_order() {
     let cases: [(Option<&str>, &[&str], &[&str], Vec<&str>); 6] = [
         (None, &[], &[], vec![start, end]),
         (Some("/k"), &[], &["-v"], vec![start, identities, "-v", key, end]),
-        (
-            Some("/k"),
-            &["-o A=b", "-4"],
-            &[],
-            vec![start, "--ssh-extra-args|'-o A=b' '-4'", key, end],
-        ),
+        (Some("/k"), &["-o A=b", "-4"], &[], vec![start, "--ssh-extra-args|'-o A=b' '-4'", key, end]),
         (None, &["-4"], &[], vec![start, "--ssh-extra-args|'-4'", end]),
         (
             Some("/k"),
