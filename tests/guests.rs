@@ -11,6 +11,12 @@ mod boot;
 mod disks;
 #[path = "guests/ending.rs"]
 mod ending;
+#[path = "guests/provisioning.rs"]
+mod provisioning;
+#[path = "guests/secrets.rs"]
+mod secrets;
+#[path = "guests/transfer.rs"]
+mod transfer;
 
 use kiln_tests::program::Place;
 

@@ -4,16 +4,20 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+/// Where the guests that tests boot are kept: `KILN_TEST_GUESTS`, else `target/guests`.
+pub fn folder() -> PathBuf {
+    let named = std::env::var_os("KILN_TEST_GUESTS").map(PathBuf::from);
+    named.unwrap_or_else(|| crate::tree::top().join("target/guests"))
+}
+
 /// A file of the small guest: `small.qcow2`, `small-prompt.qcow2`, `small.iso`, `kernel`, `initrd.img`.
 ///
 /// # Panics
 /// When it hasn't been made.
 pub fn file(name: &str) -> PathBuf {
-    let folder = std::env::var_os("KILN_TEST_GUESTS").map(PathBuf::from);
-    let folder = folder.unwrap_or_else(|| crate::tree::top().join("target/guests"));
-    let file = folder.join(name);
+    let file = folder().join(name);
     assert!(
-        Path::new(&file).exists(),
+        file.exists(),
         "{} is missing; ./test.sh makes it, or tests/guest/small-guest.sh target/guests",
         file.display()
     );

@@ -9,7 +9,7 @@ use crate::leftovers::Leftovers;
 use crate::wait;
 
 /// A run that takes longer than this hangs.
-const LIMIT: Duration = Duration::from_secs(420);
+const LIMIT: Duration = Duration::from_secs(1200);
 
 /// A place to run kiln in: a working directory, a home, nothing of the user's own. All that a run starts carries
 /// this place in its environment, so that what it leaves behind can be found.

@@ -133,7 +133,8 @@ mod tests {
         let host = ("ssh_host", "h");
         let user = ("ssh_username", "u");
         let password = ("ssh_password", "p");
-        let cases: [(&[(&str, &str)], &[&str]); 5] = [
+        type Options<'a> = &'a [(&'a str, &'a str)];
+        let cases: [(Options<'_>, &[&str]); 5] = [
             (&[("communicator", "none")], &[]),
             (&[host, user, password], &[]),
             (&[user, password], &["ssh_host must be specified"]),
