@@ -84,7 +84,12 @@ impl Attempts for Hands {
         let factories = Arc::clone(&underway.factories);
         underway.tasks.spawn(async move {
             let _leaving = leaving;
-            let speaker = Speaker { voice, interactive: order.plan.options.interactive, entry, next: AtomicU64::new(0) };
+            let speaker = Speaker {
+                voice,
+                interactive: order.plan.options.interactive,
+                entry,
+                next: AtomicU64::new(0),
+            };
             let speaker = Arc::new(speaker);
             speaker.voice.running();
             let sink: Arc<dyn EventSink> = Arc::clone(&speaker) as Arc<dyn EventSink>;

@@ -1,22 +1,15 @@
-//! What the tests of the communicators share: a real sshd per test, a server that takes passwords, a task.
+//! What the tests of the communicators share: a real sshd per test, and a server that takes passwords.
 
 pub(crate) mod passwords;
 pub(crate) mod sshd;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use kiln_component::communicator::RemoteCommand;
-use kiln_component::reporter::EventSink;
-use kiln_component::{Communicator, Exit, Reporter, TaskContext};
+use kiln_component::{Communicator, Exit};
 use kiln_lang::Value;
-use kiln_plan::build::{BuildPlan, Dialect, PLAN_FORMAT, RunOptions, TemplateContext};
-use kiln_plan::component::{ComponentConfig, ComponentKind, ConfigBody};
-use kiln_plan::{EventKind, Redactor};
 use tokio::io::AsyncReadExt;
-use tokio_util::sync::CancellationToken;
 
 use super::config::{CommunicatorConfig, SshConfig};
 
@@ -26,72 +19,6 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 /// Runs a test's future under [`LIMIT`].
 pub(crate) async fn bounded<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(LIMIT, work).await.expect("the test takes too long")
-}
-
-/// Remembers what is said.
-#[derive(Debug, Default)]
-pub(crate) struct Memory(Mutex<Vec<String>>);
-
-impl Memory {
-    pub(crate) fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
-    }
-
-    pub(crate) fn has(&self, text: &str) -> bool {
-        self.lines().iter().any(|l| l.contains(text))
-    }
-}
-
-#[async_trait]
-impl EventSink for Memory {
-    fn send(&self, event: EventKind) {
-        if let EventKind::Say { text, .. } | EventKind::Error { text, .. } = event {
-            self.0.lock().unwrap().push(text);
-        }
-    }
-
-    async fn ask(&self, text: &str) -> Option<String> {
-        self.0.lock().unwrap().push(format!("asked: {text}"));
-        Some("the answer".to_owned())
-    }
-}
-
-pub(crate) fn reporter() -> (Arc<Memory>, Reporter) {
-    let memory = Arc::new(Memory::default());
-    (memory.clone(), Reporter::new(memory, Arc::new(Redactor::default())))
-}
-
-/// A task in a directory of its own.
-pub(crate) fn task(dir: &Path) -> (Arc<Memory>, TaskContext) {
-    let (memory, reporter) = reporter();
-    let plan = BuildPlan {
-        format: PLAN_FORMAT,
-        name: "test".to_owned(),
-        source_name: "test".to_owned(),
-        dialect: Dialect::Hcl2,
-        builder: ComponentConfig {
-            kind: ComponentKind::Builder,
-            name: "test".to_owned(),
-            span: None,
-            body: ConfigBody::default(),
-        },
-        provisioners: Vec::new(),
-        error_cleanup: None,
-        post_processors: Vec::new(),
-        facts: TemplateContext::default(),
-        options: RunOptions::default(),
-        secrets: Vec::new(),
-        requirements: kiln_plan::requirements::Requirements::default(),
-    };
-    let context = TaskContext {
-        plan: Arc::new(plan),
-        reporter,
-        cancel: CancellationToken::new(),
-        scratch: dir.to_owned(),
-        working_dir: dir.to_owned(),
-        cache_dir: dir.to_owned(),
-    };
-    (memory, context)
 }
 
 /// Options as a template gives them.

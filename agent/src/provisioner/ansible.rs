@@ -124,7 +124,8 @@ impl Ansible {
         }
         let text = |name| cx.generated.text(name).filter(|v| !v.is_empty() && !v.starts_with("ERR_"));
         let (Some(host), Some("ssh")) = (text("Host"), text("ConnType").as_deref()) else {
-            let warning = "Warning: the guest's SSH isn't known; using the proxy in spite of use_proxy = false";
+            let warning =
+                "Warning: the guest's SSH isn't known; using the proxy in spite of use_proxy = false";
             cx.task.reporter.say(warning);
             return Ok(None);
         };

@@ -155,9 +155,7 @@ async fn execute(cx: &ProvisionContext<'_>, command: &str, program: &str) -> Res
             Err(Failure::new(Fault::Guest, text)
                 .hint("install Ansible in the guest with a shell provisioner before this one"))
         }
-        Exit::Code(code) => {
-            Err(Failure::new(Fault::Guest, format!("{program} ended with exit code {code}")))
-        }
+        Exit::Code(code) => Err(Failure::new(Fault::Guest, format!("{program} ended with exit code {code}"))),
         Exit::Disconnected => {
             let text = format!("the connection to the guest went away while {program} was running");
             Err(Failure::new(Fault::Guest, text))

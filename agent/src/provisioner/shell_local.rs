@@ -155,7 +155,8 @@ impl ShellLocal {
         let extension = self.options.tempfile_extension.trim_start_matches('.');
         let suffix = if extension.is_empty() { String::new() } else { format!(".{extension}") };
         let path = cx.scratch.join(format!("packer-shell{}{suffix}", uuid::Uuid::new_v4().simple()));
-        let written = process::write_script(&path, text.as_bytes()).and_then(|()| TempPath::try_from_path(&path));
+        let written =
+            process::write_script(&path, text.as_bytes()).and_then(|()| TempPath::try_from_path(&path));
         written.map_err(|error| {
             let text = format!("cannot write the script {}: {error}", path.display());
             Failure::new(Fault::Machine, text)

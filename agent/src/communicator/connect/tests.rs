@@ -14,7 +14,8 @@ use super::*;
 use crate::communicator::guest::NoAddress;
 use crate::communicator::testing::passwords::{Ask, PASSWORD, Passwords};
 use crate::communicator::testing::sshd::Sshd;
-use crate::communicator::testing::{Memory, bounded, run, ssh_config, task};
+use crate::communicator::testing::{bounded, run, ssh_config};
+use crate::test_task::{self, TestTask};
 
 /// A hasty pace, to see in a second what takes a minute.
 fn hasty() -> Pace {
@@ -32,16 +33,14 @@ fn hasty() -> Pace {
 fn step<'a>(
     guest: impl Guest + 'static,
     given: impl IntoIterator<Item = (&'a str, Value)>,
-) -> (Connect, tempfile::TempDir, Arc<Memory>, TaskContext) {
+) -> (Connect, TestTask) {
     let config = CommunicatorConfig::Ssh(Box::new(ssh_config(given)));
-    let dir = tempfile::tempdir().unwrap();
-    let (memory, cx) = task(dir.path());
     let connect = Connect {
         pace: hasty(),
         agent: AgentSocket::default(),
         ..Connect::new(config, None, Arc::new(guest))
     };
-    (connect, dir, memory, cx)
+    (connect, test_task::task())
 }
 
 async fn failure(connect: &Connect, cx: &TaskContext) -> Failure {
@@ -51,9 +50,10 @@ async fn failure(connect: &Connect, cx: &TaskContext) -> Failure {
 #[tokio::test]
 async fn a_guest_that_comes_up_late_is_found_soon_after() {
     let mut sshd = Sshd::stopped("Subsystem sftp internal-sftp");
-    let (mut connect, _dir, memory, cx) = step(sshd.address(), []);
+    let (mut connect, task) = step(sshd.address(), []);
     connect.key = Some(sshd.key.clone());
     connect.pace = Pace::default();
+    let cx = task.cx.clone();
     let waiting = tokio::spawn(async move {
         let done = connect.run(&cx).await.unwrap();
         (done, Instant::now(), cx)
@@ -72,7 +72,7 @@ async fn a_guest_that_comes_up_late_is_found_soon_after() {
     assert_eq!(generated.text("ConnType").as_deref(), Some("ssh"));
     assert_eq!(generated.text("SSHPublicKey").as_deref(), Some(sshd.key.public_line()));
     assert!(generated.values["SSHPrivateKey"].sensitive);
-    let said = memory.lines();
+    let said = task.heard.words();
     let expected = [
         "Using SSH communicator to connect: 127.0.0.1",
         "Waiting for SSH to become available...",
@@ -87,9 +87,8 @@ async fn a_guest_that_comes_up_late_is_found_soon_after() {
 async fn a_timeout_tells_what_was_met() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = silent.local_addr().unwrap().port();
-    let (connect, _dir, _, cx) =
-        step(Address::new("127.0.0.1", port), [("ssh_timeout", Value::from("900ms"))]);
-    let failure = failure(&connect, &cx).await;
+    let (connect, task) = step(Address::new("127.0.0.1", port), [("ssh_timeout", Value::from("900ms"))]);
+    let failure = failure(&connect, &task.cx).await;
     assert_eq!(failure.fault, Fault::Guest);
     let expected = format!(
         "Timeout waiting for SSH after 0.900s: TCP connected to 127.0.0.1:{port}, but no SSH banner came: it said \
@@ -125,9 +124,8 @@ async fn each_kind_of_obstacle_is_named() {
         (web_port, "answers as \"HTTP/1.1 400 Bad Request\", but the key exchange failed"),
     ];
     for (port, expected) in cases {
-        let (connect, _dir, _, cx) =
-            step(Address::new("127.0.0.1", port), [("ssh_timeout", Value::from("500ms"))]);
-        let message = failure(&connect, &cx).await.message;
+        let (connect, task) = step(Address::new("127.0.0.1", port), [("ssh_timeout", Value::from("500ms"))]);
+        let message = failure(&connect, &task.cx).await.message;
         assert!(message.contains(expected), "{message}");
     }
 }
@@ -136,9 +134,9 @@ async fn each_kind_of_obstacle_is_named() {
 async fn refused_logins_are_counted_at_packers_pace() {
     let server = Passwords::start(Ask::Password).await;
     let given = [("ssh_handshake_attempts", Value::from(5)), ("ssh_password", Value::from("wrong"))];
-    let (connect, _dir, _, cx) = step(server.address.clone(), given);
+    let (connect, task) = step(server.address.clone(), given);
     let began = Instant::now();
-    let failure = failure(&connect, &cx).await;
+    let failure = failure(&connect, &task.cx).await;
     assert!(began.elapsed() >= Duration::from_millis(400), "{:?}", began.elapsed());
     let refused = server.refused.load(std::sync::atomic::Ordering::Relaxed);
     assert!(refused >= 5, "tried more often than counted: {refused}");
@@ -151,8 +149,8 @@ async fn refused_logins_are_counted_at_packers_pace() {
 async fn one_allowed_attempt_is_one_attempt() {
     let server = Passwords::start(Ask::Password).await;
     let given = [("ssh_handshake_attempts", Value::from(1)), ("ssh_password", Value::from("wrong"))];
-    let (connect, _dir, _, cx) = step(server.address.clone(), given);
-    failure(&connect, &cx).await;
+    let (connect, task) = step(server.address.clone(), given);
+    failure(&connect, &task.cx).await;
     assert_eq!(server.refused.load(std::sync::atomic::Ordering::Relaxed), 1);
 }
 
@@ -174,20 +172,22 @@ impl Guest for Fading {
 #[tokio::test]
 async fn a_guest_that_goes_away_ends_the_wait_at_once() {
     let notify = Arc::new(Notify::new());
-    let (connect, _dir, memory, cx) = step(Fading(notify.clone()), []);
+    let (connect, task) = step(Fading(notify.clone()), []);
+    let cx = task.cx.clone();
     let waiting = tokio::spawn(async move { connect.run(&cx).await.map(|_| ()).unwrap_err() });
     tokio::time::sleep(Duration::from_millis(200)).await;
     notify.notify_one();
     let failure = bounded(waiting).await.unwrap();
     assert!(failure.message.contains("QEMU exited with code 1"), "{}", failure.message);
     assert!(failure.message.ends_with("the guest has no address yet: no lease"), "{}", failure.message);
-    assert_eq!(memory.lines(), ["Waiting for SSH to become available..."], "no address, no name to show");
+    assert_eq!(task.heard.words(), ["Waiting for SSH to become available..."], "no address, no name to show");
 }
 
 #[tokio::test]
 async fn cancellation_ends_the_wait_at_once() {
-    let (connect, _dir, _, cx) = step(Fading(Arc::default()), []);
-    let cancel = cx.cancel.clone();
+    let (connect, task) = step(Fading(Arc::default()), []);
+    let cancel = task.cx.cancel.clone();
+    let cx = task.cx.clone();
     let waiting = tokio::spawn(async move { connect.run(&cx).await.map(|_| ()).unwrap_err() });
     tokio::time::sleep(Duration::from_millis(100)).await;
     cancel.cancel();
@@ -198,22 +198,21 @@ async fn cancellation_ends_the_wait_at_once() {
 async fn a_pause_before_connecting_connects_twice() {
     let server = Passwords::start(Ask::Password).await;
     let given = [("pause_before_connecting", Value::from("300ms")), ("ssh_password", Value::from(PASSWORD))];
-    let (connect, _dir, memory, cx) = step(server.address.clone(), given);
+    let (connect, task) = step(server.address.clone(), given);
     let began = Instant::now();
-    let done = bounded(connect.run(&cx)).await.unwrap();
+    let done = bounded(connect.run(&task.cx)).await.unwrap();
     assert!(began.elapsed() >= Duration::from_millis(300));
-    assert_eq!(memory.lines().iter().filter(|l| *l == "Connected to SSH!").count(), 2);
-    assert!(memory.has("Pausing 0.300s before connecting anew..."));
+    assert_eq!(task.heard.words().iter().filter(|l| *l == "Connected to SSH!").count(), 2);
+    assert!(task.heard.words().contains(&"Pausing 0.300s before connecting anew...".to_owned()));
     assert_eq!(done.output.generated.text("Password").as_deref(), Some(PASSWORD));
     assert!(done.output.generated.values["Password"].sensitive);
 }
 
 #[tokio::test]
 async fn without_a_communicator_nothing_is_waited_for_and_nothing_told() {
-    let dir = tempfile::tempdir().unwrap();
-    let (memory, cx) = task(dir.path());
+    let task = test_task::task();
     let connect = Connect::new(CommunicatorConfig::None, None, Arc::new(Fading(Arc::default())));
-    let done = bounded(connect.run(&cx)).await.unwrap();
+    let done = bounded(connect.run(&task.cx)).await.unwrap();
     assert_eq!(done.output.generated, GeneratedData::default());
-    assert!(done.output.address.is_none() && memory.lines().is_empty());
+    assert!(done.output.address.is_none() && task.heard.words().is_empty());
 }

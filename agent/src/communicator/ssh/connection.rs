@@ -305,7 +305,9 @@ impl Target {
             let to = hop.to();
             match timeout(limits.handshake, work).await {
                 Err(_) => return Err(AttemptError::Slow { to, greeting, limit: limits.handshake }),
-                Ok(Err(source)) => return Err(AttemptError::Handshake { to, greeting, source: Box::new(source) }),
+                Ok(Err(source)) => {
+                    return Err(AttemptError::Handshake { to, greeting, source: Box::new(source) });
+                }
                 Ok(Ok((handle, Outcome::Accepted))) => return Ok(handle),
                 // Only after at least one more was tried, or a server that always hangs up is called for ever.
                 Ok(Ok((_, Outcome::HungUp { .. }))) if tried.is_empty() => {

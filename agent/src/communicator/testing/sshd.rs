@@ -120,7 +120,7 @@ impl Sshd {
     pub(crate) fn target(&self, config: SshConfig) -> Target {
         let key = Some(self.key.clone());
         let guest = Arc::new(self.address());
-        let (_, reporter) = super::reporter();
+        let reporter = crate::test_voice::reporter();
         Target { config: Arc::new(config), key, agent: AgentSocket::default(), guest, reporter }
     }
 

@@ -137,8 +137,7 @@ impl Options {
         let Some(file) = Self::path(cx, &self.galaxy_file) else { return Ok(Vec::new()) };
         let place = |given: &str| Self::path(cx, given).map(|path| path.display().to_string());
         let (roles, collections) = (place(&self.roles_path), place(&self.collections_path));
-        let flags =
-            [(self.galaxy_force_install, "-f"), (self.galaxy_force_with_deps, "--force-with-deps")];
+        let flags = [(self.galaxy_force_install, "-f"), (self.galaxy_force_with_deps, "--force-with-deps")];
         let galaxy = Galaxy {
             file: file.display().to_string(),
             flags: flags.into_iter().filter(|(wanted, _)| *wanted).map(|(_, flag)| flag).collect(),

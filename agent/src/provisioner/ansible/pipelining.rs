@@ -57,8 +57,11 @@ mod tests {
     fn the_first_settings_file_decides() {
         let dir = tempfile::tempdir().unwrap();
         let named = dir.path().join("named.cfg");
-        std::fs::write(dir.path().join("ansible.cfg"), "[ssh_connection]\n# pipelining = True\nretries = 3\n")
-            .unwrap();
+        std::fs::write(
+            dir.path().join("ansible.cfg"),
+            "[ssh_connection]\n# pipelining = True\nretries = 3\n",
+        )
+        .unwrap();
         std::fs::write(&named, "[ssh_connection]\npipelining=False\n").unwrap();
         let none = |_: &str| None;
         let by_name = |name: &str| (name == "ANSIBLE_CONFIG").then(|| "named.cfg".to_owned());

@@ -29,7 +29,10 @@ fn inventory(groups: &[String]) -> String {
 ///
 /// # Errors
 /// When a directory can't be made or something can't be carried.
-pub(super) async fn fill(cx: &ProvisionContext<'_>, options: &Options) -> Result<Vec<String>, CommunicatorError> {
+pub(super) async fn fill(
+    cx: &ProvisionContext<'_>,
+    options: &Options,
+) -> Result<Vec<String>, CommunicatorError> {
     let staging = &options.staging_directory;
     let carry = Carry { cx, options };
     cx.task.reporter.say("Creating Ansible staging directory...");

@@ -1,10 +1,13 @@
 //! Through bastions and proxies.
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use kiln_component::Communicator;
+use async_trait::async_trait;
+use kiln_component::reporter::EventSink;
+use kiln_component::{Communicator, Reporter};
 use kiln_lang::Value;
+use kiln_plan::{EventKind, Redactor};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -62,10 +65,25 @@ async fn a_bastion_may_ask_a_person() {
     ]);
     config.login.password = None;
     let guest = Sshd::stopped("");
-    let (memory, reporter) = crate::communicator::testing::reporter();
+    let person = Arc::new(Person::default());
+    let reporter = Reporter::new(person.clone(), Arc::new(Redactor::default()));
     let text = bounded(refusal(&Target { reporter, ..guest.target(config) })).await;
     assert!(text.contains("a person's answers"), "{text}");
-    assert_eq!(memory.lines(), ["asked: Password:", "asked: Once more:"]);
+    assert_eq!(*person.0.lock().unwrap(), ["Password:", "Once more:"]);
+}
+
+/// Answers every question, and remembers them.
+#[derive(Debug, Default)]
+struct Person(Mutex<Vec<String>>);
+
+#[async_trait]
+impl EventSink for Person {
+    fn send(&self, _: EventKind) {}
+
+    async fn ask(&self, text: &str) -> Option<String> {
+        self.0.lock().unwrap().push(text.to_owned());
+        Some("the answer".to_owned())
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]

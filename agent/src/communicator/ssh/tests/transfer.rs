@@ -11,7 +11,8 @@ use kiln_plan::fault::chain;
 
 use crate::communicator::ssh::{Ssh, Target};
 use crate::communicator::testing::sshd::{Sshd, connect};
-use crate::communicator::testing::{bounded, mode, noise, reporter, ssh_config, write};
+use crate::communicator::testing::{bounded, mode, noise, ssh_config, write};
+use crate::test_voice;
 
 const METHODS: [&str; 2] = ["scp", "sftp"];
 
@@ -178,7 +179,7 @@ async fn a_guest_without_scp_gets_files_by_sftp_and_is_told_once() {
     let dir = tempfile::tempdir().unwrap();
     let sshd =
         Sshd::with(&format!("Subsystem sftp internal-sftp\nSetEnv PATH={}", dir.path().display())).await;
-    let (memory, reporter) = reporter();
+    let (reporter, heard) = test_voice::listened_to();
     let ssh = connect(&Target { reporter, ..sshd.target(ssh_config([])) }).await;
     for name in ["a", "b"] {
         let to = dir.path().join(name);
@@ -186,7 +187,7 @@ async fn a_guest_without_scp_gets_files_by_sftp_and_is_told_once() {
         assert_eq!(fs::read(&to).unwrap(), b"x");
     }
     bounded(ssh.upload(&dir.path().join("a"), dir.path().join("c").to_str().unwrap())).await.unwrap();
-    assert_eq!(memory.lines(), ["The guest has no scp; files go by sftp instead"]);
+    assert_eq!(heard.words(), ["The guest has no scp; files go by sftp instead"]);
 }
 
 #[tokio::test]
@@ -194,12 +195,12 @@ async fn a_guest_without_sftp_gets_files_by_scp() {
     // Either the subsystem is unknown, or its program is missing.
     for lines in ["", "Subsystem sftp /nonexistent/sftp-server"] {
         let sshd = Sshd::with(lines).await;
-        let (memory, reporter) = reporter();
+        let (reporter, heard) = test_voice::listened_to();
         let config = ssh_config([("ssh_file_transfer_method", Value::from("sftp"))]);
         let ssh = connect(&Target { reporter, ..sshd.target(config) }).await;
         let to = sshd.path().join("file");
         bounded(ssh.upload_bytes(b"x", to.to_str().unwrap(), 0o644)).await.unwrap();
-        assert_eq!(memory.lines(), ["The guest has no sftp; files go by scp instead"]);
+        assert_eq!(heard.words(), ["The guest has no sftp; files go by scp instead"]);
     }
 }
 
