@@ -1,4 +1,4 @@
-//! Much to carry: many files, and a large one, there and back.
+//! Amounts to carry: many files, and a large one, there and back.
 
 use std::path::Path;
 use std::process::Command;
