@@ -1,8 +1,10 @@
 //! Whole runs of the kiln program on genuine guests: the small guest, booted by QEMU without KVM where there is none.
 //!
 //! A boot takes seconds, so that several assertions share one. At most two guests run at once:
-//! [`kiln_tests::guest::turn`].
+//! [`kiln_tests::guest::turn`]. Tests begin in the order of their names: `amounts` has the longest.
 
+#[path = "guests/amounts.rs"]
+mod amounts;
 #[path = "guests/bad_input.rs"]
 mod bad_input;
 #[path = "guests/boot.rs"]
@@ -11,6 +13,10 @@ mod boot;
 mod disks;
 #[path = "guests/ending.rs"]
 mod ending;
+#[path = "guests/provisioning.rs"]
+mod provisioning;
+#[path = "guests/secrets.rs"]
+mod secrets;
 
 use kiln_tests::program::Place;
 

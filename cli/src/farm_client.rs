@@ -1,7 +1,7 @@
 //! A farm as a person asks it for builds: near (in this process) or far, by one face.
 
-use kiln_plan::id::{BuildId, TaskId};
 use kiln_plan::Event;
+use kiln_plan::id::{BuildId, TaskId};
 use kiln_proto::event::TaskRecords;
 use kiln_proto::submission::{AnswerRequest, FollowRequest, SubmitReply, SubmitRequest};
 use kiln_proto::v1::submission_client::SubmissionClient;
@@ -105,4 +105,3 @@ impl Following {
         Ok(Some(events))
     }
 }
-

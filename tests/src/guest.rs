@@ -1,6 +1,6 @@
 //! The small guest that `tests/guest/small-guest.sh` makes; its README tells what it can do.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 

@@ -31,8 +31,8 @@ const POWER_OFF: Duration = Duration::from_secs(5);
 /// The failure of a command whose connection went away, with what became of the guest if it is gone altogether.
 pub async fn disconnected(cx: &ProvisionContext<'_>, failure: Failure) -> Failure {
     let again = cx.communicator.start("true");
-    match tokio::time::timeout(POWER_OFF, unless_cancelled(cx, again)).await {
-        Ok(Ok(Err(CommunicatorError::Gone { reason, .. }))) => {
+    match tokio::time::timeout(POWER_OFF, again).await {
+        Ok(Err(CommunicatorError::Gone { reason, .. })) => {
             Failure { hint: None, ..failure }.evidence(format!("the guest is gone: {reason}"))
         }
         _ => failure,
@@ -131,8 +131,12 @@ where
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
-        let hopeless =
-            matches!(error, CommunicatorError::Unsupported { .. } | CommunicatorError::Local { .. });
+        let hopeless = matches!(
+            error,
+            CommunicatorError::Unsupported { .. }
+                | CommunicatorError::Local { .. }
+                | CommunicatorError::Gone { .. }
+        );
         if hopeless || Instant::now() + RETRY_PAUSE > deadline {
             return Err(failure(&error));
         }
