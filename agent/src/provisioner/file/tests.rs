@@ -21,6 +21,13 @@ async fn run(bench: &Bench, options: Json) -> Result<(), Failure> {
     bounded(bench.run("file", options)).await
 }
 
+/// As [`run`], for what is bound by a busy machine's disk.
+async fn run_large(bench: &Bench, options: Json) {
+    let work = bench.run("file", options);
+    let limit = Duration::from_mins(5);
+    tokio::time::timeout(limit, work).await.expect("the transfer takes too long").unwrap();
+}
+
 #[test]
 fn the_check_finds_what_is_wrong() {
     let bench = Bench::alone();
@@ -173,10 +180,10 @@ async fn ten_thousand_files_go_there_and_back() {
         fs::write(directory.join(i.to_string()), i.to_string()).unwrap();
     }
     let began = Instant::now();
-    run(&bench, json!({"source": "many", "destination": bench.guest_text("many")})).await.unwrap();
+    run_large(&bench, json!({"source": "many", "destination": bench.guest_text("many")})).await;
     let up = began.elapsed();
     let back = json!({"source": bench.guest_text("many/*"), "destination": "back", "direction": "download"});
-    run(&bench, back).await.unwrap();
+    run_large(&bench, back).await;
     let name = |i: u32| format!("back/{}/{i}", i / 500);
     let wrong = (0..10_000).find(|i| fs::read(bench.local(&name(*i))).unwrap() != i.to_string().as_bytes());
     assert_eq!(wrong, None);
@@ -189,11 +196,11 @@ async fn a_gibibyte_goes_there_and_back() {
     let size = 1 << 30;
     fs::File::create(bench.local("big")).unwrap().set_len(size).unwrap();
     let began = Instant::now();
-    run(&bench, json!({"source": "big", "destination": bench.guest_text("big")})).await.unwrap();
+    run_large(&bench, json!({"source": "big", "destination": bench.guest_text("big")})).await;
     let up = began.elapsed();
     fs::remove_file(bench.local("big")).unwrap();
     let back = json!({"source": bench.guest_text("big"), "destination": "big", "direction": "download"});
-    run(&bench, back).await.unwrap();
+    run_large(&bench, back).await;
     assert_eq!(fs::metadata(bench.local("big")).unwrap().len(), size);
     eprintln!("1 GiB up in {up:?}, down in {:?}", began.elapsed() - up);
 }
