@@ -12,6 +12,8 @@ pub mod keys;
 pub mod none;
 pub mod scp;
 pub mod ssh;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod tree;
 
 pub use config::{CommunicatorConfig, SshConfig, options};

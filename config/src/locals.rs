@@ -12,17 +12,17 @@ use crate::template::hcl2::{Document, data};
 
 /// Something that is evaluated once for the whole template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Node {
+pub(crate) enum Definition {
     /// The local at this index of the document.
     Local(usize),
     /// The data source at this index.
     Data(usize),
 }
 
-/// Nodes in an order in which they can be evaluated, each with what it mentions.
+/// Definitions in an order in which they can be evaluated, each with what it mentions.
 #[derive(Clone, Debug)]
 pub(crate) struct Order {
-    pub(crate) nodes: Vec<(Node, Vec<Node>)>,
+    pub(crate) definitions: Vec<(Definition, Vec<Definition>)>,
 }
 
 const SUMMARY: &str = "failed to prepare execution graph";
@@ -35,8 +35,8 @@ pub(crate) fn order(document: &Document) -> Result<Order, Diagnostics> {
     let names = Names::of(document);
     let mut found = Diagnostics::new();
     let mut needs = Vec::new();
-    for node in names.nodes() {
-        let (name, references) = names.describe(node);
+    for definition in names.definitions() {
+        let (name, references) = names.describe(definition);
         let mut mentioned = Vec::new();
         for reference in references {
             match names.target(&reference) {
@@ -48,11 +48,11 @@ pub(crate) fn order(document: &Document) -> Result<Order, Diagnostics> {
                 _ => {}
             }
         }
-        if mentioned.contains(&node) {
+        if mentioned.contains(&definition) {
             let detail = format!("Self reference: {name}");
-            found.push(Diagnostic::error(SUMMARY, detail).at(names.span(node)));
+            found.push(Diagnostic::error(SUMMARY, detail).at(names.span(definition)));
         }
-        needs.push((node, mentioned));
+        needs.push((definition, mentioned));
     }
     if found.has_errors() {
         return Err(found);
@@ -61,8 +61,8 @@ pub(crate) fn order(document: &Document) -> Result<Order, Diagnostics> {
 }
 
 /// Takes what needs nothing more, until nothing is left or the rest is a cycle.
-fn sort(needs: Vec<(Node, Vec<Node>)>, names: &Names<'_>) -> Result<Order, Diagnostic> {
-    let index: HashMap<Node, usize> = needs.iter().enumerate().map(|(i, (n, _))| (*n, i)).collect();
+fn sort(needs: Vec<(Definition, Vec<Definition>)>, names: &Names<'_>) -> Result<Order, Diagnostic> {
+    let index: HashMap<Definition, usize> = needs.iter().enumerate().map(|(i, (n, _))| (*n, i)).collect();
     let mut waiting: Vec<usize> = needs.iter().map(|(_, mentioned)| mentioned.len()).collect();
     let mut wanted_by: Vec<Vec<usize>> = vec![Vec::new(); needs.len()];
     for (i, (_, mentioned)) in needs.iter().enumerate() {
@@ -71,9 +71,9 @@ fn sort(needs: Vec<(Node, Vec<Node>)>, names: &Names<'_>) -> Result<Order, Diagn
         }
     }
     let mut ready: BTreeSet<usize> = (0..needs.len()).filter(|i| waiting[*i] == 0).collect();
-    let mut nodes = Vec::with_capacity(needs.len());
+    let mut definitions = Vec::with_capacity(needs.len());
     while let Some(i) = ready.pop_first() {
-        nodes.push(needs[i].clone());
+        definitions.push(needs[i].clone());
         for &later in &wanted_by[i] {
             waiting[later] -= 1;
             if waiting[later] == 0 {
@@ -82,7 +82,7 @@ fn sort(needs: Vec<(Node, Vec<Node>)>, names: &Names<'_>) -> Result<Order, Diagn
         }
     }
     match (0..needs.len()).find(|i| waiting[*i] > 0) {
-        None => Ok(Order { nodes }),
+        None => Ok(Order { definitions }),
         Some(start) => Err(cycle(start, &needs, &index, &waiting, names)),
     }
 }
@@ -90,8 +90,8 @@ fn sort(needs: Vec<(Node, Vec<Node>)>, names: &Names<'_>) -> Result<Order, Diagn
 /// Follows what is left until it comes round.
 fn cycle(
     start: usize,
-    needs: &[(Node, Vec<Node>)],
-    index: &HashMap<Node, usize>,
+    needs: &[(Definition, Vec<Definition>)],
+    index: &HashMap<Definition, usize>,
     waiting: &[usize],
     names: &Names<'_>,
 ) -> Diagnostic {
@@ -122,42 +122,42 @@ impl<'a> Names<'a> {
         Self { document, locals, data }
     }
 
-    fn nodes(&self) -> Vec<Node> {
-        let data = (0..self.document.data_blocks.len()).map(Node::Data);
-        data.chain((0..self.document.locals.len()).map(Node::Local)).collect()
+    fn definitions(&self) -> Vec<Definition> {
+        let data = (0..self.document.data_blocks.len()).map(Definition::Data);
+        data.chain((0..self.document.locals.len()).map(Definition::Local)).collect()
     }
 
-    /// What messages call a node, and what it mentions.
-    fn describe(&self, node: Node) -> (String, Vec<Reference>) {
-        match node {
-            Node::Local(i) => {
+    /// What messages call a definition, and what it mentions.
+    fn describe(&self, definition: Definition) -> (String, Vec<Reference>) {
+        match definition {
+            Definition::Local(i) => {
                 let local = &self.document.locals[i];
                 (format!("local.{}", local.name), local.expression.references())
             }
-            Node::Data(i) => {
+            Definition::Data(i) => {
                 let source = &self.document.data_blocks[i];
                 (format!("data.{}.{}", source.kind, source.name), data::references(&source.block.body))
             }
         }
     }
 
-    fn span(&self, node: Node) -> Span {
-        match node {
-            Node::Local(i) => self.document.locals[i].span.clone(),
-            Node::Data(i) => self.document.data_blocks[i].block.header.clone(),
+    fn span(&self, definition: Definition) -> Span {
+        match definition {
+            Definition::Local(i) => self.document.locals[i].span.clone(),
+            Definition::Data(i) => self.document.data_blocks[i].block.header.clone(),
         }
     }
 
-    /// What a reference means: nothing of ours, a node, or something that isn't declared.
-    fn target(&self, reference: &Reference) -> Option<Result<Node, String>> {
+    /// What a reference means: nothing of ours, a definition, or something that isn't declared.
+    fn target(&self, reference: &Reference) -> Option<Result<Definition, String>> {
         match (reference.root.as_str(), reference.step(0), reference.step(1)) {
             ("local", Some(name), _) => {
-                let node = self.locals.get(name).map(|i| Node::Local(*i));
-                Some(node.ok_or_else(|| format!("local.{name}")))
+                let definition = self.locals.get(name).map(|i| Definition::Local(*i));
+                Some(definition.ok_or_else(|| format!("local.{name}")))
             }
             ("data", Some(kind), Some(name)) => {
-                let node = self.data.get(&(kind, name)).map(|i| Node::Data(*i));
-                Some(node.ok_or_else(|| format!("data.{kind}.{name}")))
+                let definition = self.data.get(&(kind, name)).map(|i| Definition::Data(*i));
+                Some(definition.ok_or_else(|| format!("data.{kind}.{name}")))
             }
             _ => None,
         }

@@ -56,7 +56,10 @@ pub(super) fn of_guest(plan: &BuildPlan, told: &GeneratedData) -> GeneratedData 
     all
 }
 
-/// The texts among `generated` that must not be shown.
+/// The texts among `generated` that must not be shown. The guest's password isn't one by itself: where it is a
+/// secret, the variable that holds it says so; where a template writes `vagrant` openly, hiding the word
+/// everywhere would only mangle what people read.
 pub(super) fn secrets(generated: &GeneratedData) -> impl Iterator<Item = &str> {
-    generated.values.values().filter(|value| value.sensitive).filter_map(Value::as_str)
+    let secret = |(name, value): &(&String, &Value)| value.sensitive && *name != "Password";
+    generated.values.iter().filter(secret).filter_map(|(_, value)| value.as_str())
 }

@@ -54,6 +54,9 @@ const RECONNECT_LIMIT: Duration = Duration::from_mins(3);
 /// How long a living guest may take to open a channel.
 const CHANNEL_LIMIT: Duration = Duration::from_secs(60);
 
+/// How many connections may turn out to have no channel to give.
+const CONNECTIONS: usize = 8;
+
 /// Speaks with a guest over SSH. Cheap to clone.
 #[derive(Clone)]
 pub struct Ssh {
@@ -93,13 +96,11 @@ fn unreachable(operation: &str, source: impl std::error::Error + Send + Sync + '
     CommunicatorError::Unreachable { operation: operation.to_owned(), source: Box::new(source) }
 }
 
-/// The communicator was closed, or its guest is no more.
+/// The communicator can't be used any more, or its guest can't.
 #[derive(Debug, thiserror::Error)]
 enum Over {
     #[error("the connection was closed")]
     Closed,
-    #[error("the guest is gone: {0}")]
-    Gone(String),
     #[error("the guest opens no session within {} s", .0.as_secs())]
     Stuck(Duration),
 }
@@ -182,7 +183,9 @@ impl Inner {
         *live = None;
         let connection = tokio::select! {
             () = self.closed.cancelled() => return Err(unreachable(operation, Over::Closed)),
-            reason = self.target.guest.gone() => return Err(unreachable(operation, Over::Gone(reason))),
+            reason = self.target.guest.gone() => {
+                return Err(CommunicatorError::Gone { operation: operation.to_owned(), reason });
+            }
             made = self.reconnect() => Arc::new(made.map_err(|e| unreachable(operation, e))?),
         };
         *live = Some(connection.clone());
@@ -214,19 +217,18 @@ impl Inner {
 
     /// Opens a channel for a command or subsystem, on a new connection if the present one has none to give.
     async fn channel(&self, operation: &str) -> Result<(Channel<Msg>, Arc<Connection>), CommunicatorError> {
-        let connection = self.connection(operation).await?;
-        match timeout(CHANNEL_LIMIT, connection.handle.channel_open_session()).await {
-            Ok(Ok(channel)) => return Ok((channel, connection)),
-            Ok(Err(error)) => tracing::debug!(%error, "no channel on this connection"),
-            Err(_) => tracing::debug!("no answer on this connection"),
+        let mut failure = unreachable(operation, Over::Closed);
+        // More than two, because others may fill a new connection before us.
+        for _ in 0..CONNECTIONS {
+            let connection = self.connection(operation).await?;
+            match timeout(CHANNEL_LIMIT, connection.handle.channel_open_session()).await {
+                Ok(Ok(channel)) => return Ok((channel, connection)),
+                Ok(Err(error)) => failure = unreachable(operation, error),
+                Err(_) => failure = unreachable(operation, Over::Stuck(CHANNEL_LIMIT)),
+            }
+            self.forget(&connection).await;
         }
-        self.forget(&connection).await;
-        let connection = self.connection(operation).await?;
-        match timeout(CHANNEL_LIMIT, connection.handle.channel_open_session()).await {
-            Ok(Ok(channel)) => Ok((channel, connection)),
-            Ok(Err(error)) => Err(unreachable(operation, error)),
-            Err(_) => Err(unreachable(operation, Over::Stuck(CHANNEL_LIMIT))),
-        }
+        Err(failure)
     }
 
     /// The next channel is for another connection. Commands that run on this one go on.

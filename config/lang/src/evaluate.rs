@@ -128,7 +128,8 @@ impl<'s> Evaluator<'s> {
     fn value_of(&mut self, expression: &Expression, names: Option<&Names<'_>>) -> Value {
         let span = &expression.span;
         match &expression.kind {
-            ExpressionKind::Literal(value) => value.clone(),
+            ExpressionKind::Literal(value) if self.spend_copy(value, span) => value.clone(),
+            ExpressionKind::Literal(_) => poison(),
             ExpressionKind::Template(parts) => self.template(parts, span, names),
             ExpressionKind::Tuple(items) => {
                 Value::tuple(items.iter().map(|item| self.value(item, names)).collect())

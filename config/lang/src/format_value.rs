@@ -11,13 +11,13 @@ const UNKNOWN: &str = "<unknown>";
 const SENSITIVE: &str = "<sensitive>";
 
 /// The value as `console` prints it: text bare, collections over several lines, `<unknown>` unless all of it
-/// is known, `<sensitive>` in the place of everything marked.
+/// is known, `<sensitive>` in the place of everything marked, except null and empty text, which tell nothing.
 pub fn console_text(value: &Value) -> String {
     if !value.is_wholly_known() {
         return UNKNOWN.to_owned();
     }
     match value.as_str() {
-        Some(text) if !value.sensitive => text.to_owned(),
+        Some(text) if !hides(value) => text.to_owned(),
         _ => {
             let mut text = String::new();
             write_console(value, 0, &mut text);
@@ -26,13 +26,17 @@ pub fn console_text(value: &Value) -> String {
     }
 }
 
+fn hides(value: &Value) -> bool {
+    value.sensitive && !value.is_null() && value.as_str() != Some("")
+}
+
 fn write_console(value: &Value, indent: usize, text: &mut String) {
     let quoted = matches!(value.data, Data::String(_)) && indent > 0;
     match &value.data {
-        _ if value.sensitive && quoted => {
+        _ if hides(value) && quoted => {
             let _ = write!(text, "\"{SENSITIVE}\"");
         }
-        _ if value.sensitive => text.push_str(SENSITIVE),
+        _ if hides(value) => text.push_str(SENSITIVE),
         Data::Null(_) => text.push_str("null"),
         Data::Unknown(_) => text.push_str(UNKNOWN),
         Data::Bool(b) => text.push_str(if *b { "true" } else { "false" }),
@@ -235,6 +239,9 @@ mod tests {
         let secret = Value::from("s").marked(true);
         assert_eq!(console_text(&secret), "<sensitive>");
         assert_eq!(console_text(&Value::tuple(vec![secret])), "[\n  \"<sensitive>\",\n]");
+        assert_eq!(console_text(&Value::object([]).marked(true)), "<sensitive>");
+        assert_eq!(console_text(&Value::from("").marked(true)), "");
+        assert_eq!(console_text(&Value::null().marked(true)), "null");
     }
 
     #[test]

@@ -65,8 +65,8 @@ pub struct Parameter {
     pub ty: Type,
     /// Whether null may be passed; otherwise null is an error.
     pub allow_null: bool,
-    /// Whether the function handles unknown arguments itself; otherwise an argument that is unknown, or has
-    /// an unknown part, makes the whole result unknown and the function is not called.
+    /// Whether the function handles unknown arguments itself; otherwise one makes the whole result unknown.
+    /// An argument that is known but has unknown parts reaches the function in any case.
     pub allow_unknown: bool,
 }
 

@@ -33,6 +33,7 @@ use self::tree::{Place, Tree};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::span::{SourceFile, Span};
 use crate::syntax::{Block, Body, Expression};
+use crate::value::Value;
 
 /// Blocks nested deeper than this are not looked into after an error.
 const DEEPEST: usize = 64;
@@ -62,20 +63,8 @@ pub fn body(file: &SourceFile) -> (Body, Diagnostics) {
 /// Why it is none.
 pub fn expression(file: &SourceFile) -> Result<Expression, Diagnostics> {
     let text = file.text();
-    let range = text.len() - text.trim_start().len()..text.trim_end().len();
-    let range = range.start.min(range.end)..range.end;
-    let outline = outline::scan(text, file.name(), range.clone());
-    if !outline.diagnostics.is_empty() {
-        return Err(outline.diagnostics);
-    }
-    let inside = &text[range.clone()];
-    let (parsed, renamed) = lenient::parse(inside, parser::parse_expr);
-    let parsed = parsed
-        .map_err(|error| Diagnostics::from(explain::expression(text, file.name(), range.clone(), &error)))?;
-    let mut tree = Tree::new(inside, file.name(), Place::At(range.start), &renamed);
-    let whole = tree.span(0..inside.len());
-    let expression = tree.expression(&parsed, &whole);
-    finished(expression, tree.diagnostics)
+    let start = text.len() - text.trim_start().len();
+    expression_at(text.trim(), file.name(), Place::At(start))
 }
 
 /// Parses a text that is a template as a whole, without quotes: a template file, a string of a JSON template.
@@ -91,6 +80,31 @@ pub fn json_body(file: &SourceFile, shapes: &BlockShapes) -> (Body, Diagnostics)
     json::body(file, shapes)
 }
 
+/// The expression that stands as text in a string of a JSON template, where the native syntax would have the
+/// bare expression: `"type": "list(string)"`. Anything but constant text is returned as it is.
+///
+/// # Errors
+/// Why the text is no expression; all at the place of the string.
+pub fn embedded(expression: &Expression) -> Result<Expression, Diagnostics> {
+    let Some(text) = expression.as_literal().and_then(Value::as_str) else { return Ok(expression.clone()) };
+    let span = &expression.span;
+    expression_at(text.trim(), &span.file, Place::Within(span.start..span.end))
+}
+
+fn expression_at(text: &str, file: &Arc<str>, place: Place) -> Result<Expression, Diagnostics> {
+    let outline = outline::scan(text, file, 0..text.len());
+    if !outline.diagnostics.is_empty() {
+        return Err(placed(outline.diagnostics, &place));
+    }
+    let (parsed, renamed) = lenient::parse(text, parser::parse_expr);
+    let parsed = parsed
+        .map_err(|error| placed(explain::expression(text, file, 0..text.len(), &error).into(), &place))?;
+    let mut tree = Tree::new(text, file, place, &renamed);
+    let whole = tree.span(0..text.len());
+    let expression = tree.expression(&parsed, &whole);
+    finished(expression, tree.diagnostics)
+}
+
 fn template_at(text: &str, file: &Arc<str>, place: Place) -> Result<Expression, Diagnostics> {
     let (parsed, renamed) = lenient::parse(text, parser::parse_template);
     match parsed {
@@ -101,16 +115,22 @@ fn template_at(text: &str, file: &Arc<str>, place: Place) -> Result<Expression, 
             let expression = Expression::new(template::whole(parts), span);
             finished(expression, tree.diagnostics)
         }
-        Err(error) => {
-            let mut diagnostic = explain::template(text, file, &error);
-            if let (Place::Within(range), Some(span)) = (&place, &mut diagnostic.span) {
-                (span.start, span.end) = (range.start, range.end);
-            } else if let (Place::At(base), Some(span)) = (&place, &mut diagnostic.span) {
-                (span.start, span.end) = (span.start + base, span.end + base);
-            }
-            Err(diagnostic.into())
-        }
+        Err(error) => Err(placed(explain::template(text, file, &error).into(), &place)),
     }
+}
+
+/// Diagnostics about a text, where the text stands.
+fn placed(diagnostics: Diagnostics, place: &Place) -> Diagnostics {
+    let moved = |mut diagnostic: Diagnostic| {
+        if let Some(span) = &mut diagnostic.span {
+            (span.start, span.end) = match place {
+                Place::At(base) => (base + span.start, base + span.end),
+                Place::Within(whole) => (whole.start, whole.end),
+            };
+        }
+        diagnostic
+    };
+    diagnostics.into_iter().map(moved).collect()
 }
 
 fn finished(expression: Expression, diagnostics: Diagnostics) -> Result<Expression, Diagnostics> {

@@ -81,7 +81,7 @@ impl Scope {
 /// defaults are far above what templates need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// Expressions evaluated and values copied. Default 5 million, some seconds at most.
+    /// Expressions evaluated and values copied. Default 2 million, some seconds at most.
     pub steps: u64,
     /// Bytes of text produced. Default 64 MiB.
     pub bytes: u64,
@@ -89,6 +89,6 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { steps: 5_000_000, bytes: 64 << 20 }
+        Self { steps: 2_000_000, bytes: 64 << 20 }
     }
 }

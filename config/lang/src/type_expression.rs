@@ -243,3 +243,74 @@ fn default_value(expression: &Expression, ty: &Type) -> Result<Value, Diagnostic
         Diagnostic::error(summary, detail).at(expression.span.clone()).into()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse;
+    use crate::span::SourceFile;
+
+    fn read(text: &str) -> Result<(Type, Defaults), Diagnostics> {
+        super::parse(&parse::expression(&SourceFile::new("t", text))?)
+    }
+
+    #[test]
+    fn constraints_are_read_as_they_are_written() {
+        for text in [
+            "string",
+            "any",
+            "list(string)",
+            "map(set(number))",
+            "tuple([string, bool])",
+            "object({a = string, b = optional(list(number))})",
+        ] {
+            assert_eq!(read(text).map(|(ty, _)| ty.to_string()).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_place() {
+        let table = [
+            ("strin", 0, "did you mean string?"),
+            ("list", 0, "write list(string)"),
+            ("list(foo)", 5, ""),
+            ("list(string, number)", 0, "write list(string)"),
+            ("string(1)", 0, ""),
+            ("object(string)", 7, "write object({ name = string })"),
+            ("object({a = 5})", 12, ""),
+            ("tuple(string)", 6, "write tuple([string, number])"),
+            ("optional(string)", 0, ""),
+            ("\"string\"", 0, "write type = string"),
+            ("object({a = optional()})", 12, "write optional(string, \"default\")"),
+        ];
+        for (text, at, hint) in table {
+            let found = read(text).unwrap_err();
+            let first = found.iter().next().unwrap();
+            assert_eq!(first.summary, SUMMARY, "{text}");
+            assert_eq!(first.span.as_ref().map(|s| s.start), Some(at), "{text}");
+            assert_eq!(first.hint.clone().unwrap_or_default(), hint, "{text}");
+        }
+        for text in ["object({a = optional(number, \"x\")})", "object({a = optional(number, var.x)})"] {
+            let found = read(text).unwrap_err();
+            let summary = &found.iter().next().unwrap().summary;
+            assert_eq!(summary, "Invalid default value for optional attribute");
+        }
+    }
+
+    #[test]
+    fn defaults_fill_what_is_absent_or_null() {
+        let ty = "list(object({a = string, b = optional(number, 5), c = optional(object({d = optional(bool, true)}), {})}))";
+        let (ty, defaults) = read(ty).unwrap();
+        let value = |text: &str| {
+            let expression = parse::expression(&SourceFile::new("t", text)).unwrap();
+            evaluate(&expression, &Scope::literals_only()).unwrap()
+        };
+        let filled = |text: &str| format!("{:?}", convert(&defaults.apply(&value(text)), &ty).unwrap());
+        assert_eq!(filled("[{a = 1}]"), "[{\"a\": \"1\", \"b\": 5, \"c\": {\"d\": true}}]");
+        assert_eq!(
+            filled("[{a = 1, b = null, c = {d = false}}]"),
+            "[{\"a\": \"1\", \"b\": 5, \"c\": {\"d\": false}}]"
+        );
+        assert_eq!(filled("null"), "null");
+    }
+}

@@ -10,7 +10,7 @@ use kiln_plan::{ComponentConfig, ComponentKind};
 use super::body::{self, Reading};
 use super::{Inputs, missing};
 use crate::data_source::DataQuery;
-use crate::locals::{self, Node};
+use crate::locals::{self, Definition};
 use crate::template::hcl2::Document;
 use crate::variables::{self, Assignments};
 use crate::world_function;
@@ -58,13 +58,13 @@ pub(super) fn evaluate_globals(
     let functions = world_function::all(inputs.host, root, started);
     let base = base_scope(&functions, values, root, inputs);
     let mut evaluated = Evaluated::default();
-    for (node, needs) in locals::order(document)?.nodes {
-        evaluated.add(node, &needs, (document, &base, root), inputs)?;
+    for (definition, needs) in locals::order(document)?.definitions {
+        evaluated.add(definition, &needs, (document, &base, root), inputs)?;
     }
     if !evaluated.queries.is_empty() {
         return Err(Stop::NeedsData(evaluated.queries));
     }
-    let all: Vec<Node> = evaluated.values.keys().copied().collect();
+    let all: Vec<Definition> = evaluated.values.keys().copied().collect();
     let scope = evaluated.scope(&all, document, &base);
     secrets.extend(evaluated.secrets);
     secrets.retain(|s| !s.is_empty());
@@ -101,9 +101,9 @@ fn base_scope(
 /// What has been evaluated so far.
 #[derive(Debug, Default)]
 struct Evaluated {
-    values: HashMap<Node, Value>,
+    values: HashMap<Definition, Value>,
     /// Data sources without an answer, and what depends on them.
-    open: HashSet<Node>,
+    open: HashSet<Definition>,
     queries: Vec<DataQuery>,
     secrets: Vec<String>,
 }
@@ -111,32 +111,32 @@ struct Evaluated {
 impl Evaluated {
     fn add(
         &mut self,
-        node: Node,
-        needs: &[Node],
+        definition: Definition,
+        needs: &[Definition],
         place: (&Document, &Scope, &str),
         inputs: Inputs<'_>,
     ) -> Result<(), Diagnostics> {
         let (document, base, root) = place;
         if needs.iter().any(|need| self.open.contains(need)) {
-            self.open.insert(node);
+            self.open.insert(definition);
             return Ok(());
         }
         let scope = self.scope(needs, document, base);
-        match node {
-            Node::Local(i) => {
+        match definition {
+            Definition::Local(i) => {
                 let local = &document.locals[i];
                 let value = evaluate(&local.expression, &scope)?.marked(local.sensitive);
                 variables::secrets_in(&value, &mut self.secrets);
-                self.values.insert(node, value);
+                self.values.insert(definition, value);
             }
-            Node::Data(i) => {
+            Definition::Data(i) => {
                 let query = data_query(document, i, &scope, (root, inputs))?;
                 match inputs.answers.get(&query.id) {
                     Some(answer) => {
-                        self.values.insert(node, answer);
+                        self.values.insert(definition, answer);
                     }
                     None => {
-                        self.open.insert(node);
+                        self.open.insert(definition);
                         self.queries.push(query);
                     }
                 }
@@ -145,17 +145,17 @@ impl Evaluated {
         Ok(())
     }
 
-    /// The scope in which these nodes have their values.
-    fn scope(&self, nodes: &[Node], document: &Document, base: &Scope) -> Scope {
+    /// The scope in which these definitions have their values.
+    fn scope(&self, definitions: &[Definition], document: &Document, base: &Scope) -> Scope {
         let mut locals = BTreeMap::new();
         let mut data: BTreeMap<String, BTreeMap<String, Value>> = BTreeMap::new();
-        for node in nodes {
-            let Some(value) = self.values.get(node) else { continue };
-            match node {
-                Node::Local(i) => {
+        for definition in definitions {
+            let Some(value) = self.values.get(definition) else { continue };
+            match definition {
+                Definition::Local(i) => {
                     locals.insert(document.locals[*i].name.clone(), value.clone());
                 }
-                Node::Data(i) => {
+                Definition::Data(i) => {
                     let source = &document.data_blocks[*i];
                     data.entry(source.kind.clone()).or_default().insert(source.name.clone(), value.clone());
                 }

@@ -288,7 +288,7 @@ fn required_plugins_are_objects_of_source_and_version() {
 fn json_syntax_says_the_same() {
     let text = r#"{
   "//": "a comment",
-  "variable": {"v": {"default": "w"}},
+  "variable": {"v": {"default": "w", "type": "string"}, "l": {"type": "list(string)", "default": []}},
   "source": {"null": {"a": {"x": "${upper(var.v)}", "disk": [{"size": 1}]}}},
   "build": [{
     "sources": ["null.a"],

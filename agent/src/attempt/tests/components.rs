@@ -80,7 +80,7 @@ impl Builder for ProbeBuilder {
     ) -> Result<Option<Arc<dyn Artifact>>, Failure> {
         let mut generated = GeneratedData::default();
         generated.set("ID", "i-1");
-        generated.set("Password", Value::from("hunter2-of-guest").marked(true));
+        generated.set("WinRMPassword", Value::from("hunter2-of-guest").marked(true));
         Pipeline::run(cx, async |pipeline: &mut Pipeline| {
             pipeline.step(&Stage { name: "boot", builder: self }).await?;
             provision(pipeline, hook, Arc::new(MockCommunicator), generated.clone()).await?;

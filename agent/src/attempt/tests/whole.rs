@@ -35,7 +35,8 @@ async fn nothing_is_done_for_a_plan_that_the_check_refuses() {
     let story = trial.story().await;
     let expected = "= Template: provisioner \"probe\": Unsupported argument: An argument named \"noet\" is not expected \
                     here.\npost-processor \"manifset\": Unknown post-processor type \"manifset\": This machine offers \
-                    artifice, checksum, compress, manifest, probe.";
+                    artifice, checksum, compress, manifest, probe, \
+                    shell-local.";
     assert_eq!(story, [expected]);
     assert!(!trial.path("original").exists());
 }

@@ -13,7 +13,7 @@ pub struct AgentSocket(Option<PathBuf>);
 
 /// Why the ssh-agent is of no use.
 #[derive(Debug, thiserror::Error)]
-pub enum AgentError {
+pub(super) enum AgentError {
     /// None is known.
     #[error("no ssh-agent is known; SSH_AUTH_SOCK is not set")]
     Unknown,

@@ -96,7 +96,7 @@ pub enum AttemptError {
         to: String,
         /// Why.
         #[source]
-        source: russh::Error,
+        source: Box<russh::Error>,
     },
     /// The bastion itself.
     #[error("the bastion")]
@@ -118,7 +118,7 @@ pub enum AttemptError {
         greeting: String,
         /// Why.
         #[source]
-        source: russh::Error,
+        source: Box<russh::Error>,
     },
     /// An SSH server spoke, but was not done in time.
     #[error("{to} answers as {greeting:?}, but did not let us in within {} s", limit.as_secs())]
@@ -305,16 +305,19 @@ impl Target {
             let to = hop.to();
             match timeout(limits.handshake, work).await {
                 Err(_) => return Err(AttemptError::Slow { to, greeting, limit: limits.handshake }),
-                Ok(Err(source)) => return Err(AttemptError::Handshake { to, greeting, source }),
+                Ok(Err(source)) => {
+                    return Err(AttemptError::Handshake { to, greeting, source: Box::new(source) });
+                }
                 Ok(Ok((handle, Outcome::Accepted))) => return Ok(handle),
                 // Only after at least one more was tried, or a server that always hangs up is called for ever.
                 Ok(Ok((_, Outcome::HungUp { .. }))) if tried.is_empty() => {
-                    return Err(AttemptError::Handshake { to, greeting, source: russh::Error::HUP });
+                    let source = Box::new(russh::Error::HUP);
+                    return Err(AttemptError::Handshake { to, greeting, source });
                 }
                 Ok(Ok((_, Outcome::HungUp { next: n })))
                     if credentials.has_more(n) && tried.len() > begun =>
                 {
-                    next = n
+                    next = n;
                 }
                 Ok(Ok(_)) => {
                     let details = credentials.missing.iter().cloned().chain(notice.take()).collect();
@@ -357,7 +360,7 @@ impl Hop<'_> {
                 let channel =
                     handle.channel_open_direct_tcpip(&to.host, u32::from(to.port), "127.0.0.1", 0).await;
                 let channel =
-                    channel.map_err(|source| AttemptError::Through { to: to.to_string(), source })?;
+                    channel.map_err(|e| AttemptError::Through { to: to.to_string(), source: Box::new(e) })?;
                 Ok(Box::new(channel.into_stream()))
             }
         }

@@ -30,6 +30,9 @@ use super::{Inner, unreachable};
 /// How many pieces of output or input may wait for their reader.
 const PIECES: usize = 32;
 
+/// The most that one piece of input holds, in bytes.
+const PIECE: usize = 128 * 1024;
+
 /// How long the guest may take to answer that a command is started.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
@@ -250,8 +253,9 @@ impl AsyncWrite for Stdin {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(_)) => Poll::Ready(Err(broken())),
             Poll::Ready(Ok(())) => {
-                let sent = self.0.send_item(Bytes::copy_from_slice(buf));
-                Poll::Ready(sent.map(|()| buf.len()).map_err(|_| broken()))
+                let piece = &buf[..buf.len().min(PIECE)];
+                let sent = self.0.send_item(Bytes::copy_from_slice(piece));
+                Poll::Ready(sent.map(|()| piece.len()).map_err(|_| broken()))
             }
         }
     }

@@ -9,8 +9,8 @@ use kiln_component::communicator::{Input, Output, RemoteCommand};
 use kiln_component::{CommunicatorError, Exit};
 use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::path::{escape, split};
 use super::{Inner, TransferError, session, unreachable};
@@ -29,7 +29,8 @@ const COMPLAINT: usize = 2000;
 /// The guest's scp, running.
 struct Remote {
     command: RemoteCommand,
-    complaints: JoinHandle<String>,
+    /// Ends with the transfer, or the guest's scp would be read from for ever.
+    complaints: AbortOnDropHandle<String>,
     operation: String,
 }
 
@@ -154,7 +155,7 @@ impl Remote {
     async fn start(inner: &Arc<Inner>, operation: String, command: &str) -> Result<Self, TransferError> {
         let mut command = session::start(inner, command).await?;
         let stderr = std::mem::replace(&mut command.stderr, Box::new(tokio::io::empty()));
-        Ok(Self { command, complaints: tokio::spawn(complaints(stderr)), operation })
+        Ok(Self { command, complaints: AbortOnDropHandle::new(tokio::spawn(complaints(stderr))), operation })
     }
 
     async fn source(&mut self) -> Result<Source<Output, Input>, ScpError> {

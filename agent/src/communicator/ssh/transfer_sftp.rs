@@ -107,8 +107,16 @@ pub(super) async fn download(
     destination: &Path,
 ) -> Result<(), TransferError> {
     let remote = Remote::open(inner, operation).await?;
-    remote.read(home(source), destination).await?;
+    let size = remote.sftp.metadata(home(source)).await.ok().and_then(|m| m.size);
+    remote.read(home(source), destination, size).await?;
     Ok(())
+}
+
+/// Something to fetch.
+struct Fetch {
+    from: String,
+    to: PathBuf,
+    metadata: Metadata,
 }
 
 /// Copies the guest's directory, or what a glob in the last part of its path finds, into a local one.
@@ -138,12 +146,16 @@ pub(super) async fn download_dir(
     }
     let mut files = Vec::new();
     for (name, metadata) in found {
-        remote.plan_download((join(parent, &name), destination.join(&name), metadata), &mut files).await?;
+        let fetch = Fetch { from: join(parent, &name), to: destination.join(&name), metadata };
+        remote.plan_download(fetch, &mut files).await?;
     }
     let remote = &remote;
-    let each = |(from, to, mode): (String, PathBuf, Option<u32>)| async move {
-        remote.read(&from, &to).await?;
-        remote.permit(&to, mode.map(|m| m & 0o777)).await
+    let each = |Fetch { from, to, metadata }| async move {
+        if metadata.permissions.is_some() && !metadata.is_regular() {
+            return Err(remote.refused(format!("{from} is neither a file nor a directory")));
+        }
+        remote.read(&from, &to, metadata.size).await?;
+        remote.permit(&to, metadata.permissions.map(|m| m & 0o777)).await
     };
     stream::iter(files).map(each).buffer_unordered(FILES).try_collect::<()>().await?;
     Ok(())
@@ -157,7 +169,7 @@ impl Remote {
         let config = Config {
             request_timeout_secs: REQUEST_SECONDS,
             max_concurrent_writes: 64,
-            max_concurrent_reads: 64,
+            max_concurrent_reads: 16,
             ..Config::default()
         };
         match SftpSession::new_with_config(channel.into_stream(), config).await {
@@ -183,17 +195,21 @@ impl Remote {
         file.close().await.map_err(|e| self.refused(format!("{path}: {e}")))
     }
 
-    async fn read(&self, path: &str, to: &Path) -> Result<(), CommunicatorError> {
+    /// Fetches a file. `size` is what it is known to have: reading stops there, since asking for more of a
+    /// small file costs more than the file; `None` or 0 when that isn't known (`/proc`).
+    async fn read(&self, path: &str, to: &Path, size: Option<u64>) -> Result<(), CommunicatorError> {
         let mut file = self.sftp.open(path).await.map_err(|e| self.failed_at(path, &e))?;
+        let mut left = size.filter(|s| *s > 0).unwrap_or(u64::MAX);
         let local = |e| self.local(to, e);
         let mut out = BufWriter::with_capacity(1024 * 1024, File::create(to).await.map_err(local)?);
         let mut buffer = vec![0; 128 * 1024];
-        loop {
+        while left > 0 {
             let n = file.read(&mut buffer).await.map_err(|e| self.refused(format!("{path}: {e}")))?;
             if n == 0 {
                 break;
             }
             out.write_all(&buffer[..n]).await.map_err(local)?;
+            left = left.saturating_sub(n as u64);
         }
         out.flush().await.map_err(local)?;
         // Read to the end: nothing can be wrong with closing it.
@@ -235,18 +251,14 @@ impl Remote {
     }
 
     /// Makes the local directories, and notes the files to fetch.
-    async fn plan_download(
-        &self,
-        start: (String, PathBuf, Metadata),
-        files: &mut Vec<(String, PathBuf, Option<u32>)>,
-    ) -> Result<(), CommunicatorError> {
+    async fn plan_download(&self, start: Fetch, files: &mut Vec<Fetch>) -> Result<(), CommunicatorError> {
         let mut left = vec![(start, 0)];
-        while let Some(((from, to, mut metadata), depth)) = left.pop() {
+        while let Some((Fetch { from, to, mut metadata }, depth)) = left.pop() {
             if metadata.is_symlink() {
                 metadata = self.sftp.metadata(&from).await.map_err(|e| self.failed_at(&from, &e))?;
             }
             if !metadata.is_dir() {
-                files.push((from, to, metadata.permissions));
+                files.push(Fetch { from, to, metadata });
                 continue;
             }
             if depth >= MAX_DEPTH {
@@ -255,7 +267,12 @@ impl Remote {
             fs::create_dir_all(&to).await.map_err(|e| self.local(&to, e))?;
             self.permit(&to, metadata.permissions.map(|m| (m & 0o777) | 0o700)).await?;
             let members = self.list(&from).await?;
-            left.extend(members.into_iter().map(|(n, m)| ((join(&from, &n), to.join(&n), m), depth + 1)));
+            let inner = |(n, metadata): (String, Metadata)| Fetch {
+                from: join(&from, &n),
+                to: to.join(&n),
+                metadata,
+            };
+            left.extend(members.into_iter().map(|m| (inner(m), depth + 1)));
         }
         Ok(())
     }
@@ -290,6 +307,10 @@ fn said(error: &SftpError) -> String {
         }
         SftpError::Status(s) if s.status_code == StatusCode::PermissionDenied => {
             "permission denied".to_owned()
+        }
+        SftpError::Status(s) if s.status_code == StatusCode::Failure => {
+            // All that version 3 of the protocol can say.
+            "the sftp server gives no reason; is a directory in the way, or the disk full?".to_owned()
         }
         SftpError::Status(s) if !s.error_message.is_empty() => s.error_message.clone(),
         other => other.to_string(),

@@ -40,7 +40,7 @@ impl Evaluator<'_> {
         let must_wait = values
             .iter()
             .zip(parameters(function))
-            .any(|(value, parameter)| !parameter.allow_unknown && !value.is_wholly_known());
+            .any(|(value, parameter)| !parameter.allow_unknown && !value.is_known());
         if must_wait {
             return Value::unknown(function.returns.clone()).marked(sensitive);
         }

@@ -35,12 +35,13 @@ impl Evaluator<'_> {
         steps: &[Step],
         names: Option<&Names<'_>>,
     ) -> Value {
-        // A name's value is walked in place, so that only what the steps lead to is copied.
+        // The value is walked in place where it has a place, so that only what the steps lead to is copied.
         let start = match &root.kind {
             ExpressionKind::Variable(name) => match self.lookup(name, names) {
                 Some(value) => Cow::Borrowed(value),
                 None => return self.unknown_variable(name, &root.span, names),
             },
+            ExpressionKind::Literal(value) => Cow::Borrowed(value),
             _ => Cow::Owned(self.value(root, names)),
         };
         self.steps(start, steps, &root.span, names)

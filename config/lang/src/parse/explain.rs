@@ -68,9 +68,9 @@ impl<'t> Place<'t> {
         // It may name a byte within a character.
         let mut at = floor(text, (range.start + error.location().offset()).min(range.end));
         // At the end of its input the parser crate names the last character, but counts a column more.
-        let line = text[..at].rfind('\n').map_or(0, |i| i + 1).max(range.start);
-        let columns = text.get(line..at).map_or(0, |before| before.chars().count() + 1);
-        if error.location().column() > columns {
+        if error.location().column() > error.line().chars().count()
+            && text[at..range.end].chars().count() <= 1
+        {
             at = range.end;
         }
         let gap = text[at..range.end].len() - text[at..range.end].trim_start_matches([' ', '\t']).len();

@@ -1,10 +1,15 @@
-//! Object keys that occur twice. The parser crate refuses them; in the language the last one wins. The later
-//! key is given another name of the same length before parsing, and its own name back afterwards.
+//! Sound texts that the parser crate refuses. They are altered before parsing, never in length.
+//!
+//! * Object keys that occur twice: in the language the last one wins. The later key is given another name, and
+//!   its own name back afterwards.
+//! * Line ends within `%{…}` and within for-expressions, which separate nothing there: they become spaces.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use hcl_edit::parser::Error;
+
+use super::outline;
 
 /// The true keys by the offset of the renamed ones.
 pub(super) type Renamed = BTreeMap<usize, String>;
@@ -16,9 +21,22 @@ const MOST_ATTEMPTS: usize = 100;
 pub(super) fn parse<T>(text: &str, parse: impl Fn(&str) -> Result<T, Error>) -> (Result<T, Error>, Renamed) {
     let mut renamed = Renamed::new();
     let mut text = Cow::Borrowed(text);
+    let mut blanked = false;
     for attempt in 0..MOST_ATTEMPTS {
         let error = match parse(&text) {
             Err(error) if error.message().contains("redefined object key") => error,
+            Err(error) if !blanked => {
+                blanked = true;
+                let blanks = outline::blanks(&text);
+                if blanks.is_empty() {
+                    return (Err(error), renamed);
+                }
+                for range in blanks {
+                    let spaces = " ".repeat(range.len());
+                    text.to_mut().replace_range(range, &spaces);
+                }
+                continue;
+            }
             other => return (other, renamed),
         };
         let offset = error.location().offset();

@@ -11,6 +11,8 @@
 //!    └─ { [ ( nest; a newline outside all of them ends an item
 //! ```
 
+mod text;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -27,6 +29,8 @@ pub(super) struct Outline {
     pub(super) sequences: Vec<SequenceRange>,
     /// The brackets that are open at the end.
     pub(super) open: Vec<(char, usize)>,
+    /// Line ends and line comments that separate nothing, within directives and for-expressions.
+    pub(super) blanks: Vec<Range<usize>>,
 }
 
 /// The inside of one `${…}` or `%{…}`, without strip markers.
@@ -56,6 +60,11 @@ pub(super) fn scan(text: &str, file: &Arc<str>, range: Range<usize>) -> Outline 
     Scanner::new(text, file, range, true).run()
 }
 
+/// The line ends and comments in `text`, a body or an expression, that separate nothing.
+pub(super) fn blanks(text: &str) -> Vec<Range<usize>> {
+    Scanner::new(text, &"".into(), 0..text.len(), false).run().blanks
+}
+
 /// The innermost bracket that is open at the end of `range`.
 pub(super) fn innermost_open(text: &str, file: &Arc<str>, range: Range<usize>) -> Option<(char, usize)> {
     Scanner::new(text, file, range, false).run().open.first().copied()
@@ -63,10 +72,23 @@ pub(super) fn innermost_open(text: &str, file: &Arc<str>, range: Range<usize>) -
 
 #[derive(Debug)]
 enum Frame {
-    Bracket { open: char, at: usize },
-    Quote { at: usize },
-    Sequence { at: usize, directive: bool },
-    Heredoc { at: usize, marker: String },
+    /// `each`: it opens a for-expression.
+    Bracket {
+        open: char,
+        at: usize,
+        each: bool,
+    },
+    Quote {
+        at: usize,
+    },
+    Sequence {
+        at: usize,
+        directive: bool,
+    },
+    Heredoc {
+        at: usize,
+        marker: String,
+    },
 }
 
 #[derive(Debug)]
@@ -150,9 +172,9 @@ impl<'t> Scanner<'t> {
         let rest = self.rest();
         match c {
             '\n' => self.newline(),
-            c if c.is_whitespace() => self.pos += c.len_utf8(),
-            '#' => self.pos += rest.find('\n').unwrap_or(rest.len()),
-            '/' if rest.starts_with("//") => self.pos += rest.find('\n').unwrap_or(rest.len()),
+            ' ' | '\t' | '\r' => self.pos += 1,
+            '#' => self.line_comment(),
+            '/' if rest.starts_with("//") => self.line_comment(),
             '/' if rest.starts_with("/*") => self.block_comment(),
             c => {
                 self.begin_item();
@@ -161,9 +183,28 @@ impl<'t> Scanner<'t> {
         }
     }
 
+    fn line_comment(&mut self) {
+        let start = self.pos;
+        self.pos += self.rest().find('\n').unwrap_or(self.rest().len());
+        if self.is_one_line() {
+            self.outline.blanks.push(start..self.pos);
+        }
+    }
+
+    /// Whether line ends mean nothing here although the parser crate takes them for something.
+    fn is_one_line(&self) -> bool {
+        match self.frames.last() {
+            Some(Frame::Sequence { directive, .. }) => *directive,
+            Some(Frame::Bracket { each, .. }) => *each,
+            _ => false,
+        }
+    }
+
     fn newline(&mut self) {
         if self.frames.is_empty() {
             self.finish_item();
+        } else if self.is_one_line() {
+            self.outline.blanks.push(self.pos..self.pos + 1);
         }
         self.pos += 1;
         let may_resync = self.resync && !self.frames.is_empty() && is_header(self.rest());
@@ -198,7 +239,8 @@ impl<'t> Scanner<'t> {
                 {
                     item.block = Some(at);
                 }
-                self.push(Frame::Bracket { open: c, at }, 1);
+                let each = c != '(' && begins_for(&self.rest()[1..]);
+                self.push(Frame::Bracket { open: c, at, each }, 1);
             }
             '}' | ']' | ')' => self.close(c),
             '~' if self.rest().starts_with("~}") && self.is_in_sequence() => {
@@ -260,6 +302,11 @@ impl<'t> Scanner<'t> {
                 "An interpolation can stand only inside quotes or a heredoc.".to_owned(),
                 "write the expression without ${ }, or put it between double quotes",
             ),
+            c if c.is_whitespace() => (
+                c.len_utf8(),
+                format!("The character U+{:04X} looks like a space but is none.", u32::from(c)),
+                "replace it with a plain space",
+            ),
             c => (c.len_utf8(), format!("The character {c:?} has no meaning here."), ""),
         };
         let summary = if matches!(c, '&' | '|' | '^') { "Unsupported operator" } else { "Invalid character" };
@@ -281,7 +328,7 @@ impl<'t> Scanner<'t> {
             return;
         };
         while self.frames.len() > matching + 1 {
-            if let Some(Frame::Bracket { open, at: opened }) = self.frames.pop() {
+            if let Some(Frame::Bracket { open, at: opened, .. }) = self.frames.pop() {
                 let detail = format!("This {open} has no matching {}; a {c} comes first.", closer(open));
                 self.report(opened..opened + 1, unclosed(open), &detail, None);
             }
@@ -347,128 +394,12 @@ impl<'t> Scanner<'t> {
         self.text[start..at].trim().is_empty().then_some(at - start)
     }
 
-    fn heredoc(&mut self) {
-        let at = self.pos;
-        let line = self.rest().split_inclusive('\n').next().unwrap_or_default();
-        let marker = line[2..].trim_start_matches('-').trim_end();
-        let is_word =
-            !marker.is_empty() && marker.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
-        if is_word && line.ends_with('\n') && !line.ends_with(" \n") && !line[2..].starts_with("--") {
-            self.push(Frame::Heredoc { at, marker: marker.to_owned() }, line.len());
-            return;
-        }
-        let length = line.trim_end().len();
-        self.report(
-            at..at + length.max(2),
-            "Invalid heredoc",
-            "After << or <<- a word must follow that ends the text, and then a new line.",
-            Some("write <<-EOT, the text on the next lines, and EOT on a line of its own"),
-        );
-        self.pos += length.max(2);
-    }
-
-    fn in_quote(&mut self, c: char) {
-        let rest = self.rest();
-        match c {
-            '"' => {
-                self.frames.pop();
-                self.pos += 1;
-            }
-            '\\' => {
-                let next = rest[1..].chars().next().filter(|c| *c != '\n').map_or(0, char::len_utf8);
-                self.pos += 1 + next;
-            }
-            '\n' => self.broken_line(),
-            _ => self.text_or_sequence(c),
-        }
-    }
-
-    fn text_or_sequence(&mut self, c: char) {
-        let rest = self.rest();
-        let at = self.pos;
-        if rest.starts_with("$${") || rest.starts_with("%%{") {
-            self.pos += 3;
-        } else if rest.starts_with("${") || rest.starts_with("%{") {
-            let strip = usize::from(rest[2..].starts_with('~'));
-            self.push(Frame::Sequence { at, directive: c == '%' }, 2 + strip);
-        } else {
-            self.pos += c.len_utf8();
-        }
-    }
-
-    /// A line ends within quotes. The innermost thing that began in this line is to blame.
-    fn broken_line(&mut self) {
-        let line_start = self.text[..self.pos].rfind('\n').map_or(0, |i| i + 1);
-        let sequence = self.frames.iter().rev().find_map(|frame| match frame {
-            Frame::Sequence { at, .. } if *at >= line_start => Some(*at),
-            _ => None,
-        });
-        let quote = self.frames.iter().rev().find_map(|frame| match frame {
-            Frame::Quote { at } => Some(*at),
-            _ => None,
-        });
-        let quote = quote.unwrap_or(self.pos);
-        match sequence {
-            Some(at) => self.report(
-                at..at + 2,
-                "Unclosed template interpolation sequence",
-                "There is no closing brace for this sequence before the end of the line.",
-                Some("add the missing }"),
-            ),
-            None => self.report(
-                quote..self.pos,
-                "Invalid multi-line string",
-                "Quoted text must end on the line where it begins.",
-                Some("add the missing closing quote; for several lines use \\n or a heredoc (<<-EOT)"),
-            ),
-        }
-        self.drop_line_frames(line_start, quote);
-    }
-
-    /// Forgets what was opened in the broken line, except a bracket that ends it.
-    fn drop_line_frames(&mut self, line_start: usize, quote: usize) {
-        let keep = self.frames.iter().take_while(|frame| {
-            let (Frame::Bracket { at, .. }
-            | Frame::Quote { at }
-            | Frame::Sequence { at, .. }
-            | Frame::Heredoc { at, .. }) = frame;
-            *at < line_start.min(quote)
-        });
-        let keep = keep.count();
-        self.frames.truncate(keep);
-        let line = self.text[line_start..self.pos].trim_end();
-        let at = line_start + line.len().saturating_sub(1);
-        if let Some(open) = line.chars().last().filter(|c| matches!(c, '{' | '[' | '(')) {
-            if let Some(item) = &mut self.item
-                && self.frames.is_empty()
-                && open == '{'
-                && !item.assigned
-            {
-                item.block.get_or_insert(at);
-            }
-            self.frames.push(Frame::Bracket { open, at });
-        }
-    }
-
-    fn in_heredoc(&mut self, c: char) {
-        let at_line_start = self.text[..self.pos].ends_with('\n');
-        if at_line_start && let Some(Frame::Heredoc { marker, .. }) = self.frames.last() {
-            let line = self.rest().split('\n').next().unwrap_or_default();
-            if line.trim() == marker {
-                self.pos += line.trim_end().len();
-                self.frames.pop();
-                return;
-            }
-        }
-        self.text_or_sequence(c);
-    }
-
     /// Complains about the brackets that are open, once.
     fn close_all(&mut self) {
         let mut innermost = None;
         let mut brackets = Vec::new();
         while let Some(frame) = self.frames.pop() {
-            if let Frame::Bracket { open, at } = frame {
+            if let Frame::Bracket { open, at, .. } = frame {
                 brackets.push((open, at));
             } else if innermost.is_none() {
                 innermost = Some(frame);
@@ -505,6 +436,13 @@ impl<'t> Scanner<'t> {
             _ => {}
         }
     }
+}
+
+/// Whether what follows a bracket makes it a for-expression.
+fn begins_for(text: &str) -> bool {
+    text.trim_start()
+        .strip_prefix("for")
+        .is_some_and(|rest| rest.starts_with([' ', '\t', '\n', '\r', '#', '/']))
 }
 
 fn opener(c: char) -> char {

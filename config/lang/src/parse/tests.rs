@@ -167,6 +167,16 @@ fn json_properties_become_blocks_and_arguments() {
 }
 
 #[test]
+fn a_string_of_a_json_template_may_hold_an_expression() {
+    let file = SourceFile::new("t", "{\"type\": \"list(string)\", \"bad\": \"a b\"}");
+    let (body, _) = parse::json_body(&file, &BlockShapes::none());
+    let inner = parse::embedded(&body.attribute("type").unwrap().expression).unwrap();
+    assert_eq!(crate::type_expression::parse(&inner).unwrap().0.to_string(), "list(string)");
+    let found = parse::embedded(&body.attribute("bad").unwrap().expression).unwrap_err();
+    assert_eq!(complaints(&file, &found), "Extra characters after expression @1:33");
+}
+
+#[test]
 fn json_errors_have_places() {
     let table = [
         ("{\"a\": 1,}", "Invalid JSON syntax @1:8"),
@@ -183,6 +193,26 @@ fn json_errors_have_places() {
         let file = SourceFile::new("t", text);
         let (_, diagnostics) = parse::json_body(&file, &shapes());
         assert_eq!(complaints(&file, &diagnostics), expected, "{text}");
+    }
+}
+
+#[test]
+fn line_ends_mean_nothing_in_brackets_directives_and_for_expressions() {
+    let table = [
+        "[\n for x in y :\n x ?\n 1 :\n 2\n]",
+        "{ for k, v in m : k => v ?\n 1 : 2 }",
+        "{ for k, v in a ? # why\n b : c : k => v\n && w }",
+        "[for v in a ||\n b : { x = 1\n y = 2 }\n if\n v]",
+        "\"${a\n? 1 : 2}%{ if a\n && b }x%{ endif }\"",
+        "f(\n a,\n b\n)",
+        "[<<EOT\nx\nEOT\n, {\n a = 1, # c\n\n b = 2 // d\n}]",
+    ];
+    for text in table {
+        let file = SourceFile::new("t", text);
+        assert!(parse::expression(&file).is_ok(), "{text}");
+    }
+    for text in ["a ==\nb", "{a = b ==\nc}", "{ a\n = 1 }"] {
+        assert!(parse::expression(&SourceFile::new("t", text)).is_err(), "{text}");
     }
 }
 
@@ -206,10 +236,15 @@ fn whatever_is_nested_too_deep_is_refused_without_harm() {
 #[test]
 fn the_deepest_that_parses_can_be_evaluated() {
     let scope = crate::Scope::new(&crate::Functions::none());
-    for depth in [20, 40, 60, 63] {
-        for (open, close) in
-            [("[", "]"), ("(", ")"), ("{a=", "}"), ("try(", ")"), ("\"${", "}\""), ("[for x in [1] : ", "]")]
-        {
+    for depth in [15, 20, 31, 40, 60, 63] {
+        for (open, close) in [
+            ("(1 + try([", "][0]))"),
+            ("[", "]"),
+            ("(", ")"),
+            ("{a=", "}"),
+            ("\"${", "}\""),
+            ("[for x in [1] : ", "]"),
+        ] {
             let text = format!("{}1{}", open.repeat(depth), close.repeat(depth));
             let parsed = parse::expression(&SourceFile::new("t", text));
             if let Ok(expression) = parsed {
@@ -217,4 +252,7 @@ fn the_deepest_that_parses_can_be_evaluated() {
             }
         }
     }
+    let sums = format!("{}1{}", format!("({}", "1 + ".repeat(2)).repeat(62), ")".repeat(62));
+    let parsed = parse::expression(&SourceFile::new("t", sums)).unwrap();
+    assert!(crate::evaluate(&parsed, &scope).is_ok());
 }

@@ -4,7 +4,7 @@ use kiln_lang::convert::convert;
 use kiln_lang::scope::Scope;
 use kiln_lang::syntax::{Attribute, Block, Expression};
 use kiln_lang::type_expression::{self, Defaults};
-use kiln_lang::{Diagnostic, Diagnostics, Functions, Span, Type, Value};
+use kiln_lang::{Diagnostic, Diagnostics, Functions, SourceFile, Span, Type, Value, parse};
 
 use super::argument::{literal_bool, literal_string, value};
 use crate::host::SharedHost;
@@ -61,7 +61,7 @@ pub(super) fn read(block: &Block, host: &SharedHost, variables: &mut Vec<Variabl
     SHAPE.check(&block.body, &mut inner);
     let mut variable = undecorated(&label.text, &block.header);
     if let Some(attribute) = block.body.attribute("type") {
-        match type_expression::parse(&attribute.expression) {
+        match read_type(&attribute.expression) {
             Ok((ty, defaults)) => (variable.ty, variable.defaults) = (ty, defaults),
             Err(complaints) => inner.extend(complaints),
         }
@@ -81,6 +81,17 @@ pub(super) fn read(block: &Block, host: &SharedHost, variables: &mut Vec<Variabl
     }
     found.extend(inner.into_iter().map(|d| d.within(block.header_text())));
     add(variable, variables, found);
+}
+
+/// JSON can write a type only as text.
+fn read_type(expression: &Expression) -> Result<(Type, Defaults), Diagnostics> {
+    let text = expression.as_literal().and_then(Value::as_str);
+    let Some(text) = text.filter(|_| expression.span.file.ends_with(".json")) else {
+        return type_expression::parse(expression);
+    };
+    let file = SourceFile::new(expression.span.file.clone(), text);
+    let read = parse::expression(&file).and_then(|inner| type_expression::parse(&inner));
+    read.map_err(|found| found.into_iter().map(|d| d.at(expression.span.clone())).collect())
 }
 
 fn undecorated(name: &str, span: &Span) -> Variable {
