@@ -184,7 +184,7 @@ mod tests {
             ),
             (
                 &[("http_port_min", 70000.into())],
-                "Invalid http_port_min; http_port_min must be less than http_port_max",
+                "Invalid http_port_min",
             ),
             (
                 &[("http_directory", "d".into()), ("http_content", content.clone())],
