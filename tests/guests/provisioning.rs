@@ -144,7 +144,7 @@ fn ansible_that_the_guest_lacks_is_told_with_what_to_do() {
     let _turn = guest::turn(1);
     let ran = place.run(["build", "t.pkr.hcl"]);
     ran.expect_code(1)
-        .expect("the guest has no command \"ansible-playbook\"")
+        .expect("ansible-playbook could not be found in the guest")
         .expect("install Ansible in the guest");
     assert!(!place.work().join("output-a").exists());
     place.leftovers().expect_none();

@@ -1,3 +1,5 @@
+//! What post-processors leave, by the rules of keeping.
+
 use super::*;
 
 /// `name:keep` with `+` or `-` for the template's own wish, `!` for a failure, `0` for no artifact; sequences are

@@ -1,3 +1,5 @@
+//! What is done around provisioners: pauses, timeouts, retries, cleaning up.
+
 use kiln_plan::OnError;
 use std::time::{Duration, Instant};
 

@@ -105,6 +105,9 @@ enum CarryError {
     Guest(#[from] CommunicatorError),
     #[error("cannot use a directory for what is on its way")]
     Room(#[from] std::io::Error),
+    /// The client was told in the protocol's own way, which ends the stream: OpenSSH hangs up on whoever goes on talking.
+    #[error("the client was told")]
+    Told,
 }
 
 /// Answers the call on `channel`, to its end.
@@ -114,7 +117,9 @@ pub(super) async fn carry(communicator: &dyn Communicator, channel: Channel<Msg>
         Way::To => to_guest(communicator, (&mut reader, &writer), call, room).await,
         Way::From => from_guest(communicator, (&mut reader, &writer), call, room).await,
     };
-    if let Err(error) = &outcome {
+    if let Err(error) = outcome.as_ref()
+        && !matches!(error, CarryError::Told)
+    {
         complain(&writer, &format!("scp: {}", chain(error))).await;
     }
     finish(&writer, Some(u32::from(outcome.is_err()))).await;
@@ -186,7 +191,7 @@ async fn from_guest(
     };
     if let Err(error) = fetched {
         source.refuse(&format!("scp: {}", chain(&error))).await?;
-        return Err(error.into());
+        return Err(CarryError::Told);
     }
     for entry in tree::walk(place.path(), true).await? {
         match entry {

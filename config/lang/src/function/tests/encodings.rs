@@ -1,3 +1,5 @@
+//! Calls of encoding and hash functions, and what they yield.
+
 use super::*;
 use crate::function::hash::bcrypt;
 

@@ -1,3 +1,5 @@
+//! Calls of functions on collections, and what they yield.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Calls of functions on dates and times, and what they yield.
+
 use super::*;
 use crate::function::time::{Moment, legacy_isotime, legacy_strftime};
 
