@@ -155,7 +155,7 @@ fn a_script_that_exits_3_fails_the_build_after_cleaning_up() {
     let _turn = guest::turn(1);
     let ran = fails(&place, &Source::small("a").template(&rest));
     ran.expect("Script exited with non-zero exit status: 3. Allowed exit codes are: [0]");
-    ran.expect("==> qemu.a: cleaned up").expect("Deleting output directory...");
+    ran.expect("==> qemu.a: cleaned up").expect("Removing the output directory");
 }
 
 #[test]

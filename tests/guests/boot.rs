@@ -22,7 +22,7 @@ fn a_typed_boot_command_makes_the_guest_fetch_its_script_from_us() {
     place.write("t.pkr.hcl", source.template(&look));
     let _turn = guest::turn(1);
     let ran = place.run(["build", "t.pkr.hcl"]);
-    ran.expect_code(0).expect("Typing the boot command...").expect("Starting HTTP server on port");
+    ran.expect_code(0).expect("Typing the boot command").expect("Serving HTTP to the guest on port");
     // The password is "kiln", which hides that word wherever it turns up.
     ran.expect(".fetch=http://10.0.2.2:").expect("==> qemu.typed: fetched by ");
     place.leftovers().expect_none();
@@ -41,7 +41,7 @@ fn an_iso_installs_the_disk_from_which_the_guest_restarts() {
     place.write("t.pkr.hcl", source.template(&shell(&["mount | grep ' / '"])));
     let _turn = guest::turn(1);
     let ran = place.run(["build", "t.pkr.hcl"]);
-    ran.expect_code(0).expect("Starting VM, booting from CD-ROM").expect("/dev/vda2 on / ");
+    ran.expect_code(0).expect("Starting the guest from its CD").expect("/dev/vda2 on / ");
     assert!(place.work().join("made/here/disk.qcow2").exists());
     place.leftovers().expect_none();
 }

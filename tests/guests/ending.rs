@@ -86,7 +86,7 @@ fn a_kiln_killed_while_downloading_leaves_nothing_for_good() {
     let source = waiting(&place).text("iso_url", &slow.url("slow.raw"));
     place.write("t.pkr.hcl", source.template(""));
     let mut running = place.start(["build", "t.pkr.hcl"]);
-    running.wait_for("Trying http://");
+    running.wait_for("Fetching http://");
     kiln_tests::wait::until("a request", std::time::Duration::from_secs(30), || {
         (slow.requests() > 0).then_some(())
     });
@@ -130,7 +130,7 @@ fn a_kiln_killed_while_converting_leaves_nothing_after_the_next_run() {
     place.write("t.pkr.hcl", Source::of_disk("a", &disk).text("disk_size", "2M").template(""));
     let _turn = guest::turn(1);
     let mut running = place.start(["build", "t.pkr.hcl"]);
-    running.wait_for("Converting hard drive...");
+    running.wait_for("Compacting the disk");
     let half = place.work().join("output-a/packer-a.convert");
     kiln_tests::wait::until("half a disk", std::time::Duration::from_secs(30), || {
         half.exists().then_some(())

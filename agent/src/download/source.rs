@@ -83,12 +83,12 @@ mod tests {
 
     #[test]
     fn addresses_are_paths_or_urls() {
-        let here = Path::new("/place");
+        let here = Path::new("/here");
         let local = |path: &str| Ok((Source::Local(path.into()), None));
-        assert_eq!(Source::parse("a.iso", here), local("/place/a.iso"));
+        assert_eq!(Source::parse("a.iso", here), local("/here/a.iso"));
         assert_eq!(Source::parse("/iso/a.iso", here), local("/iso/a.iso"));
         assert_eq!(Source::parse("file:///iso/a.iso", here), local("/iso/a.iso"));
-        assert_eq!(Source::parse("file://./a.iso", here), local("/place/./a.iso"));
+        assert_eq!(Source::parse("file://./a.iso", here), local("/here/./a.iso"));
         assert!(matches!(Source::parse("s3://b/a.iso", here), Err(SourceError::Scheme { .. })));
         assert!(matches!(Source::parse("http://", here), Err(SourceError::Malformed(_))));
         let (source, sum) = Source::parse("https://h/p/a.iso?x=1&checksum=md5:00", here).expect("a URL");
