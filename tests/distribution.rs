@@ -21,7 +21,8 @@ fn a_debian_with_cloud_init_is_installed_provisioned_and_serves_its_page() {
     script("examples/debian-nginx/make-base-disk.sh", &[&base]);
     let place = Place::new(env!("CARGO_BIN_EXE_kiln"));
     let image = place.work().join("image");
-    let variables = [format!("base_disk={}", base.display()), format!("output_directory={}", image.display())];
+    let variables =
+        [format!("base_disk={}", base.display()), format!("output_directory={}", image.display())];
     let template = tree::top().join("examples/debian-nginx");
     let ran = place.run([
         "build",
@@ -34,7 +35,8 @@ fn a_debian_with_cloud_init_is_installed_provisioned_and_serves_its_page() {
     ]);
     ran.expect_code(0).expect("Connected to SSH!").expect("PLAY RECAP").expect("VM files in directory");
     place.leftovers().expect_none();
-    let manifest = std::fs::read_to_string(image.join("manifest.json")).expect("the template asks for a manifest");
+    let manifest =
+        std::fs::read_to_string(image.join("manifest.json")).expect("the template asks for a manifest");
     assert!(manifest.contains("\"name\": \"debian-nginx.qcow2\""), "{manifest}");
     assert!(image.join("debian-nginx.sha256").exists());
     let page = script("tests/boot-result.sh", &[&image.join("debian-nginx.qcow2")]);

@@ -1,7 +1,7 @@
 //! A farm as a person asks it for builds: near (in this process) or far, by one face.
 
+use kiln_plan::Event;
 use kiln_plan::id::{BuildId, TaskId};
-use kiln_plan::{Event, EventKind};
 use kiln_proto::event::TaskRecords;
 use kiln_proto::submission::{AnswerRequest, FollowRequest, SubmitReply, SubmitRequest};
 use kiln_proto::v1::submission_client::SubmissionClient;
@@ -104,9 +104,4 @@ impl Following {
         }
         Ok(Some(events))
     }
-}
-
-/// Whether an event is the end of its task.
-pub(crate) fn is_end(event: &Event) -> bool {
-    matches!(event.kind, EventKind::Finished { .. })
 }

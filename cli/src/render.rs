@@ -126,11 +126,6 @@ impl Screen {
         self.write(text);
     }
 
-    /// Text for standard error: only what goes wrong before there is a run to speak of.
-    pub(crate) fn complain(text: &str) {
-        let _ = writeln!(std::io::stderr(), "{text}");
-    }
-
     /// What a build is doing now, for a live screen.
     pub(crate) fn status(&self, build: usize, status: live::Status<'_>) {
         if let Face::Live(live) = &self.face {

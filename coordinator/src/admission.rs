@@ -45,7 +45,7 @@ pub struct Evaluated {
 ///
 /// # Errors
 /// When the farm can't take it now, or not at all. What is wrong with the template is not an error but told in
-/// the reply, which then names no build.
+/// the reply, which names no build when nothing is left to build.
 pub(crate) async fn submit(
     coordinator: &Arc<Coordinator>,
     request: SubmitRequest,
@@ -78,27 +78,27 @@ async fn catalog(coordinator: &Coordinator) -> Result<Catalog, Problem> {
     })
 }
 
-/// Keeps the plans, and makes tasks of them.
+/// Keeps the plans, and makes tasks of them. All at once: on a disk, each waits for its turn otherwise.
 async fn keep(coordinator: &Coordinator, plans: &[BuildPlan]) -> Result<Vec<NewTask>, Problem> {
-    let mut tasks = Vec::with_capacity(plans.len());
-    for plan in plans {
-        let json = serde_json::to_vec(plan).map_err(|error| Problem::from_error(Code::Internal, &error))?;
-        if json.len() > PLAN_LIMIT {
-            let (name, size, limit) = (&plan.name, json.len() >> 20, PLAN_LIMIT >> 20);
-            let told = format!(
-                "the plan of {name} has {size} MiB, the limit is {limit}; put large files beside the template"
-            );
-            return Err(Problem::new(Code::TooLarge, told));
-        }
-        let kept = coordinator.plans.put(Bytes::from(json)).await;
-        tasks.push(NewTask {
-            id: TaskId::new(Uuid::now_v7()),
-            name: plan.name.clone(),
-            plan: kept.map_err(|error| Problem::from_error(Code::Unavailable, &error))?,
-            requirements: plan.requirements.clone(),
-        });
+    futures::future::try_join_all(plans.iter().map(|plan| keep_one(coordinator, plan))).await
+}
+
+async fn keep_one(coordinator: &Coordinator, plan: &BuildPlan) -> Result<NewTask, Problem> {
+    let json = serde_json::to_vec(plan).map_err(|error| Problem::from_error(Code::Internal, &error))?;
+    if json.len() > PLAN_LIMIT {
+        let (name, size, limit) = (&plan.name, json.len() >> 20, PLAN_LIMIT >> 20);
+        let told = format!(
+            "the plan of {name} has {size} MiB, the limit is {limit}; put large files beside the template"
+        );
+        return Err(Problem::new(Code::TooLarge, told));
     }
-    Ok(tasks)
+    let kept = coordinator.plans.put(Bytes::from(json)).await;
+    Ok(NewTask {
+        id: TaskId::new(Uuid::now_v7()),
+        name: plan.name.clone(),
+        plan: kept.map_err(|error| Problem::from_error(Code::Unavailable, &error))?,
+        requirements: plan.requirements.clone(),
+    })
 }
 
 /// Opens the logs and puts the build to the ledger, in this order: an agent may speak right after.

@@ -286,7 +286,8 @@ fn claim(held: &HeldAttempt) -> Option<Held> {
 }
 
 fn offer(hello: &Hello) -> Offer {
-    let component = |c: &kiln_plan::ComponentSchema| format!("{}/{}", c.kind.noun(), c.name);
+    let component =
+        |c: &kiln_plan::ComponentSchema| format!("{}/{}", c.kind.noun().replace(' ', "-"), c.name);
     Offer {
         slots: hello.slots,
         components: hello.catalog.components.iter().map(component).collect(),

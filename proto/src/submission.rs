@@ -16,7 +16,7 @@ pub struct SubmitRequest {
 /// What became of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SubmitReply {
-    /// The build; `None` when the evaluation found errors, or nothing to do.
+    /// The build; `None` when the evaluation yielded no plan.
     pub build: Option<BuildId>,
     /// Its tasks and their names, in the order of the template.
     pub tasks: Vec<(TaskId, String)>,

@@ -26,15 +26,29 @@ impl Leftovers {
 
     /// The processes of this place that are alive, as `pid command`.
     pub fn processes(&self) -> Vec<String> {
+        self.alive().into_iter().map(|(pid, command)| format!("{pid} {command}")).collect()
+    }
+
+    /// The numbers of those whose program's name begins with `program`.
+    pub fn process_ids(&self, program: &str) -> Vec<u32> {
+        let named = |command: &str| {
+            let path = command.split(' ').next().unwrap_or_default();
+            path.rsplit('/').next().is_some_and(|name| name.starts_with(program))
+        };
+        self.alive().into_iter().filter(|(_, command)| named(command)).map(|(pid, _)| pid).collect()
+    }
+
+    fn alive(&self) -> Vec<(u32, String)> {
         let mark = format!("{}={}", Self::MARK, self.place.display());
-        let pids = std::fs::read_dir("/proc").into_iter().flatten().flatten().map(|e| e.path());
-        let ours = pids.filter(|p| {
-            let environment = std::fs::read(p.join("environ")).unwrap_or_default();
+        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = entries.filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
+        let ours = pids.filter(|pid| {
+            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
             environment.split(|b| *b == 0).any(|v| v == mark.as_bytes())
         });
-        let told = |p: PathBuf| {
-            let command = std::fs::read(p.join("cmdline")).unwrap_or_default();
-            format!("{} {}", p.display(), String::from_utf8_lossy(&command).replace('\0', " "))
+        let told = |pid: u32| {
+            let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            (pid, String::from_utf8_lossy(&command).replace('\0', " "))
         };
         ours.map(told).collect()
     }

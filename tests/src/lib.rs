@@ -3,5 +3,8 @@
 pub mod guest;
 pub mod leftovers;
 pub mod program;
+pub mod server;
+pub mod source;
+pub mod sshd;
 pub mod tree;
 pub mod wait;

@@ -47,6 +47,21 @@ impl Ran {
         self
     }
 
+    /// Fails the test if the run printed `text`.
+    ///
+    /// # Panics
+    /// When it did.
+    #[track_caller]
+    pub fn expect_not(&self, text: &str) -> &Self {
+        assert!(!self.all().contains(text), "{text:?} is in:\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// All that it printed.
+    pub fn all(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+
     /// Fails the test unless the run ended with `code`.
     ///
     /// # Panics
@@ -82,6 +97,11 @@ impl Place {
     /// The working directory.
     pub fn work(&self) -> PathBuf {
         self.directory.path().join("work")
+    }
+
+    /// The home.
+    pub fn home(&self) -> PathBuf {
+        self.directory.path().join("home")
     }
 
     /// The temporary directory.
@@ -173,6 +193,15 @@ impl Running {
             assert!(found || ended.is_none(), "kiln ended without printing {text:?}:\n{printed}");
             found.then_some(())
         });
+    }
+
+    /// Kills it, as a lack of memory would, and waits until it is gone.
+    ///
+    /// # Panics
+    /// When it can't be waited for.
+    pub fn kill(mut self) {
+        self.signal("KILL");
+        self.child.wait().expect("it is our child");
     }
 
     /// Its process.

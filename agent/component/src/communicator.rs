@@ -40,6 +40,14 @@ pub enum CommunicatorError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The guest is no more; trying again is of no use.
+    #[error("cannot {operation}: the guest is gone: {reason}")]
+    Gone {
+        /// What was being done.
+        operation: String,
+        /// What became of it.
+        reason: String,
+    },
     /// The guest refused or failed a transfer.
     #[error("cannot {operation}: {reason}")]
     Refused {

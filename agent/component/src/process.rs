@@ -29,10 +29,12 @@ use crate::lines::LineSplitter;
 
 mod child;
 mod pump;
+mod script_file;
 mod search;
 pub mod table;
 
 pub use child::Child;
+pub use script_file::write_script;
 pub use search::find;
 
 /// How long a child may take to end by itself after SIGTERM, unless its [`Program`] says otherwise.

@@ -96,13 +96,11 @@ fn unreachable(operation: &str, source: impl std::error::Error + Send + Sync + '
     CommunicatorError::Unreachable { operation: operation.to_owned(), source: Box::new(source) }
 }
 
-/// The communicator was closed, or its guest is no more.
+/// The communicator can't be used any more, or its guest can't.
 #[derive(Debug, thiserror::Error)]
 enum Over {
     #[error("the connection was closed")]
     Closed,
-    #[error("the guest is gone: {0}")]
-    Gone(String),
     #[error("the guest opens no session within {} s", .0.as_secs())]
     Stuck(Duration),
 }
@@ -185,7 +183,9 @@ impl Inner {
         *live = None;
         let connection = tokio::select! {
             () = self.closed.cancelled() => return Err(unreachable(operation, Over::Closed)),
-            reason = self.target.guest.gone() => return Err(unreachable(operation, Over::Gone(reason))),
+            reason = self.target.guest.gone() => {
+                return Err(CommunicatorError::Gone { operation: operation.to_owned(), reason });
+            }
             made = self.reconnect() => Arc::new(made.map_err(|e| unreachable(operation, e))?),
         };
         *live = Some(connection.clone());

@@ -221,6 +221,8 @@ impl Transfer<'_> {
                 }
                 Ok(None) => break Ok(()),
                 Err(error) if error.is_timeout() => break Err(TransferError::Silent),
+                // Whatever the reason was called, the rest is still to come.
+                Err(_) if self.total.is_some_and(|total| had < total) => break Ok(()),
                 Err(error) => break Err(error.into()),
             }
             if told.elapsed() >= PROGRESS_EVERY {

@@ -113,8 +113,8 @@ impl Stream {
         let mut spoke = Instant::now();
         let mut heard = Instant::now();
         let mut news = false;
+        let mut drain_noticed = false;
         loop {
-            let drain_news = self.drain.is_cancelled();
             tokio::select! {
                 message = inbound.message() => {
                     let Some(message) = message? else { return Err(lost("the coordinator closed the stream")) };
@@ -124,10 +124,10 @@ impl Stream {
                     speak_within = Duration::from_millis(u64::from(desired.speak_within_ms).max(1));
                     self.desk.follow(desired);
                     // Nothing rings when the last report was taken, but a draining agent may leave then.
-                    news |= drain_news && self.desk.is_empty();
+                    news |= drain_noticed && self.desk.is_empty();
                 }
                 () = self.desk.states.notified() => news = true,
-                () = self.drain.cancelled(), if !drain_news => news = true,
+                () = self.drain.cancelled(), if !drain_noticed => (news, drain_noticed) = (true, true),
                 () = tokio::time::sleep_until(spoke + speak_within) => news = true,
                 () = tokio::time::sleep_until(heard + SILENCE_LIMIT) => {
                     return Err(lost("nothing was heard of the coordinator in time"));

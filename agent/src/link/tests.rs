@@ -373,6 +373,22 @@ async fn a_drained_agent_finishes_its_work_and_says_goodbye() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_drained_agent_without_work_leaves_at_once() {
+    // Which of two things that happen at once is noticed first is a matter of chance, hence all distances.
+    for distance in (0..40).chain(0..40) {
+        let (mut play, _) = Play::open().await;
+        let before = Instant::now();
+        play.tell(vec![], vec![]).await;
+        for _ in 0..distance {
+            tokio::task::yield_now().await;
+        }
+        play.drain.cancel();
+        while !play.state().await.leaving {}
+        assert_eq!(before.elapsed().as_secs(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_coordinator_that_does_not_understand_ends_the_link() {
     let (mut play, _) = Play::open().await;
     play.tell.send(Err(Status::invalid_argument("too old"))).await.unwrap();

@@ -10,10 +10,9 @@ use kiln_lang::{Diagnostic, Diagnostics};
 use kiln_plan::schema::OptionType;
 use kiln_plan::{Failure, Fault, OptionSchema};
 use serde::Deserialize;
-use std::path::Path;
 
-use super::remote::{self, Tried};
-use crate::config;
+use super::{galaxy, remote};
+use crate::config::{self, Expected};
 
 /// The options, as a template gives them.
 #[derive(Debug, Default, Deserialize)]
@@ -80,18 +79,25 @@ fn make(config: FinishedConfig) -> Made<Box<dyn Provisioner>> {
         let detail = "Exactly one of playbook_file and playbook_files must be given.";
         wrong.push(Diagnostic::error("Unsuitable playbook", detail));
     }
-    let working_dir = Path::new(&config.facts().working_dir);
-    let files = [&options.playbook_file, &options.inventory_file, &options.galaxy_file];
-    let directories = [&options.playbook_dir, &options.group_vars, &options.host_vars];
-    let lists = [&options.playbook_paths, &options.role_paths, &options.collection_paths];
-    let directories = directories.into_iter().chain(lists.into_iter().flatten());
-    let expected = files
-        .into_iter()
-        .chain(&options.playbook_files)
-        .map(|p| (p, false))
-        .chain(directories.map(|p| (p, true)));
-    for (path, directory) in expected.filter(|(path, _)| !path.is_empty()) {
-        wrong.extend(config::expect_path(&working_dir.join(path), path, directory));
+    let files = [
+        ("playbook_file", std::slice::from_ref(&options.playbook_file)),
+        ("playbook_files", &options.playbook_files),
+        ("inventory_file", std::slice::from_ref(&options.inventory_file)),
+        ("galaxy_file", std::slice::from_ref(&options.galaxy_file)),
+    ];
+    let directories = [
+        ("playbook_dir", std::slice::from_ref(&options.playbook_dir)),
+        ("group_vars", std::slice::from_ref(&options.group_vars)),
+        ("host_vars", std::slice::from_ref(&options.host_vars)),
+        ("playbook_paths", &options.playbook_paths),
+        ("role_paths", &options.role_paths),
+        ("collection_paths", &options.collection_paths),
+    ];
+    for (noun, paths) in files {
+        wrong.extend(paths.iter().filter_map(|p| config::expect_path(&config, noun, p, Expected::File)));
+    }
+    for (noun, paths) in directories {
+        wrong.extend(paths.iter().filter_map(|p| config::expect_path(&config, noun, p, Expected::Directory)));
     }
     if wrong.has_errors() {
         return Err(wrong);
@@ -111,48 +117,51 @@ pub struct AnsibleLocal {
 #[async_trait]
 impl Provisioner for AnsibleLocal {
     async fn provision(&self, cx: &ProvisionContext<'_>) -> Result<(), Failure> {
-        cx.task.reporter.say("Provisioning with Ansible...");
-        let playbooks = staging::fill(cx, &self.options).await?;
+        remote::unless_cancelled(cx, self.run(cx)).await?
+    }
+}
+
+impl AnsibleLocal {
+    async fn run(&self, cx: &ProvisionContext<'_>) -> Result<(), Failure> {
+        let reporter = &cx.task.reporter;
+        reporter.say("Provisioning with Ansible...");
+        let playbooks = staging::fill(cx, &self.options).await.map_err(|error| remote::failure(&error))?;
         if !self.options.galaxy_file.is_empty() {
-            for command in command::galaxy(&self.options, &galaxy_text(cx, &self.options)?) {
-                self.execute(cx, &command, "ansible-galaxy").await?;
+            let requirements = galaxy::read(cx, &self.options.galaxy_file)?;
+            for command in command::galaxy(&self.options, &requirements) {
+                reporter.say(format!("Executing Ansible Galaxy: {command}"));
+                execute(cx, &command, "ansible-galaxy").await?;
             }
         }
+        let facts = command::BuildFacts::of(cx);
         for playbook in &playbooks {
-            let command = command::playbook(&self.options, playbook, &command::BuildFacts::of(cx));
-            cx.task.reporter.say(format!("Executing Ansible: {command}"));
-            self.execute(cx, &command, "ansible-playbook").await?;
+            let command = command::playbook(&self.options, playbook, &facts);
+            reporter.say(format!("Executing Ansible: {command}"));
+            execute(cx, &command, "ansible-playbook").await?;
         }
         if self.options.clean_staging_directory {
-            cx.task.reporter.say("Removing staging directory...");
-            let command = format!("rm -rf '{}'", self.options.staging_directory);
-            self.execute(cx, &command, "rm").await?;
+            reporter.say("Removing staging directory...");
+            execute(cx, &format!("rm -rf '{}'", self.options.staging_directory), "rm").await?;
         }
         Ok(())
     }
 }
 
-impl AnsibleLocal {
-    async fn execute(&self, cx: &ProvisionContext<'_>, command: &str, program: &str) -> Result<(), Failure> {
-        let exit = remote::run(cx, command).await.map_err(|tried| match tried {
-            Tried::Unreachable(error) => remote::failure(&error),
-            Tried::Failed(failure) => failure,
-        })?;
-        match exit {
-            Exit::Code(0) => Ok(()),
-            Exit::Code(127) => {
-                Err(Failure::new(Fault::Guest, format!("the guest has no command {program:?}"))
-                    .hint("install Ansible in the guest with a shell provisioner before this one"))
-            }
-            other => {
-                Err(Failure::new(Fault::Guest, format!("{program} failed with exit code {}", other.code())))
-            }
+async fn execute(cx: &ProvisionContext<'_>, command: &str, program: &str) -> Result<(), Failure> {
+    match remote::run(cx, command).await.map_err(|error| remote::failure(&error))? {
+        Exit::Code(0) => Ok(()),
+        Exit::Code(127) => {
+            let text = format!("{program} could not be found in the guest");
+            Err(Failure::new(Fault::Guest, text)
+                .hint("install Ansible in the guest with a shell provisioner before this one"))
+        }
+        Exit::Code(code) => Err(Failure::new(Fault::Guest, format!("{program} ended with exit code {code}"))),
+        Exit::Disconnected => {
+            let text = format!("the connection to the guest went away while {program} was running");
+            Err(remote::disconnected(cx, Failure::new(Fault::Guest, text)).await)
         }
     }
 }
 
-fn galaxy_text(cx: &ProvisionContext<'_>, options: &Options) -> Result<String, Failure> {
-    std::fs::read_to_string(cx.task.resolve(&options.galaxy_file)).map_err(|error| {
-        Failure::new(Fault::Template, format!("cannot read the galaxy_file {}: {error}", options.galaxy_file))
-    })
-}
+#[cfg(test)]
+mod tests;

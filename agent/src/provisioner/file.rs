@@ -1,19 +1,17 @@
 //! `file`: carries files and directories into the guest, or out of it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use async_trait::async_trait;
 use kiln_component::factory::Made;
-use kiln_component::{
-    Communicator, CommunicatorError, Factory, FinishedConfig, ProvisionContext, Provisioner,
-};
+use kiln_component::{CommunicatorError, Factory, FinishedConfig, ProvisionContext, Provisioner};
 use kiln_lang::{Diagnostic, Diagnostics};
 use kiln_plan::schema::OptionType;
-use kiln_plan::{Failure, Fault, OptionSchema};
+use kiln_plan::{Failure, OptionSchema};
 use serde::Deserialize;
 
 use super::remote;
-use crate::config;
+use crate::config::{self, Expected};
 
 /// The options, as a template gives them.
 #[derive(Debug, Default, Deserialize)]
@@ -66,16 +64,10 @@ fn make(config: FinishedConfig) -> Made<Box<dyn Provisioner>> {
         wrong
             .push(Diagnostic::error("Source and content", "Only one of source(s) and content may be given."));
     }
-    if upload && !options.generated && !config::has_placeholders(&config) {
-        let working_dir = Path::new(&config.facts().working_dir);
-        for source in &sources {
-            if let Err(error) = std::fs::metadata(working_dir.join(source)) {
-                let detail = format!(
-                    "It cannot be read: {error}. If a step of this build makes it, set generated = true."
-                );
-                wrong.push(Diagnostic::error(format!("Bad source '{source}'"), detail));
-            }
-        }
+    if upload && !options.generated {
+        let bad = |source: &String| config::expect_path(&config, "source", source, Expected::Anything);
+        let hint = "if a step of this build makes it, set generated = true";
+        wrong.extend(sources.iter().filter_map(bad).map(|found| found.hint(hint)));
     }
     if wrong.has_errors() {
         return Err(wrong);
@@ -96,68 +88,55 @@ pub struct File {
 #[async_trait]
 impl Provisioner for File {
     async fn provision(&self, cx: &ProvisionContext<'_>) -> Result<(), Failure> {
-        if self.upload { self.upload(cx).await } else { self.download(cx).await }
+        let carried = async { if self.upload { self.upload(cx).await } else { self.download(cx).await } };
+        remote::unless_cancelled(cx, carried).await?.map_err(|error| remote::failure(&error))
     }
 }
 
 impl File {
-    async fn upload(&self, cx: &ProvisionContext<'_>) -> Result<(), Failure> {
+    async fn upload(&self, cx: &ProvisionContext<'_>) -> Result<(), CommunicatorError> {
+        let (communicator, reporter) = (&cx.communicator, &cx.task.reporter);
         if let Some(content) = &self.content {
             let destination = into_directory(&self.destination, &content_name());
-            cx.task.reporter.say(format!("Uploading content => {destination}"));
-            let carried = cx.communicator.upload_bytes(content.as_bytes(), &destination, 0o644);
-            return told(remote::unless_cancelled(cx, carried).await?);
+            reporter.say(format!("Uploading content => {destination}"));
+            // Packer's way is a temporary file, which only its owner may read.
+            return communicator.upload_bytes(content.as_bytes(), &destination, 0o600).await;
         }
         for source in &self.sources {
-            let carried = upload_one(cx, &*cx.communicator, source, &self.destination);
-            told(remote::unless_cancelled(cx, carried).await?)?;
-        }
-        Ok(())
-    }
-
-    async fn download(&self, cx: &ProvisionContext<'_>) -> Result<(), Failure> {
-        for source in &self.sources {
-            let target = self.download_target(cx, source);
-            make_parent(&target)?;
-            cx.task.reporter.say(format!("Downloading {source} => {}", target.display()));
-            let many = source.ends_with('/') || source.contains(['*', '?', '[']);
-            let carried = async {
-                match many {
-                    true => cx.communicator.download_dir(source, &target).await,
-                    false => cx.communicator.download(source, &target).await,
-                }
+            let local = cx.task.resolve(source);
+            let is_directory = tokio::fs::metadata(&local).await.is_ok_and(|m| m.is_dir());
+            let destination = match is_directory {
+                true => self.destination.clone(),
+                false => into_directory(&self.destination, base_name(source)),
             };
-            told(remote::unless_cancelled(cx, carried).await?)?;
+            reporter.say(format!("Uploading {source} => {destination}"));
+            match is_directory {
+                true => communicator.upload_dir(&local, &destination, source.ends_with('/')).await?,
+                false => communicator.upload(&local, &destination).await?,
+            }
         }
         Ok(())
     }
 
-    fn download_target(&self, cx: &ProvisionContext<'_>, source: &str) -> PathBuf {
-        let into = self.destination.ends_with('/') && !source.ends_with(['/', '*']);
-        let name = if into { base_name(source) } else { "" };
-        cx.task.resolve(format!("{}{name}", self.destination))
+    async fn download(&self, cx: &ProvisionContext<'_>) -> Result<(), CommunicatorError> {
+        for source in &self.sources {
+            let many = source.ends_with('/') || source.contains(['*', '?', '[']);
+            let target = match many {
+                true => self.destination.clone(),
+                false => into_directory(&self.destination, base_name(source)),
+            };
+            cx.task.reporter.say(format!("Downloading {source} => {target}"));
+            let local = cx.task.resolve(&target);
+            if many {
+                make_directory(&local).await?;
+                cx.communicator.download_dir(source, &local).await?;
+            } else {
+                make_directory(local.parent().unwrap_or(&local)).await?;
+                cx.communicator.download(source, &local).await?;
+            }
+        }
+        Ok(())
     }
-}
-
-async fn upload_one(
-    cx: &ProvisionContext<'_>,
-    communicator: &dyn Communicator,
-    source: &str,
-    destination: &str,
-) -> Result<(), CommunicatorError> {
-    let local = cx.task.resolve(source);
-    let metadata = tokio::fs::metadata(&local).await;
-    let metadata = metadata.map_err(|source_error| CommunicatorError::Local {
-        operation: format!("read {source}"),
-        source: source_error,
-    })?;
-    if metadata.is_dir() {
-        cx.task.reporter.say(format!("Uploading {source} => {destination}"));
-        return communicator.upload_dir(&local, destination, source.ends_with('/')).await;
-    }
-    let destination = into_directory(destination, base_name(source));
-    cx.task.reporter.say(format!("Uploading {source} => {destination}"));
-    communicator.upload(&local, &destination).await
 }
 
 /// The destination, with the name added when it is written as a directory.
@@ -173,26 +152,12 @@ fn content_name() -> String {
     format!("pkr-file-content{}", uuid::Uuid::new_v4().as_u128() % 1_000_000_000)
 }
 
-fn make_parent(target: &Path) -> Result<(), Failure> {
-    let Some(parent) = target.parent() else { return Ok(()) };
-    std::fs::create_dir_all(parent).map_err(|error| {
-        Failure::new(Fault::Machine, format!("cannot make the directory {}: {error}", parent.display()))
+async fn make_directory(path: &Path) -> Result<(), CommunicatorError> {
+    tokio::fs::create_dir_all(path).await.map_err(|source| CommunicatorError::Local {
+        operation: format!("make the directory {}", path.display()),
+        source,
     })
 }
 
-fn told(result: Result<(), CommunicatorError>) -> Result<(), Failure> {
-    result.map_err(|error| remote::failure(&error))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_destination_with_a_slash_gets_the_name() {
-        assert_eq!(into_directory("/tmp/", "a"), "/tmp/a");
-        assert_eq!(into_directory("/tmp/b", "a"), "/tmp/b");
-        assert_eq!(base_name("x/y/"), "y");
-        assert_eq!(base_name("z"), "z");
-    }
-}
+mod tests;

@@ -2,12 +2,13 @@
 //! are good.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-use kiln_component::{GeneratedData, TaskContext};
+use kiln_component::{FinishedConfig, GeneratedData, TaskContext};
 use kiln_lang::{Diagnostic, Diagnostics};
 use kiln_plan::schema::OptionType;
 use kiln_plan::{Failure, Fault, OptionSchema};
+
+use crate::config::{self, Expected};
 
 /// The options for where a script comes from, as a template gives them.
 #[derive(Clone, Debug, Default)]
@@ -39,55 +40,43 @@ pub fn options() -> Vec<OptionSchema> {
             .default("[0]"),
         OptionSchema::new("environment_vars", OptionType::Strings, "environment as KEY=VALUE"),
         OptionSchema::new("env", OptionType::StringMap, "environment by name; wins over environment_vars"),
-        OptionSchema::new("env_var_format", OptionType::String, "how one assignment is written, with two %s")
-            .late(),
+        OptionSchema::new("env_var_format", OptionType::String, "how one assignment is written, with two %s"),
     ]
 }
 
 impl ScriptOptions {
-    /// The scripts, or what is wrong with the choice. `shebang` is what the template set for inline scripts;
-    /// without it, inline text that brings a first line of its own keeps it.
+    /// The scripts, or what is wrong with the choice. Inline ones get `shebang` as their first line; without one they keep
+    /// the first line that they bring, or get [`DEFAULT_SHEBANG`].
     ///
     /// # Errors
     /// When none or more than one of the three is given, or a file isn't there.
-    pub fn scripts(
-        &self,
-        shebang: Option<&str>,
-        working_dir: &std::path::Path,
-    ) -> Result<Scripts, Diagnostics> {
-        let mut wrong = Diagnostics::new();
+    pub fn scripts(self, shebang: Option<&str>, config: &FinishedConfig) -> Result<Scripts, Diagnostics> {
         let wrong_choice = |detail: &str| Diagnostic::error("Unsuitable script", detail);
-        let files: Vec<String> =
-            self.scripts.iter().chain(Some(&self.script).filter(|s| !s.is_empty())).cloned().collect();
+        let mut wrong = Diagnostics::new();
         if !self.script.is_empty() && !self.scripts.is_empty() {
             wrong.push(wrong_choice("Only one of script and scripts may be given."));
         }
+        let script = Some(self.script).filter(|script| !script.is_empty());
+        let files: Vec<String> = self.scripts.into_iter().chain(script).collect();
         match (self.inline.is_empty(), files.is_empty()) {
             (true, true) => wrong.push(wrong_choice("One of inline, script and scripts must be given.")),
             (false, false) => {
-                wrong.push(wrong_choice("Only one of inline, script and scripts may be given."))
+                wrong.push(wrong_choice("Only one of inline, script and scripts may be given."));
             }
             _ => {}
         }
-        for file in &files {
-            if let Err(error) = std::fs::metadata(working_dir.join(file)) {
-                wrong.push(Diagnostic::error(
-                    format!("Bad script '{file}'"),
-                    format!("It cannot be read: {error}."),
-                ));
-            }
+        let bad = |file: &String| config::expect_path(config, "script", file, Expected::File);
+        wrong.extend(files.iter().filter_map(bad));
+        match (wrong.has_errors(), files.is_empty()) {
+            (true, _) => Err(wrong),
+            (false, false) => Ok(Scripts::Files(files)),
+            (false, true) => Ok(Scripts::Inline(with_shebang(&self.inline.join("\n"), shebang))),
         }
-        if wrong.has_errors() {
-            return Err(wrong);
-        }
-        if !files.is_empty() {
-            return Ok(Scripts::Files(files));
-        }
-        Ok(Scripts::Inline(with_shebang(&self.inline.join("\n"), shebang)))
     }
 }
 
-const DEFAULT_SHEBANG: &str = "/bin/sh -e";
+/// The interpreter of inline scripts that name none.
+pub const DEFAULT_SHEBANG: &str = "/bin/sh -e";
 
 fn with_shebang(text: &str, shebang: Option<&str>) -> String {
     match shebang {
@@ -111,14 +100,6 @@ impl Scripts {
         match self {
             Scripts::Inline(text) => Ok(vec![("inline".to_owned(), text.clone().into_bytes())]),
             Scripts::Files(files) => files.iter().map(read).collect(),
-        }
-    }
-
-    /// The files as paths on this machine; none for inline ones.
-    pub fn paths(&self, cx: &TaskContext) -> Vec<PathBuf> {
-        match self {
-            Scripts::Inline(_) => Vec::new(),
-            Scripts::Files(files) => files.iter().map(|f| cx.resolve(f)).collect(),
         }
     }
 }
@@ -181,12 +162,17 @@ impl Environment {
     }
 
     /// As [`Environment::assignments`], but values that are `hidden` are referred to by name, for a shell whose
-    /// environment has them. Only formats that quote with `'` can do that; others show the value.
+    /// environment has them.
     pub fn assignments_hiding(&self, format: &str, hidden: impl Fn(&str) -> bool) -> String {
-        let by_name = format.contains("'%s'");
-        let one = |(k, v): (&String, &String)| match by_name && hidden(v) {
-            true => fill(format, k, &format!("'\"${k}\"'")),
-            false => fill(format, k, &v.replace('\'', r#"'"'"'"#)),
+        let quote = format.split("%s").nth(1).and_then(|between| between.chars().last());
+        let by_name = |name: &str| match quote {
+            Some('\'') => format!("'\"${name}\"'"),
+            Some('"') => format!("${{{name}}}"),
+            _ => format!("\"${name}\""),
+        };
+        let one = |(name, value): (&String, &String)| match hidden(value) {
+            true => fill(format, name, &by_name(name)),
+            false => fill(format, name, &value.replace('\'', r#"'"'"'"#)),
         };
         self.values.iter().map(one).collect()
     }
@@ -201,12 +187,12 @@ fn fill(format: &str, name: &str, value: &str) -> String {
     }
 }
 
-/// Whether `code` is good; otherwise the failure that says so.
+/// Whether `code` is good; otherwise the failure that says so, with this `fault`.
 ///
 /// # Errors
-/// A guest failure that lists the codes that are allowed.
-pub fn check_exit(code: i32, valid: &[i32]) -> Result<(), Failure> {
-    let valid: &[i32] = if valid.is_empty() { &[0] } else { valid };
+/// A failure that lists the codes that are allowed.
+pub fn check_exit(code: i32, valid: &[i32], fault: Fault) -> Result<(), Failure> {
+    let valid = if valid.is_empty() { &[0] } else { valid };
     if valid.contains(&code) {
         return Ok(());
     }
@@ -215,52 +201,8 @@ pub fn check_exit(code: i32, valid: &[i32]) -> Result<(), Failure> {
         "Script exited with non-zero exit status: {code}. Allowed exit codes are: [{}]",
         allowed.join(" ")
     );
-    Err(Failure::new(Fault::Guest, message))
+    Err(Failure::new(fault, message))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_inline_script_gets_an_interpreter_unless_it_brings_one() {
-        assert_eq!(with_shebang("ls", None), "#!/bin/sh -e\nls\n");
-        assert_eq!(with_shebang("#!/bin/bash\nls", None), "#!/bin/bash\nls\n");
-        assert_eq!(with_shebang("#!/bin/bash\nls", Some("/bin/zsh")), "#!/bin/zsh\n#!/bin/bash\nls\n");
-    }
-
-    #[test]
-    fn exactly_one_kind_of_script_is_taken() {
-        let dir = std::path::Path::new("/");
-        let inline = || vec!["ls".to_owned()];
-        let none = ScriptOptions::default();
-        let both = ScriptOptions { inline: inline(), script: "etc/passwd".into(), scripts: vec![] };
-        let missing = ScriptOptions { script: "no/such/file".into(), ..Default::default() };
-        for options in [none, both, missing] {
-            assert!(options.scripts(None, dir).is_err(), "{options:?}");
-        }
-        let good = ScriptOptions { inline: inline(), ..Default::default() };
-        assert!(good.scripts(None, dir).is_ok());
-    }
-
-    #[test]
-    fn values_are_quoted_and_sorted() {
-        let vars = ["B=it's".to_owned(), "A=1=2".to_owned()];
-        let map = BTreeMap::from([("A".to_owned(), "3".to_owned())]);
-        let environment = Environment::from_options(&vars, &map).unwrap();
-        assert_eq!(environment.assignments("%s='%s' "), r#"A='3' B='it'"'"'s' "#);
-        assert_eq!(environment.assignments_hiding("%s='%s' ", |v| v == "3"), r#"A=''"$A"'' B='it'"'"'s' "#);
-        assert!(Environment::from_options(&["=x".to_owned()], &BTreeMap::new()).is_err());
-        assert!(Environment::from_options(&["x".to_owned()], &BTreeMap::new()).is_err());
-    }
-
-    #[test]
-    fn other_exit_codes_are_named_with_those_allowed() {
-        assert!(check_exit(0, &[]).is_ok() && check_exit(2, &[0, 2]).is_ok());
-        let failure = check_exit(0, &[3, 4]).unwrap_err();
-        assert_eq!(
-            failure.message,
-            "Script exited with non-zero exit status: 0. Allowed exit codes are: [3 4]"
-        );
-    }
-}
+mod tests;

@@ -1,7 +1,14 @@
 //! `shell`: runs scripts in the guest.
 //!
-//! Each script is carried over, made executable, run and removed. The first three are one unit: if the way to the
-//! guest fails in between (a reboot by the script before), the unit begins again until `start_retry_timeout`.
+//! ```text
+//!   for each script:  ┌─► carry over ─► chmod ─► run ──► judge the exit ─► rm -f
+//!                     └── the communicator fails ◄┘       (tried again, too)
+//!   in the end:       rm -f the file of the environment ─► pause_after
+//! ```
+//!
+//! The first three are one unit: if the way to the guest fails before the script has started (a reboot by the script
+//! before), the unit begins again until `start_retry_timeout`. An exit code, or a connection that goes away while the
+//! script is running, is an answer and never tried again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,18 +17,28 @@ use async_trait::async_trait;
 use kiln_component::factory::Made;
 use kiln_component::{Exit, Factory, FinishedConfig, ProvisionContext, Provisioner};
 use kiln_lang::Diagnostics;
-use kiln_lang::duration::SignedDuration;
+use kiln_lang::duration::{SignedDuration, in_go_syntax};
 use kiln_plan::schema::OptionType;
 use kiln_plan::{Failure, Fault, OptionSchema};
 use serde::Deserialize;
 
-use super::remote::{self, Tried};
+use super::remote;
 use super::script::{self, Environment, ScriptOptions, Scripts};
 use crate::config;
 
+/// How long to try to start a script when the template doesn't say.
+const START_RETRY_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// How a script is run when the template doesn't say.
+const EXECUTE: &str = "chmod +x {{.Path}}; {{.Vars}} {{.Path}}";
+
+/// The same when its environment lies in a file.
+const EXECUTE_WITH_FILE: &str = "chmod +x {{.Path}}; . {{.EnvVarFile}} && {{.Path}}";
+
 /// The options, as a template gives them.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "one field for each option of a template")]
 struct Options {
     inline: Vec<String>,
     script: String,
@@ -35,37 +52,12 @@ struct Options {
     remote_folder: String,
     remote_file: String,
     execute_command: String,
-    inline_shebang: Option<String>,
+    inline_shebang: String,
     pause_after: SignedDuration,
     use_env_var_file: bool,
     start_retry_timeout: SignedDuration,
     skip_clean: bool,
     expect_disconnect: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            inline: Vec::new(),
-            script: String::new(),
-            scripts: Vec::new(),
-            valid_exit_codes: Vec::new(),
-            environment_vars: Vec::new(),
-            env: BTreeMap::new(),
-            env_var_format: String::new(),
-            binary: false,
-            remote_path: String::new(),
-            remote_folder: "/tmp".to_owned(),
-            remote_file: String::new(),
-            execute_command: String::new(),
-            inline_shebang: None,
-            pause_after: SignedDuration::default(),
-            use_env_var_file: false,
-            start_retry_timeout: SignedDuration::from_secs(5 * 60),
-            skip_clean: false,
-            expect_disconnect: false,
-        }
-    }
 }
 
 fn schema() -> Vec<OptionSchema> {
@@ -98,17 +90,17 @@ pub fn factory() -> Factory {
 }
 
 fn make(config: FinishedConfig) -> Made<Box<dyn Provisioner>> {
-    let options: Options = config.decode()?;
-    let mut wrong = Diagnostics::new();
+    let mut options: Options = config.decode()?;
     let choice = ScriptOptions {
-        inline: options.inline.clone(),
-        script: options.script.clone(),
-        scripts: options.scripts.clone(),
+        inline: std::mem::take(&mut options.inline),
+        script: std::mem::take(&mut options.script),
+        scripts: std::mem::take(&mut options.scripts),
     };
-    let working_dir = std::path::Path::new(&config.facts().working_dir);
-    let scripts = choice.scripts(options.inline_shebang.as_deref(), working_dir).map_err(|d| wrong.extend(d));
-    let environment =
-        Environment::from_options(&options.environment_vars, &options.env).map_err(|d| wrong.extend(d));
+    let shebang = Some(options.inline_shebang.as_str()).filter(|shebang| !shebang.is_empty());
+    let mut wrong = Diagnostics::new();
+    let scripts = choice.scripts(shebang, &config).map_err(|found| wrong.extend(found));
+    let environment = Environment::from_options(&options.environment_vars, &options.env)
+        .map_err(|found| wrong.extend(found));
     match (scripts, environment) {
         (Ok(scripts), Ok(environment)) => {
             Ok((Box::new(Shell { options, scripts, environment, config }), wrong))
@@ -126,7 +118,7 @@ pub struct Shell {
     config: FinishedConfig,
 }
 
-/// Where a script and its environment lie in the guest.
+/// Where things lie in the guest. One place for all scripts of a provisioner, one after the other.
 struct Places {
     script: String,
     variables: String,
@@ -135,128 +127,120 @@ struct Places {
 #[async_trait]
 impl Provisioner for Shell {
     async fn provision(&self, cx: &ProvisionContext<'_>) -> Result<(), Failure> {
+        remote::unless_cancelled(cx, self.run(cx)).await?
+    }
+}
+
+impl Shell {
+    async fn run(&self, cx: &ProvisionContext<'_>) -> Result<(), Failure> {
         let places = self.places();
+        let environment = self.environment.with_build(cx.task, cx.generated);
         for (name, bytes) in self.scripts.read(cx.task)? {
             cx.task.reporter.say(format!("Provisioning with shell script: {name}"));
             let bytes = if self.options.binary { bytes } else { unix_line_endings(bytes) };
-            let exit = self.run_script(cx, &bytes, &places).await?;
-            self.check(exit)?;
+            let exit = self.run_script(cx, &bytes, &environment, &places).await?;
+            self.check(cx, exit).await?;
             if !self.options.skip_clean {
                 self.remove(cx, &places.script).await?;
-            }
-            let pause = self.options.pause_after.max_zero();
-            if !pause.is_zero() {
-                cx.task.reporter.say(format!("Pausing {pause:?} after this provisioner..."));
-                remote::unless_cancelled(cx, tokio::time::sleep(pause)).await?;
             }
         }
         if self.options.use_env_var_file && !self.options.skip_clean {
             self.remove(cx, &places.variables).await?;
         }
+        let pause = self.options.pause_after.max_zero();
+        if !pause.is_zero() {
+            cx.task.reporter.say(format!("Pausing {} after this provisioner...", in_go_syntax(pause)));
+            tokio::time::sleep(pause).await;
+        }
         Ok(())
     }
-}
 
-impl Shell {
     fn places(&self) -> Places {
         let number = uuid::Uuid::new_v4().as_u128() % 9999;
-        let folder = self.options.remote_folder.trim_end_matches('/');
-        let file = match self.options.remote_file.as_str() {
-            "" => format!("script_{number}.sh"),
-            given => given.to_owned(),
-        };
-        let script = match self.options.remote_path.as_str() {
-            "" => format!("{folder}/{file}"),
-            given => given.to_owned(),
-        };
-        Places { script, variables: format!("{folder}/varfile_{number}.sh") }
+        let folder = config::given_or(&self.options.remote_folder, "/tmp").trim_end_matches('/');
+        let script = format!("script_{number}.sh");
+        let script = format!("{folder}/{}", config::given_or(&self.options.remote_file, &script));
+        Places {
+            script: config::given_or(&self.options.remote_path, &script).to_owned(),
+            variables: format!("{folder}/varfile_{number}.sh"),
+        }
     }
 
+    /// Carries the script over and runs it, from the beginning if the way to the guest fails on the way.
     async fn run_script(
         &self,
         cx: &ProvisionContext<'_>,
         bytes: &[u8],
+        environment: &Environment,
         places: &Places,
     ) -> Result<Exit, Failure> {
-        let environment = self.environment.with_build(cx.task, cx.generated);
-        let command = self.command(&environment, places)?;
-        let variables = environment.assignments(self.format("export %s='%s'\n"));
-        let places = &places;
-        let (command, variables) = (&command, &variables);
+        let command = &self.command(environment, places)?;
+        let variables = &environment.assignments(self.assignment("export %s='%s'\n"));
         let unit = || async move {
             if self.options.use_env_var_file {
                 cx.communicator.upload_bytes(variables.as_bytes(), &places.variables, 0o600).await?;
-                remote::run_quietly(cx, &format!("chmod 0600 {}", places.variables)).await?;
             }
-            let carried = cx.communicator.upload_bytes(bytes, &places.script, 0o644);
-            remote::unless_cancelled(cx, carried).await.map_err(Tried::Failed)??;
-            remote::run_quietly(cx, &format!("chmod 0755 {}", places.script)).await?;
+            cx.communicator.upload_bytes(bytes, &places.script, 0o644).await?;
+            remote::attempt(cx, &format!("chmod 0755 {}", places.script)).await?;
             remote::run(cx, command).await
         };
-        remote::retrying(cx, self.options.start_retry_timeout.max_zero(), unit).await
+        remote::retrying(cx, self.start_retry_timeout(), unit).await
     }
 
-    fn format<'a>(&'a self, default: &'a str) -> &'a str {
-        if self.options.env_var_format.is_empty() { default } else { &self.options.env_var_format }
+    fn assignment<'a>(&'a self, default: &'a str) -> &'a str {
+        config::given_or(&self.options.env_var_format, default)
+    }
+
+    fn start_retry_timeout(&self) -> Duration {
+        let given = self.options.start_retry_timeout;
+        if given.is_zero() { START_RETRY_TIMEOUT } else { given.max_zero() }
     }
 
     fn command(&self, environment: &Environment, places: &Places) -> Result<String, Failure> {
-        let default = match self.options.use_env_var_file {
-            true => "chmod +x {{.Path}}; . {{.EnvVarFile}} && {{.Path}}",
-            false => "chmod +x {{.Path}}; {{.Vars}} {{.Path}}",
+        let (default, vars) = match self.options.use_env_var_file {
+            true => (EXECUTE_WITH_FILE, String::new()),
+            false => (EXECUTE, environment.assignments(self.assignment("%s='%s' "))),
         };
-        let template =
-            if self.options.execute_command.is_empty() { default } else { &self.options.execute_command };
-        let vars = match self.options.use_env_var_file {
-            true => String::new(),
-            false => environment.assignments(self.format("%s='%s' ")),
-        };
+        let template = config::given_or(&self.options.execute_command, default);
         let own = [("Path", places.script.as_str()), ("Vars", &vars), ("EnvVarFile", &places.variables)];
         config::render_late(&self.config, "execute_command", template, &own)
     }
 
-    fn check(&self, exit: Exit) -> Result<(), Failure> {
+    async fn check(&self, cx: &ProvisionContext<'_>, exit: Exit) -> Result<(), Failure> {
         match exit {
             Exit::Disconnected if self.options.expect_disconnect => Ok(()),
-            Exit::Disconnected => Err(Failure::new(
-                Fault::Guest,
-                "the connection to the guest went away while the script was running",
-            )
-            .hint("if the script reboots the guest on purpose, set expect_disconnect = true")),
-            Exit::Code(code) => script::check_exit(code, &self.options.valid_exit_codes),
+            Exit::Disconnected => {
+                let text = "the connection to the guest went away while the script was running";
+                let failure = Failure::new(Fault::Guest, text)
+                    .hint("if the script reboots the guest on purpose, set expect_disconnect = true");
+                Err(remote::disconnected(cx, failure).await)
+            }
+            Exit::Code(code) => script::check_exit(code, &self.options.valid_exit_codes, Fault::Guest),
         }
     }
 
     /// Removes a file of the guest. A guest that is rebooting gets the time that a start gets.
     async fn remove(&self, cx: &ProvisionContext<'_>, path: &str) -> Result<(), Failure> {
-        let command = &format!("rm -f {path}");
-        let limit = self.options.start_retry_timeout.max_zero().min(Duration::from_secs(5 * 60));
-        let attempt = || async move {
-            match remote::run_quietly(cx, command).await? {
-                (Exit::Code(0), _) => Ok(()),
-                (Exit::Disconnected, _) => Err(Tried::Unreachable(gone(command))),
-                (Exit::Code(code), out) => Err(Tried::Failed(Failure::new(
-                    Fault::Guest,
-                    format!("cannot remove {path} from the guest: exit code {code} {out}"),
-                ))),
-            }
-        };
-        remote::retrying(cx, limit, attempt).await
+        let (command, purpose) = (&format!("rm -f {path}"), &format!("remove {path} from the guest"));
+        let attempt = || remote::require(cx, command, purpose);
+        remote::retrying(cx, self.start_retry_timeout(), attempt).await
     }
 }
 
-fn gone(command: &str) -> kiln_component::CommunicatorError {
-    let source = std::io::Error::new(std::io::ErrorKind::ConnectionReset, "the connection went away");
-    kiln_component::CommunicatorError::Unreachable { operation: command.to_owned(), source: source.into() }
-}
-
-fn unix_line_endings(bytes: Vec<u8>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut rest = bytes.into_iter().peekable();
-    while let Some(byte) = rest.next() {
-        if byte != b'\r' || rest.peek() != Some(&b'\n') {
-            out.push(byte);
+/// `\r\n` becomes `\n`; a `\r` at the very end goes as well.
+fn unix_line_endings(mut bytes: Vec<u8>) -> Vec<u8> {
+    let mut at = 0;
+    let length = bytes.len();
+    for from in 0..length {
+        let ending = bytes[from] == b'\r' && matches!(bytes.get(from + 1), Some(b'\n') | None);
+        if !ending {
+            bytes[at] = bytes[from];
+            at += 1;
         }
     }
-    out
+    bytes.truncate(at);
+    bytes
 }
+
+#[cfg(test)]
+mod tests;

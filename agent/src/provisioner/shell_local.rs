@@ -4,17 +4,17 @@
 //! could read them: they go through the environment, and the command line refers to them by name.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use async_trait::async_trait;
 use kiln_component::factory::Made;
-use kiln_component::process::{ProcessExit, Program, Stream};
+use kiln_component::process::{self, ProcessExit, Program, Stream};
 use kiln_component::{Factory, FinishedConfig, GeneratedData, ProvisionContext, Provisioner, TaskContext};
 use kiln_lang::{Diagnostic, Diagnostics};
 use kiln_plan::schema::OptionType;
 use kiln_plan::{Failure, Fault, OptionSchema};
 use serde::Deserialize;
+use tempfile::TempPath;
 
 use super::script::{self, Environment, ScriptOptions, Scripts};
 use crate::config;
@@ -32,9 +32,10 @@ struct Options {
     env: BTreeMap<String, String>,
     env_var_format: String,
     execute_command: Vec<String>,
-    inline_shebang: Option<String>,
+    inline_shebang: String,
     only_on: Vec<String>,
     tempfile_extension: String,
+    /// For Windows; taken so that templates keep working.
     use_linux_pathing: bool,
 }
 
@@ -95,29 +96,26 @@ impl ShellLocal {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn new(config: FinishedConfig) -> Result<(Self, Diagnostics), Diagnostics> {
-        let options: Options = config.decode()?;
+        let mut options: Options = config.decode()?;
         let mut wrong = Diagnostics::new();
-        let mut inline = options.inline.clone();
+        let mut inline = std::mem::take(&mut options.inline);
         if !options.command.is_empty() {
             if !inline.is_empty() {
-                wrong.push(Diagnostic::error(
-                    "Unsuitable script",
-                    "Only one of command and inline may be given.",
-                ));
+                let detail = "Only one of command and inline may be given.";
+                wrong.push(Diagnostic::error("Unsuitable script", detail));
             }
-            inline = vec![options.command.clone()];
+            inline.push(std::mem::take(&mut options.command));
         }
         for system in options.only_on.iter().filter(|s| !SYSTEMS.contains(&s.as_str())) {
             let detail = format!("only_on has {system:?}; it takes {}.", SYSTEMS.join(", "));
             wrong.push(Diagnostic::error("Unknown system", detail));
         }
-        let choice =
-            ScriptOptions { inline, script: options.script.clone(), scripts: options.scripts.clone() };
-        let working_dir = Path::new(&config.facts().working_dir);
-        let shebang = options.inline_shebang.as_deref().unwrap_or("/bin/sh -e");
-        let scripts = choice.scripts(Some(shebang), working_dir).map_err(|d| wrong.extend(d));
-        let environment =
-            Environment::from_options(&options.environment_vars, &options.env).map_err(|d| wrong.extend(d));
+        let script = std::mem::take(&mut options.script);
+        let choice = ScriptOptions { inline, script, scripts: std::mem::take(&mut options.scripts) };
+        let shebang = config::given_or(&options.inline_shebang, script::DEFAULT_SHEBANG);
+        let scripts = choice.scripts(Some(shebang), &config).map_err(|found| wrong.extend(found));
+        let environment = Environment::from_options(&options.environment_vars, &options.env)
+            .map_err(|found| wrong.extend(found));
         match (scripts, environment) {
             (Ok(scripts), Ok(environment)) if !wrong.has_errors() => {
                 Ok((Self { options, scripts, environment, config }, wrong))
@@ -131,22 +129,21 @@ impl ShellLocal {
     /// # Errors
     /// When one can't be started, or ends with a code that isn't allowed.
     pub async fn run(&self, cx: &TaskContext, generated: &GeneratedData) -> Result<(), Failure> {
-        if !self.options.only_on.is_empty() && !self.options.only_on.iter().any(|s| s == this_system()) {
-            cx.reporter.say(format!(
-                "Skipping shell-local due to runtime OS: it runs only on {:?}",
-                self.options.only_on
-            ));
+        let only_on = &self.options.only_on;
+        if !only_on.is_empty() && !only_on.iter().any(|system| system == this_system()) {
+            let words = format!("Skipping shell-local due to runtime OS: it runs only on {only_on:?}");
+            cx.reporter.say(words);
             return Ok(());
         }
         let environment = self.environment.with_build(cx, generated);
         match &self.scripts {
             Scripts::Inline(text) => {
                 let file = self.temporary(cx, text)?;
-                self.run_one(cx, file.path(), &environment).await
+                self.run_one(cx, &file, &environment).await
             }
-            files @ Scripts::Files(_) => {
-                for path in files.paths(cx) {
-                    self.run_one(cx, &path, &environment).await?;
+            Scripts::Files(files) => {
+                for file in files {
+                    self.run_one(cx, &cx.resolve(file), &environment).await?;
                 }
                 Ok(())
             }
@@ -154,22 +151,16 @@ impl ShellLocal {
     }
 
     /// The inline script as a file of its own, removed when it is dropped.
-    fn temporary(&self, cx: &TaskContext, text: &str) -> Result<Temporary, Failure> {
-        let extension = match self.options.tempfile_extension.trim_start_matches('.') {
-            "" => String::new(),
-            extension => format!(".{extension}"),
-        };
-        let path = cx.scratch.join(format!("packer-shell{}{extension}", uuid::Uuid::new_v4().simple()));
-        let written = std::fs::write(&path, text)
-            .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)));
-        let file = Temporary(path);
-        match written {
-            Ok(()) => Ok(file),
-            Err(error) => Err(Failure::new(
-                Fault::Machine,
-                format!("cannot write the script {}: {error}", file.path().display()),
-            )),
-        }
+    fn temporary(&self, cx: &TaskContext, text: &str) -> Result<TempPath, Failure> {
+        let extension = self.options.tempfile_extension.trim_start_matches('.');
+        let suffix = if extension.is_empty() { String::new() } else { format!(".{extension}") };
+        let path = cx.scratch.join(format!("packer-shell{}{suffix}", uuid::Uuid::new_v4().simple()));
+        let written =
+            process::write_script(&path, text.as_bytes()).and_then(|()| TempPath::try_from_path(&path));
+        written.map_err(|error| {
+            let text = format!("cannot write the script {}: {error}", path.display());
+            Failure::new(Fault::Machine, text)
+        })
     }
 
     async fn run_one(
@@ -179,10 +170,7 @@ impl ShellLocal {
         environment: &Environment,
     ) -> Result<(), Failure> {
         cx.reporter.say(format!("Running local shell script: {}", script.display()));
-        let argv = self.argv(cx, script, environment)?;
-        let Some((program, arguments)) = argv.split_first() else {
-            return Err(Failure::new(Fault::Template, "execute_command has no program"));
-        };
+        let (program, arguments) = self.command(cx, script, environment)?;
         let program = Program::new(program).args(arguments).directory(&cx.working_dir);
         let program =
             environment.values.iter().fold(program, |program, (name, value)| program.env(name, value));
@@ -196,31 +184,33 @@ impl ShellLocal {
             // What Packer calls the exit code of a killed script.
             ProcessExit::Signal(_) => -1,
         };
-        script::check_exit(code, &self.options.valid_exit_codes)
+        script::check_exit(code, &self.options.valid_exit_codes, Fault::Template)
     }
 
-    fn argv(
+    /// The program to run and its arguments.
+    fn command(
         &self,
         cx: &TaskContext,
         script: &Path,
         environment: &Environment,
-    ) -> Result<Vec<String>, Failure> {
+    ) -> Result<(String, Vec<String>), Failure> {
         let script = script.display().to_string();
+        let owned = |arguments: &[&str]| arguments.iter().map(|a| (*a).to_owned()).collect();
         if self.options.execute_command.is_empty() {
-            // The environment is set already. A file without a first line that names its interpreter runs in sh.
-            return Ok(match self.scripts {
-                Scripts::Inline(_) => vec![script],
-                Scripts::Files(_) => ["/bin/sh", "-c", "exec \"$0\"", &script].map(str::to_owned).to_vec(),
-            });
+            // The environment is set already; and a path may have spaces.
+            return Ok(("/bin/sh".to_owned(), owned(&["-c", "exec \"$0\"", &script])));
         }
-        let format = match self.options.env_var_format.as_str() {
-            "" => "%s='%s' ",
-            given => given,
-        };
+        let format = config::given_or(&self.options.env_var_format, "%s='%s' ");
         let vars = environment.assignments_hiding(format, |value| cx.reporter.redact(value) != value);
         let own = [("Vars", vars.as_str()), ("Script", &script), ("Command", &script)];
         let render = |part: &String| config::render_late(&self.config, "execute_command", part, &own);
-        self.options.execute_command.iter().map(render).collect()
+        let parts: Vec<String> = self.options.execute_command.iter().map(render).collect::<Result<_, _>>()?;
+        match parts.as_slice() {
+            // From the days when it was a single text.
+            [line] => Ok(("/bin/sh".to_owned(), owned(&["-c", line]))),
+            [program, arguments @ ..] => Ok((program.clone(), arguments.to_vec())),
+            [] => Err(Failure::new(Fault::Template, "execute_command has no program")),
+        }
     }
 }
 
@@ -231,19 +221,5 @@ fn this_system() -> &'static str {
     }
 }
 
-/// A file that goes when it is dropped.
-#[derive(Debug)]
-struct Temporary(PathBuf);
-
-impl Temporary {
-    fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // The scratch directory goes as a whole at the end of the task.
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -38,7 +38,7 @@ impl Evaluator for Plans {
         if let Some(error) = request["error"].as_str() {
             diagnostics.push(Diagnostic::error(error, ""));
         }
-        let tasks = request["tasks"].as_u64().unwrap_or(1);
+        let tasks = if diagnostics.has_errors() { 0 } else { request["tasks"].as_u64().unwrap_or(1) };
         let needs = request["needs"].as_str().unwrap_or("builder/null");
         Evaluated { plans: (0..tasks).map(|n| plan(n, needs)).collect(), diagnostics }
     }
@@ -104,7 +104,11 @@ impl Client {
         bounded(self.service.answer(v1::AnswerRequest::from(request))).await.map(drop)
     }
 
-    pub(crate) async fn follow(&mut self, build: BuildId, from: Vec<(TaskId, u64)>) -> Result<Follow, Status> {
+    pub(crate) async fn follow(
+        &mut self,
+        build: BuildId,
+        from: Vec<(TaskId, u64)>,
+    ) -> Result<Follow, Status> {
         let request = v1::FollowRequest::from(FollowRequest { build, from });
         Ok(Follow { stream: bounded(self.service.follow(request)).await?.into_inner() })
     }

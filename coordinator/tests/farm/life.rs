@@ -44,7 +44,7 @@ async fn the_limit_of_parallel_builds_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_submitted_when_the_evaluation_finds_an_error() {
+async fn nothing_is_submitted_when_the_evaluation_yields_no_plan() {
     let farm = coordinator(Settings::farm_of_one()).await;
     let _agent = FakeAgent::connect(&farm, 1, 1).await;
     let mut client = Client::of(&farm).await;

@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio_util::sync::CancellationToken;
 
+use super::script_file;
 use super::{Finished, Input, ProcessError, ProcessExit, Program};
 use crate::journal::{Entry, Intent, Journal};
 
@@ -27,6 +28,8 @@ pub struct Child {
     grace: Duration,
     journal: Journal,
     entry: Option<Entry>,
+    /// Whether stopping it has begun, so that its end is no end of its own.
+    stopping: bool,
 }
 
 impl Child {
@@ -48,7 +51,11 @@ impl Child {
         if let Some(directory) = &program.directory {
             command.current_dir(directory);
         }
-        let child = match command.spawn() {
+        let spawned = {
+            let _turn = script_file::forking();
+            command.spawn()
+        };
+        let child = match spawned {
             Ok(child) => child,
             Err(source) => {
                 entry.clear();
@@ -60,7 +67,15 @@ impl Child {
             tracing::warn!(program = %name, pid, %error, "a process is in the journal by its mark alone");
         }
         let grace = program.grace;
-        Ok(Self { program: name, child, pid, grace, journal: journal.clone(), entry: Some(entry) })
+        Ok(Self {
+            program: name,
+            child,
+            pid,
+            grace,
+            journal: journal.clone(),
+            entry: Some(entry),
+            stopping: false,
+        })
     }
 
     /// Its process number, which is also its group's.
@@ -113,10 +128,12 @@ impl Child {
     /// # Errors
     /// [`ProcessError::Cancelled`] when it was stopped.
     pub async fn wait_or_stop(&mut self, cancel: &CancellationToken) -> Result<Finished, ProcessError> {
-        tokio::select! {
-            biased;
-            finished = self.wait() => return finished,
-            () = cancel.cancelled() => {}
+        if !self.stopping {
+            tokio::select! {
+                biased;
+                finished = self.wait() => return finished,
+                () = cancel.cancelled() => self.stopping = true,
+            }
         }
         self.stop().await?;
         Err(ProcessError::Cancelled { program: self.program.clone() })

@@ -54,12 +54,15 @@ pub(super) async fn run(
     let talk = async { tokio::join!(feed, read) };
     tokio::pin!(talk);
 
+    let end = child.wait_or_stop(&stop);
+    tokio::pin!(end);
+
     let mut silent = false;
     let ended = loop {
         tokio::select! {
             biased;
             _ = &mut talk, if !silent => silent = true,
-            result = child.wait_or_stop(&stop) => break result,
+            result = &mut end => break result,
         }
     };
     let held = !silent && tokio::time::timeout(LEAK, &mut talk).await.is_err();

@@ -5,57 +5,55 @@ use std::path::{Path, PathBuf};
 use kiln_component::{ProvisionContext, Reporter};
 use kiln_plan::Failure;
 
-use super::options::Options;
-
 /// Where Ansible connects to.
 #[derive(Clone, Debug)]
 pub(super) struct Connection {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) user: String,
-    /// The private key it shows, if it has one.
+    /// The private key that it shows; without one it tries what the user's agent and files have.
     pub(super) key: Option<PathBuf>,
-    /// Whether an SSH agent has the key.
-    pub(super) agent: bool,
 }
 
 /// All arguments. `extra` are the template's own.
 pub(super) fn playbook(
     cx: &ProvisionContext<'_>,
-    options: &Options,
     connection: &Connection,
+    ssh_arguments: &[String],
     extra: &[String],
     (inventory, playbook): (&Path, &Path),
 ) -> Vec<String> {
     let mut all = Vec::new();
+    let variable = |name: &str, value: &str| ["-e".to_owned(), format!("{name}={value}")];
     let plan = &cx.task.plan;
     if !plan.source_name.is_empty() {
-        all.extend(["-e".to_owned(), format!("packer_build_name={}", quoted(&plan.source_name))]);
+        all.extend(variable("packer_build_name", &quoted(&plan.source_name)));
     }
-    all.extend(["-e".to_owned(), format!("packer_builder_type={}", plan.builder.name)]);
-    let http = cx.generated.text("PackerHTTPAddr").filter(|a| !a.starts_with("ERR_"));
-    all.extend(http.into_iter().flat_map(|a| ["-e".to_owned(), format!("packer_http_addr={a}")]));
-    if connection.key.is_some() || connection.agent {
-        all.extend(["--ssh-extra-args".to_owned(), ssh_arguments(options, connection.agent)]);
+    all.extend(variable("packer_builder_type", &plan.builder.name));
+    let http = cx.generated.text("PackerHTTPAddr").filter(|a| !a.is_empty() && !a.starts_with("ERR_"));
+    all.extend(http.into_iter().flat_map(|address| variable("packer_http_addr", &address)));
+    if let Some(text) = for_ssh(ssh_arguments, connection) {
+        all.extend(["--ssh-extra-args".to_owned(), text]);
     }
     all.extend(extra.iter().cloned());
     let has_password = extra.iter().any(|a| a.contains("ansible_password"));
     if let Some(key) = connection.key.as_ref().filter(|_| !has_password) {
-        all.extend(["-e".to_owned(), format!("ansible_ssh_private_key_file={}", key.display())]);
+        all.extend(variable("ansible_ssh_private_key_file", &key.display().to_string()));
     }
     if has_password && !extra.iter().any(|a| a.contains("ansible_host_key_checking")) {
-        all.extend(["-e".to_owned(), "ansible_host_key_checking=False".to_owned()]);
+        all.extend(variable("ansible_host_key_checking", "False"));
     }
     all.extend(["-i".to_owned(), inventory.display().to_string(), playbook.display().to_string()]);
     all
 }
 
-/// One argument whose text carries its own single quotes, as templates expect.
-fn ssh_arguments(options: &Options, agent: bool) -> String {
-    match options.ansible_ssh_extra_args.as_slice() {
-        [] if agent => "''".to_owned(),
-        [] => "'-o IdentitiesOnly=yes'".to_owned(),
-        given => given.iter().map(|a| format!("'{a}'")).collect::<Vec<_>>().join(" "),
+/// One argument whose text carries its own single quotes, as templates expect. There is one pair around all: Ansible takes
+/// the outermost away and splits the rest at its spaces.
+fn for_ssh(given: &[String], connection: &Connection) -> Option<String> {
+    match (given, &connection.key) {
+        ([], None) => None,
+        ([], Some(_)) => Some("'-o IdentitiesOnly=yes'".to_owned()),
+        (given, _) => Some(format!("'{}'", given.join(" "))),
     }
 }
 
@@ -73,42 +71,56 @@ pub(super) fn without_secrets(
     reporter: &Reporter,
     write: &dyn Fn(&str, &str) -> Result<PathBuf, Failure>,
 ) -> Result<Vec<String>, Failure> {
-    let secret = |text: &str| reporter.redact(text) != text;
-    let mut out: Vec<String> = Vec::new();
+    let mut out = Vec::new();
+    let mut after_flag = false;
     for (index, argument) in arguments.iter().enumerate() {
-        let is_flag = |a: &String| a == "-e" || a == "--extra-vars";
-        let after_flag = index > 0 && is_flag(&arguments[index - 1]);
-        let (flag, variables) = match argument.strip_prefix("--extra-vars=") {
-            Some(variables) => ("--extra-vars=", variables),
-            None if after_flag => ("", argument.as_str()),
-            None => {
-                out.push(argument.clone());
-                continue;
-            }
+        let (flag, variables) = match split(argument) {
+            Some((flag, variables)) => (flag, Some(variables)),
+            None => ("", Some(argument.as_str()).filter(|_| after_flag)),
         };
-        match secret(variables).then(|| as_json(variables)).flatten() {
-            Some(json) => {
-                let file = write(&format!("extra-vars-{index}.json"), &json)?;
+        after_flag = argument == "-e" || argument == "--extra-vars";
+        if reporter.redact(argument) == *argument {
+            out.push(argument.clone());
+            continue;
+        }
+        match variables.and_then(as_file) {
+            Some(text) => {
+                let file = write(&format!("extra-vars-{index}"), &text)?;
                 out.push(format!("{flag}@{}", file.display()));
             }
-            None => out.push(argument.clone()),
+            None => {
+                reporter.say(
+                    "Warning: an argument of extra_arguments holds a secret, which every process of this machine can \
+                     read; give it as an extra variable (\"-e\", \"name=value\")",
+                );
+                out.push(argument.clone());
+            }
         }
     }
     Ok(out)
 }
 
-/// Extra variables (`a=1 b='x y'`, or JSON already) as JSON; `None` for what isn't either.
-fn as_json(variables: &str) -> Option<String> {
-    let text = variables.trim();
-    if text.starts_with('{') {
-        return serde_json::from_str::<serde_json::Value>(text).ok().map(|_| text.to_owned());
+/// An argument that holds extra variables together with its flag.
+fn split(argument: &str) -> Option<(&'static str, &str)> {
+    if let Some(variables) = argument.strip_prefix("--extra-vars=") {
+        return Some(("--extra-vars=", variables));
     }
-    let pairs = words(text)?;
+    let variables = argument.strip_prefix("-e").filter(|variables| !variables.is_empty())?;
+    Some(("-e", variables))
+}
+
+/// Extra variables as the text of a file that Ansible reads the same way: JSON and YAML as they are, `a=1 b='x y'` as
+/// JSON; `None` for what is neither.
+fn as_file(variables: &str) -> Option<String> {
+    let text = variables.trim();
+    if text.starts_with(['{', '[']) {
+        return Some(text.to_owned());
+    }
     let pair = |word: &String| {
         let (key, value) = word.split_once('=')?;
         Some((key.to_owned(), serde_json::Value::from(value)))
     };
-    let object: serde_json::Map<_, _> = pairs.iter().map(pair).collect::<Option<_>>()?;
+    let object: serde_json::Map<_, _> = words(text)?.iter().map(pair).collect::<Option<_>>()?;
     Some(serde_json::Value::Object(object).to_string())
 }
 
@@ -142,25 +154,4 @@ pub(super) fn masked(arguments: &[String]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn extra_variables_become_json() {
-        let cases = [
-            ("a=1 b='x y'", Some(r#"{"a":"1","b":"x y"}"#)),
-            (r#"{"a": 1}"#, Some(r#"{"a": 1}"#)),
-            ("a='open", None),
-            ("@file.yml", None),
-        ];
-        for (text, json) in cases {
-            assert_eq!(as_json(text).as_deref(), json, "{text}");
-        }
-    }
-
-    #[test]
-    fn passwords_are_masked() {
-        let arguments = ["-e".to_owned(), "ansible_password=x=y".to_owned(), "-v".to_owned()];
-        assert_eq!(masked(&arguments), "-e ansible_password=***** -v");
-    }
-}
+mod tests;

@@ -1,21 +1,8 @@
 //! The inventory that is made for a run: one guest, in its groups.
 
-use super::arguments::Connection;
-
-/// The guest as the inventory names it.
-#[derive(Debug)]
-pub(super) struct Host<'a> {
-    pub(super) alias: &'a str,
-    pub(super) connection: &'a Connection,
-}
-
-impl Host<'_> {
-    /// Its line.
-    pub(super) fn line(&self) -> String {
-        let Connection { host, user, port, .. } = self.connection;
-        format!("{} ansible_host={host} ansible_user={user} ansible_port={port}", self.alias)
-    }
-}
+/// The guest's line when the template gives none.
+pub(super) const LINE: &str =
+    "{{.HostAlias}} ansible_host={{.Host}} ansible_user={{.User}} ansible_port={{.Port}}";
 
 /// The whole text: the guest's line, the line again in each group, then the empty groups.
 pub(super) fn text(line: &str, groups: &[String], empty_groups: &[String]) -> String {

@@ -6,12 +6,16 @@ use std::path::PathBuf;
 use kiln_component::ProvisionContext;
 use kiln_lang::decode::Trilean;
 use kiln_plan::schema::OptionType;
-use kiln_plan::{Failure, Fault, OptionSchema};
+use kiln_plan::{Failure, OptionSchema};
 use serde::Deserialize;
 
+use crate::config;
+use crate::provisioner::galaxy::{self, Galaxy};
+
 /// The options, as a template gives them.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "one field for each option of a template")]
 pub(super) struct Options {
     pub(super) playbook_file: String,
     pub(super) command: String,
@@ -40,42 +44,8 @@ pub(super) struct Options {
     pub(super) roles_path: String,
     pub(super) collections_path: String,
     pub(super) use_proxy: Trilean,
+    /// For WinRM without the adapter; taken so that templates keep working.
     pub(super) ansible_winrm_use_http: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            playbook_file: String::new(),
-            command: "ansible-playbook".to_owned(),
-            extra_arguments: Vec::new(),
-            ansible_env_vars: Vec::new(),
-            ansible_ssh_extra_args: Vec::new(),
-            groups: Vec::new(),
-            empty_groups: Vec::new(),
-            host_alias: "default".to_owned(),
-            user: String::new(),
-            local_port: 0,
-            ssh_host_key_file: String::new(),
-            ssh_authorized_key_file: String::new(),
-            ansible_proxy_key_type: String::new(),
-            sftp_command: "/usr/lib/sftp-server -e".to_owned(),
-            use_sftp: false,
-            skip_version_check: false,
-            inventory_directory: String::new(),
-            inventory_file: String::new(),
-            inventory_file_template: String::new(),
-            keep_inventory_file: false,
-            galaxy_file: String::new(),
-            galaxy_command: "ansible-galaxy".to_owned(),
-            galaxy_force_install: false,
-            galaxy_force_with_deps: false,
-            roles_path: String::new(),
-            collections_path: String::new(),
-            use_proxy: Trilean::default(),
-            ansible_winrm_use_http: false,
-        }
-    }
 }
 
 pub(super) fn schema() -> Vec<OptionSchema> {
@@ -119,6 +89,21 @@ pub(super) fn schema() -> Vec<OptionSchema> {
 }
 
 impl Options {
+    /// The program that runs playbooks.
+    pub(super) fn command(&self) -> &str {
+        config::given_or(&self.command, "ansible-playbook")
+    }
+
+    /// The guest's name in the inventory.
+    pub(super) fn host_alias(&self) -> &str {
+        config::given_or(&self.host_alias, "default")
+    }
+
+    /// How the guest's SFTP server is started.
+    pub(super) fn sftp_command(&self) -> &str {
+        config::given_or(&self.sftp_command, "/usr/lib/sftp-server -e")
+    }
+
     /// The user that Ansible connects as: the one given, else whoever runs the build.
     pub(super) fn user(&self) -> String {
         if !self.user.is_empty() {
@@ -129,24 +114,20 @@ impl Options {
     }
 
     /// A path of the template; `None` when it isn't given.
-    pub(super) fn path(&self, cx: &ProvisionContext<'_>, given: &str) -> Option<PathBuf> {
+    pub(super) fn path(cx: &ProvisionContext<'_>, given: &str) -> Option<PathBuf> {
         (!given.is_empty()).then(|| cx.task.resolve(given))
     }
 
-    /// The environment of Ansible's programs.
-    pub(super) fn environment(&self) -> BTreeMap<String, String> {
-        let mut all = BTreeMap::new();
-        let mut set = |key: &str, value: &str| all.insert(key.to_owned(), value.to_owned());
-        if self.ssh_host_key_file.is_empty() {
-            set("ANSIBLE_HOST_KEY_CHECKING", "False");
-        }
-        if !self.use_sftp {
-            set("ANSIBLE_SCP_IF_SSH", "True");
-        }
-        for (key, value) in self.ansible_env_vars.iter().filter_map(|entry| entry.split_once('=')) {
-            set(key, value);
-        }
-        all
+    /// The environment of Ansible's programs; what the template gives wins.
+    pub(super) fn environment(&self, pipelining: bool) -> BTreeMap<String, String> {
+        let own = [
+            (self.ssh_host_key_file.is_empty(), ("ANSIBLE_HOST_KEY_CHECKING", "False")),
+            (!self.use_sftp, ("ANSIBLE_SCP_IF_SSH", "True")),
+            (pipelining, ("ANSIBLE_PIPELINING", "True")),
+        ];
+        let own = own.into_iter().filter(|(wanted, _)| *wanted).map(|(_, variable)| variable);
+        let given = self.ansible_env_vars.iter().filter_map(|entry| entry.split_once('='));
+        own.chain(given).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
     /// The arguments of each call of ansible-galaxy that the galaxy file asks for.
@@ -154,27 +135,16 @@ impl Options {
     /// # Errors
     /// When the file can't be read.
     pub(super) fn galaxy(&self, cx: &ProvisionContext<'_>) -> Result<Vec<Vec<String>>, Failure> {
-        let path = cx.task.resolve(&self.galaxy_file);
-        let text = std::fs::read_to_string(&path).map_err(|error| {
-            Failure::new(
-                Fault::Template,
-                format!("cannot read the galaxy_file {}: {error}", self.galaxy_file),
-            )
-        })?;
-        let has = |key: &str| text.lines().any(|l| l.trim_start().starts_with(key));
-        let (roles, collections) = (has("roles:"), has("collections:"));
-        let call = |what: &[&str], target: &str| {
-            let mut call: Vec<String> = what.iter().map(|s| (*s).to_owned()).collect();
-            call.extend(["install".to_owned(), "-r".to_owned(), path.display().to_string()]);
-            call.extend(self.galaxy_force_install.then(|| "-f".to_owned()));
-            call.extend(self.galaxy_force_with_deps.then(|| "--force-with-deps".to_owned()));
-            if !target.is_empty() {
-                call.extend(["-p".to_owned(), cx.task.resolve(target).display().to_string()]);
-            }
-            call
+        let Some(file) = Self::path(cx, &self.galaxy_file) else { return Ok(Vec::new()) };
+        let place = |given: &str| Self::path(cx, given).map(|path| path.display().to_string());
+        let (roles, collections) = (place(&self.roles_path), place(&self.collections_path));
+        let flags = [(self.galaxy_force_install, "-f"), (self.galaxy_force_with_deps, "--force-with-deps")];
+        let galaxy = Galaxy {
+            file: file.display().to_string(),
+            flags: flags.into_iter().filter(|(wanted, _)| *wanted).map(|(_, flag)| flag).collect(),
+            roles: roles.as_deref(),
+            collections: collections.as_deref(),
         };
-        let roles = (roles || !collections).then(|| call(&[], &self.roles_path));
-        let collections = collections.then(|| call(&["collection"], &self.collections_path));
-        Ok(roles.into_iter().chain(collections).collect())
+        Ok(galaxy.calls(&galaxy::read(cx, &self.galaxy_file)?))
     }
 }

@@ -3,6 +3,8 @@
 use kiln_component::ProvisionContext;
 
 use super::Options;
+use crate::config;
+use crate::provisioner::galaxy::Galaxy;
 
 /// How Ansible is called unless the template says otherwise.
 pub(super) const DEFAULT_COMMAND: &str = "ANSIBLE_FORCE_COLOR=1 PYTHONUNBUFFERED=1 ansible-playbook";
@@ -25,37 +27,28 @@ impl BuildFacts {
 }
 
 fn roles_path(options: &Options) -> String {
-    match options.galaxy_roles_path.as_str() {
-        "" => format!("{}/galaxy_roles", options.staging_directory),
-        given => given.to_owned(),
-    }
+    let default = format!("{}/galaxy_roles", options.staging_directory);
+    config::given_or(&options.galaxy_roles_path, &default).to_owned()
 }
 
 fn collections_path(options: &Options) -> String {
-    match options.galaxy_collections_path.as_str() {
-        "" => format!("{}/galaxy_collections", options.staging_directory),
-        given => given.to_owned(),
-    }
+    let default = format!("{}/galaxy_collections", options.staging_directory);
+    config::given_or(&options.galaxy_collections_path, &default).to_owned()
 }
 
 /// The commands that install what the galaxy file asks for: roles, collections or both, by what it lists.
 pub(super) fn galaxy(options: &Options, requirements: &str) -> Vec<String> {
-    let has = |key: &str| requirements.lines().any(|l| l.trim_start().starts_with(key));
-    let command = if options.galaxy_command.is_empty() { "ansible-galaxy" } else { &options.galaxy_command };
-    let file = format!("{}/{}", options.staging_directory, super::staging::name_of(&options.galaxy_file));
-    let force = if options.galaxy_force_install { " -f" } else { "" };
-    let collections = has("collections:");
-    let roles = has("roles:") || !collections;
     let staging = &options.staging_directory;
-    let install_roles = roles
-        .then(|| format!("cd {staging} && {command} install -r {file} -p {}{force}", roles_path(options)));
-    let install_collections = collections.then(|| {
-        format!(
-            "cd {staging} && {command} collection install -r {file} -p {}{force}",
-            collections_path(options)
-        )
-    });
-    install_roles.into_iter().chain(install_collections).collect()
+    let program = config::given_or(&options.galaxy_command, "ansible-galaxy");
+    let (roles, collections) = (roles_path(options), collections_path(options));
+    let galaxy = Galaxy {
+        file: format!("{staging}/{}", super::staging::name_of(&options.galaxy_file)),
+        flags: options.galaxy_force_install.then_some("-f").into_iter().collect(),
+        roles: Some(&roles),
+        collections: Some(&collections),
+    };
+    let command = |call: &Vec<String>| format!("cd {staging} && {program} {}", call.join(" "));
+    galaxy.calls(requirements).iter().map(command).collect()
 }
 
 /// The command that runs one playbook, which lies at `playbook` in the guest.
@@ -71,7 +64,7 @@ pub(super) fn playbook(options: &Options, playbook: &str, facts: &BuildFacts) ->
     if !options.galaxy_file.is_empty() {
         environment.push_str(&format!("ANSIBLE_ROLES_PATH={staging}/roles:{} ", roles_path(options)));
     }
-    let command = if options.command.is_empty() { DEFAULT_COMMAND } else { &options.command };
+    let command = config::given_or(&options.command, DEFAULT_COMMAND);
     let variables = format!(
         "packer_build_name={} packer_builder_type={} packer_http_addr={} -o IdentitiesOnly=yes",
         facts.name, facts.builder, facts.http

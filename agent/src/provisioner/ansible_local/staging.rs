@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use kiln_component::ProvisionContext;
-use kiln_plan::{Failure, Fault};
+use kiln_component::{CommunicatorError, ProvisionContext};
 
 use super::Options;
-use crate::provisioner::remote::{self, Tried};
+use crate::provisioner::remote;
 
 /// The last part of a path.
 pub(super) fn name_of(path: &str) -> &str {
@@ -30,41 +29,40 @@ fn inventory(groups: &[String]) -> String {
 ///
 /// # Errors
 /// When a directory can't be made or something can't be carried.
-pub(super) async fn fill(cx: &ProvisionContext<'_>, options: &Options) -> Result<Vec<String>, Failure> {
+pub(super) async fn fill(
+    cx: &ProvisionContext<'_>,
+    options: &Options,
+) -> Result<Vec<String>, CommunicatorError> {
     let staging = &options.staging_directory;
     let carry = Carry { cx, options };
     cx.task.reporter.say("Creating Ansible staging directory...");
     carry.make_directory(staging).await?;
     if !options.playbook_dir.is_empty() {
         cx.task.reporter.say("Uploading Playbook directory to Ansible staging directory...");
-        carry.directory(&options.playbook_dir, staging, true).await?;
+        carry.directory(&options.playbook_dir, staging).await?;
     }
     let playbooks = carry.playbooks().await?;
     carry.inventory().await?;
     if !options.galaxy_file.is_empty() {
         carry.file(&options.galaxy_file, &format!("{staging}/{}", name_of(&options.galaxy_file))).await?;
     }
-    for (path, name) in [(&options.group_vars, "group_vars"), (&options.host_vars, "host_vars")] {
-        if !path.is_empty() {
-            carry.into_fresh(path, &format!("{staging}/{name}")).await?;
-        }
-    }
-    let kinds = [
-        (&options.role_paths, "roles", true),
-        (&options.collection_paths, "collections", true),
-        (&options.playbook_paths, "playbooks", false),
-    ];
-    for (paths, name, own_name) in kinds {
-        for path in paths {
-            let target = if own_name {
-                format!("{staging}/{name}/{}", name_of(path))
-            } else {
-                format!("{staging}/{name}")
-            };
-            carry.into_fresh(path, &target).await?;
-        }
+    for (path, target) in directories(options) {
+        carry.directory(path, &target).await?;
     }
     Ok(playbooks)
+}
+
+/// Directories to carry over, and where their contents land.
+fn directories(options: &Options) -> Vec<(&str, String)> {
+    let staging = &options.staging_directory;
+    let below = |kind: &str, path: &str| format!("{staging}/{kind}/{}", name_of(path));
+    let variables = [("group_vars", &options.group_vars), ("host_vars", &options.host_vars)];
+    let variables = variables.into_iter().filter(|(_, path)| !path.is_empty());
+    let variables = variables.map(|(name, path)| (path.as_str(), format!("{staging}/{name}")));
+    let roles = options.role_paths.iter().map(|path| (path.as_str(), below("roles", path)));
+    let collections = options.collection_paths.iter().map(|path| (path.as_str(), below("collections", path)));
+    let playbooks = options.playbook_paths.iter().map(|path| (path.as_str(), format!("{staging}/playbooks")));
+    variables.chain(roles).chain(collections).chain(playbooks).collect()
 }
 
 struct Carry<'a> {
@@ -73,7 +71,7 @@ struct Carry<'a> {
 }
 
 impl Carry<'_> {
-    async fn playbooks(&self) -> Result<Vec<String>, Failure> {
+    async fn playbooks(&self) -> Result<Vec<String>, CommunicatorError> {
         let staging = &self.options.staging_directory;
         let mut placed = Vec::new();
         if !self.options.playbook_file.is_empty() {
@@ -88,7 +86,7 @@ impl Carry<'_> {
     }
 
     /// A playbook inside `playbook_dir` is there already; another keeps its directories below the staging one.
-    async fn one_of_several(&self, playbook: &str) -> Result<String, Failure> {
+    async fn one_of_several(&self, playbook: &str) -> Result<String, CommunicatorError> {
         let staging = &self.options.staging_directory;
         let local = self.cx.task.resolve(playbook);
         let carried = self.cx.task.resolve(&self.options.playbook_dir);
@@ -105,42 +103,27 @@ impl Carry<'_> {
         Ok(target)
     }
 
-    async fn inventory(&self) -> Result<(), Failure> {
+    async fn inventory(&self) -> Result<(), CommunicatorError> {
         let target = format!("{}/{}", self.options.staging_directory, inventory_name(self.options));
         if !self.options.inventory_file.is_empty() {
             return self.file(&self.options.inventory_file, &target).await;
         }
         let text = inventory(&self.options.inventory_groups);
-        let carried = self.cx.communicator.upload_bytes(text.as_bytes(), &target, 0o644);
-        remote::unless_cancelled(self.cx, carried).await?.map_err(|e| remote::failure(&e))
+        self.cx.communicator.upload_bytes(text.as_bytes(), &target, 0o644).await
     }
 
-    async fn into_fresh(&self, source: &str, target: &str) -> Result<(), Failure> {
+    /// The contents of a directory, into one that is made for them.
+    async fn directory(&self, source: &str, target: &str) -> Result<(), CommunicatorError> {
         self.make_directory(target).await?;
-        self.directory(source, target, true).await
+        self.cx.communicator.upload_dir(&self.cx.task.resolve(source), target, true).await
     }
 
-    async fn make_directory(&self, path: &str) -> Result<(), Failure> {
-        match remote::run_quietly(self.cx, &format!("mkdir -p '{path}'")).await {
-            Ok((exit, _)) if exit.code() == 0 => Ok(()),
-            Ok((_, said)) => Err(Failure::new(
-                Fault::Guest,
-                format!("cannot make the directory {path} in the guest: {said}"),
-            )),
-            Err(Tried::Unreachable(error)) => Err(remote::failure(&error)),
-            Err(Tried::Failed(failure)) => Err(failure),
-        }
+    async fn make_directory(&self, path: &str) -> Result<(), CommunicatorError> {
+        let purpose = format!("make the directory {path} in the guest");
+        remote::require(self.cx, &format!("mkdir -p '{path}'"), &purpose).await
     }
 
-    async fn file(&self, source: &str, target: &str) -> Result<(), Failure> {
-        let local = self.cx.task.resolve(source);
-        let carried = self.cx.communicator.upload(&local, target);
-        remote::unless_cancelled(self.cx, carried).await?.map_err(|e| remote::failure(&e))
-    }
-
-    async fn directory(&self, source: &str, target: &str, contents_only: bool) -> Result<(), Failure> {
-        let local = self.cx.task.resolve(source);
-        let carried = self.cx.communicator.upload_dir(&local, target, contents_only);
-        remote::unless_cancelled(self.cx, carried).await?.map_err(|e| remote::failure(&e))
+    async fn file(&self, source: &str, target: &str) -> Result<(), CommunicatorError> {
+        self.cx.communicator.upload(&self.cx.task.resolve(source), target).await
     }
 }

@@ -143,7 +143,7 @@ fn not_started(exit: Result<String, kiln_component::ProcessError>, words: &Tail)
 
 /// Complaints about the command line are the template's doing; all else may go well on another machine.
 fn fault_of(lines: &[String]) -> Fault {
-    const OF_THE_TEMPLATE: [&str; 7] = [
+    const OF_THE_TEMPLATE: [&str; 8] = [
         "invalid option",
         "nvalid parameter",
         "unsupported machine type",
@@ -151,16 +151,21 @@ fn fault_of(lines: &[String]) -> Fault {
         "unable to find CPU model",
         "requires an argument",
         "bus supports only",
+        "machine type does not support",
     ];
     let of_the_template = |line: &String| OF_THE_TEMPLATE.iter().any(|words| line.contains(words));
     if lines.iter().any(of_the_template) { Fault::Template } else { Fault::Machine }
 }
 
 fn hint_of(lines: &[String]) -> Option<&'static str> {
-    const HINTS: [(&str, &str); 4] = [
+    const HINTS: [(&str, &str); 5] = [
         ("gtk initialization failed", "Set headless = true: this machine has no screen."),
         ("does not support display type", "Set headless = true, or name another display."),
         ("Could not access KVM", "Set accelerator = \"tcg\", or let the agent's user open /dev/kvm."),
+        (
+            "machine type does not support if=scsi",
+            "Write disk_interface = \"virtio-scsi\", or name a machine_type with a SCSI controller.",
+        ),
         (
             "Could not set up host forwarding rule",
             "Another program took the port; try again, or change host_port_min.",
