@@ -1,11 +1,13 @@
 //! The ssh-agent of this machine: its keys for logging in, and its socket for the guest to use.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
 use russh::{Channel, client::Msg};
 use tokio::net::UnixStream;
+use tokio::time::timeout;
 
 /// Where the ssh-agent listens, if anywhere.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +30,13 @@ pub(super) enum AgentError {
     },
 }
 
+/// How long it may take to tell its keys.
+const LIMIT: Duration = Duration::from_secs(5);
+
+fn silent(path: &Path, error: russh::keys::Error) -> AgentError {
+    AgentError::Silent { path: path.to_owned(), source: Box::new(error) }
+}
+
 impl AgentSocket {
     /// The one that `SSH_AUTH_SOCK` names.
     pub fn of_environment() -> Self {
@@ -42,7 +51,7 @@ impl AgentSocket {
     /// Whether somebody listens there.
     pub(super) async fn is_reachable(&self) -> bool {
         match &self.0 {
-            Some(path) => UnixStream::connect(path).await.is_ok(),
+            Some(path) => timeout(LIMIT, UnixStream::connect(path)).await.is_ok_and(|c| c.is_ok()),
             None => false,
         }
     }
@@ -50,15 +59,17 @@ impl AgentSocket {
     /// Connects to it.
     pub(super) async fn client(&self) -> Result<AgentClient<UnixStream>, AgentError> {
         let path = self.0.as_ref().ok_or(AgentError::Unknown)?;
-        let silent = |e| AgentError::Silent { path: path.clone(), source: Box::new(e) };
-        AgentClient::connect_uds(path).await.map_err(silent)
+        AgentClient::connect_uds(path).await.map_err(|e| silent(path, e))
     }
 
     /// The keys that it holds.
     pub(super) async fn identities(&self) -> Result<Vec<AgentIdentity>, AgentError> {
-        let mut client = self.client().await?;
         let path = self.0.clone().unwrap_or_default();
-        client.request_identities().await.map_err(|e| AgentError::Silent { path, source: Box::new(e) })
+        let asked = async { self.client().await?.request_identities().await.map_err(|e| silent(&path, e)) };
+        timeout(LIMIT, asked).await.unwrap_or_else(|_| {
+            let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
+            Err(silent(&path, late.into()))
+        })
     }
 
     /// Lets a guest's program speak with it over `channel`, to the end.

@@ -259,7 +259,7 @@ impl Target {
         let tunnels = RemoteTunnels::new(&self.config.tunnels);
         let events = Events::new(tunnels.clone(), agent_forwarded.then(|| self.agent.clone()));
         let handle = self.enter(&hop, &credentials, &events, limits).await?;
-        tunnels.open(&handle).await?;
+        tunnels.open(&handle, limits.handshake).await?;
         Ok(Connection { handle, address, agent_forwarded, _bastion: bastion })
     }
 

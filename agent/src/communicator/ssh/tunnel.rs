@@ -5,11 +5,13 @@
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use russh::client::{ChannelOpenHandle, Handle, Msg};
 use russh::{Channel, ChannelOpenFailure};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::Inner;
 use super::connection::{AttemptError, Events};
@@ -29,10 +31,11 @@ impl RemoteTunnels {
     }
 
     /// Asks the guest's server to listen.
-    pub(super) async fn open(&self, handle: &Handle<Events>) -> Result<(), AttemptError> {
+    pub(super) async fn open(&self, handle: &Handle<Events>, limit: Duration) -> Result<(), AttemptError> {
         for (port, _) in self.0.iter() {
-            let asked = handle.tcpip_forward("localhost", u32::from(*port)).await;
-            asked.map_err(|e| AttemptError::Tunnel { port: *port, source: Box::new(e) })?;
+            let failed = |source| AttemptError::Tunnel { port: *port, source };
+            let asked = timeout(limit, handle.tcpip_forward("localhost", u32::from(*port))).await;
+            asked.map_err(|e| failed(e.into()))?.map_err(|e| failed(e.into()))?;
         }
         Ok(())
     }

@@ -153,6 +153,15 @@ async fn a_missing_agent_is_told_and_the_other_ways_are_tried() {
 }
 
 #[tokio::test]
+async fn an_agent_that_keeps_silent_holds_nothing_up_for_long() {
+    let sshd = Sshd::start().await;
+    let socket = sshd.path().join("silent");
+    let _listener = tokio::net::UnixListener::bind(&socket).unwrap();
+    let config = ssh_config([("ssh_agent_auth", Value::from(true))]);
+    logs_in(&Target { agent: AgentSocket::at(&socket), ..sshd.target(config) }).await;
+}
+
+#[tokio::test]
 async fn the_guest_may_use_the_agent_unless_the_template_forbids_it() {
     let sshd = Sshd::start().await;
     let key = generate(KeyKind::Ed25519);

@@ -219,11 +219,13 @@ async fn a_dropped_transfer_ends_in_the_guest_as_well() {
     fs::File::create(&endless).unwrap().set_len(1 << 40).unwrap();
     let transfer = ssh.download(endless.to_str().unwrap(), Path::new("/dev/null"));
     assert!(tokio::time::timeout(Duration::from_millis(500), transfer).await.is_err());
+    let mark = endless.display().to_string();
     let seen = || {
-        let listed = std::process::Command::new("pgrep")
-            .args(["-f", &format!("scp -f {}", endless.display())])
-            .output();
-        !listed.expect("pgrep is installed").stdout.is_empty()
+        let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+        let lines = processes.filter_map(|p| fs::read(p.path().join("cmdline")).ok());
+        lines
+            .map(|l| String::from_utf8_lossy(&l).replace('\0', " "))
+            .any(|l| l.contains("scp -f") && l.contains(&mark))
     };
     crate::communicator::testing::until("scp is gone", async || !seen()).await;
 }

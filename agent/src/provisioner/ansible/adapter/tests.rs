@@ -358,3 +358,55 @@ async fn stopping_ends_the_sessions_and_their_commands() {
     };
     tokio::time::timeout(Duration::from_secs(30), gone).await.expect("the command ends with its session");
 }
+
+const PLAYBOOK: &str = r#"
+- hosts: all
+  gather_facts: true
+  tasks:
+    - copy: { content: "made by {{ ansible_user }}\n", dest: "{{ place }}/made", mode: "0640" }
+    - command: { cmd: cat made, chdir: "{{ place }}" }
+      register: read
+    - fetch: { src: "{{ place }}/made", dest: "{{ place }}/fetched", flat: true }
+    - assert: { that: read.stdout == "made by ada" }
+    - raw: exit 7
+      register: seven
+      failed_when: seven.rc != 7
+"#;
+
+#[tokio::test]
+async fn a_real_playbook_runs_through_the_adapter() {
+    let server = Server::start().await;
+    std::fs::write(server.at("play.yml"), PLAYBOOK).unwrap();
+    // How Ansible carries files: by scp, which today's scp does over sftp, by the old protocol, and by sftp itself.
+    let ways = [("scp", ""), ("scp", "-O"), ("sftp", ""), ("piped", "")];
+    for (way, extra) in ways {
+        let key = server.adapter.private_key().unwrap().display();
+        let line =
+            format!("default ansible_host=127.0.0.1 ansible_user=ada ansible_port={}", server.adapter.port());
+        std::fs::write(server.at("inventory"), line).unwrap();
+        let mut command = Command::new("ansible-playbook");
+        command
+            .args(["-e", &format!("ansible_ssh_private_key_file={key}")])
+            .args(["-e", &format!("place={}", server.at("").display())])
+            .args(["--ssh-extra-args", "-o IdentitiesOnly=yes", "-i"])
+            .arg(server.at("inventory"))
+            .arg(server.at("play.yml"))
+            .env("ANSIBLE_HOST_KEY_CHECKING", "False")
+            .env("ANSIBLE_SSH_TRANSFER_METHOD", way)
+            .env("ANSIBLE_SCP_EXTRA_ARGS", extra)
+            .env("ANSIBLE_HOME", server.at("ansible-home"))
+            .env("ANSIBLE_LOCAL_TEMP", server.at("ansible-local"))
+            .env("ANSIBLE_REMOTE_TEMP", server.at("ansible-remote"))
+            .env("ANSIBLE_SSH_CONTROL_PATH_DIR", server.at("cp"))
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        let run = tokio::time::timeout(Duration::from_secs(240), command.output()).await;
+        let run =
+            run.expect("it ends in time").expect("ansible-playbook of the package ansible is installed");
+        let (out, err, code) = told(&run);
+        assert_eq!(code, Some(0), "{way} {extra}: {out}{err}");
+        assert_eq!(std::fs::read_to_string(server.at("fetched")).unwrap(), "made by ada\n");
+        std::fs::remove_file(server.at("made")).unwrap();
+        std::fs::remove_file(server.at("fetched")).unwrap();
+    }
+}
