@@ -182,10 +182,7 @@ mod tests {
                 &[("http_port_min", 9000.into()), ("http_port_max", 8000.into())],
                 "http_port_min must be less than http_port_max",
             ),
-            (
-                &[("http_port_min", 70000.into())],
-                "Invalid http_port_min; http_port_min must be less than http_port_max",
-            ),
+            (&[("http_port_min", 70000.into())], "Invalid http_port_min"),
             (
                 &[("http_directory", "d".into()), ("http_content", content.clone())],
                 "http_content and http_directory are mutually exclusive; Invalid http_content",

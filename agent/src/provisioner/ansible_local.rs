@@ -158,7 +158,7 @@ async fn execute(cx: &ProvisionContext<'_>, command: &str, program: &str) -> Res
         Exit::Code(code) => Err(Failure::new(Fault::Guest, format!("{program} ended with exit code {code}"))),
         Exit::Disconnected => {
             let text = format!("the connection to the guest went away while {program} was running");
-            Err(Failure::new(Fault::Guest, text))
+            Err(remote::disconnected(cx, Failure::new(Fault::Guest, text)).await)
         }
     }
 }

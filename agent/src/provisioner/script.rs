@@ -164,7 +164,7 @@ impl Environment {
     /// As [`Environment::assignments`], but values that are `hidden` are referred to by name, for a shell whose
     /// environment has them.
     pub fn assignments_hiding(&self, format: &str, hidden: impl Fn(&str) -> bool) -> String {
-        let quote = format.splitn(3, "%s").nth(1).and_then(|between| between.chars().last());
+        let quote = format.split("%s").nth(1).and_then(|between| between.chars().last());
         let by_name = |name: &str| match quote {
             Some('\'') => format!("'\"${name}\"'"),
             Some('"') => format!("${{{name}}}"),

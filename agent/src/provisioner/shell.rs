@@ -38,6 +38,7 @@ const EXECUTE_WITH_FILE: &str = "chmod +x {{.Path}}; . {{.EnvVarFile}} && {{.Pat
 /// The options, as a template gives them.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "one field for each option of a template")]
 struct Options {
     inline: Vec<String>,
     script: String,

@@ -185,7 +185,11 @@ fn boot() -> Vec<OptionSchema> {
             .late(),
         option("boot_wait", Duration, "How long to wait before typing; negative for not at all.")
             .default("10s"),
-        option("boot_key_interval", Duration, "The time between two events of keys.").default("25ms"),
+        option(
+            "boot_key_interval",
+            Duration,
+            "The time between two events of keys; when not given, as fast as the guest takes them.",
+        ),
         option("boot_keygroup_interval", Duration, "Has no effect on this builder."),
     ]
 }

@@ -32,6 +32,7 @@ pub(crate) fn free_port() -> u16 {
 
 const COMMON: &str = "
 UsePAM no
+SetEnv SHLVL=2
 StrictModes no
 PidFile none
 PermitRootLogin yes

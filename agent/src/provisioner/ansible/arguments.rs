@@ -47,12 +47,13 @@ pub(super) fn playbook(
     all
 }
 
-/// One argument whose text carries its own single quotes, as templates expect.
+/// One argument whose text carries its own single quotes, as templates expect. There is one pair around all: Ansible takes
+/// the outermost away and splits the rest at its spaces.
 fn for_ssh(given: &[String], connection: &Connection) -> Option<String> {
     match (given, &connection.key) {
         ([], None) => None,
         ([], Some(_)) => Some("'-o IdentitiesOnly=yes'".to_owned()),
-        (given, _) => Some(given.iter().map(|a| format!("'{a}'")).collect::<Vec<_>>().join(" ")),
+        (given, _) => Some(format!("'{}'", given.join(" "))),
     }
 }
 

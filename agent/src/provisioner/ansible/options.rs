@@ -15,6 +15,7 @@ use crate::provisioner::galaxy::{self, Galaxy};
 /// The options, as a template gives them.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "one field for each option of a template")]
 pub(super) struct Options {
     pub(super) playbook_file: String,
     pub(super) command: String,

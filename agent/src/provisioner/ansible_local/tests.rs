@@ -65,12 +65,21 @@ async fn a_playbook_runs_in_the_guest_with_all_that_it_needs() {
         all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         all
     };
-    let several = json!({"playbook_files": ["dir/two.yml", "one.yml"], "playbook_dir": "dir"});
+    let one = json!({"playbook_file": "one.yml"});
+    run(&bench, options(one)).await.unwrap_or_else(|failure| panic!("{failure:?} {:#?}", bench.words()));
+    assert!(bench.said("world test host-vars"), "{:#?}", bench.words());
+    assert!(bench.guest("staging/one.yml").exists() && bench.guest("staging/roles/greet/tasks").exists());
+    bench.write(
+        "elsewhere/three.yml",
+        "- hosts: web\n  gather_facts: false\n  tasks: [{debug: {msg: three}}]\n",
+        0o644,
+    );
+    let several = json!({"playbook_files": ["dir/two.yml", "elsewhere/three.yml"], "playbook_dir": "dir",
+        "clean_staging_directory": true});
     run(&bench, options(several)).await.unwrap_or_else(|failure| panic!("{failure:?} {:#?}", bench.words()));
-    assert!(bench.said("world test host-vars") && bench.said("two 1"), "{:#?}", bench.words());
-    assert!(bench.guest("staging/two.yml").exists() && bench.guest("staging/roles/greet/tasks").exists());
-    let one = json!({"playbook_file": "one.yml", "clean_staging_directory": true});
-    run(&bench, options(one)).await.unwrap();
+    assert!(bench.said("two 1") && bench.said("three"), "{:#?}", bench.words());
+    let playbook = format!("ansible-playbook {staging}{}", bench.local("elsewhere/three.yml").display());
+    assert!(bench.said(&playbook), "other playbooks keep their directories: {:#?}", bench.words());
     assert!(!bench.guest("staging").exists());
 }
 

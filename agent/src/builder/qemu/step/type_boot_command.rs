@@ -15,9 +15,9 @@ use tokio::time::sleep_until;
 
 use super::unless_cancelled;
 use crate::builder::qemu::boot_command::{self, Stroke};
-use crate::builder::qemu::config::{BootCommand, Config};
+use crate::builder::qemu::config::{BootCommand, Config, Firmware};
 use crate::builder::qemu::guest::QemuGuest;
-use crate::builder::qemu::typist::{DEFAULT_INTERVAL, type_strokes};
+use crate::builder::qemu::typist::{Pace, type_strokes};
 
 /// What Packer takes from power-on to the beginning of `boot_wait`.
 const LEAD: Duration = Duration::from_secs(2);
@@ -51,15 +51,15 @@ impl Step for TypeBootCommand<'_> {
             cx.reporter.say(format!("Waiting {} for boot...", duration::in_words(boot.wait)));
         }
         let begin = self.guest.powered_on() + LEAD + boot.wait;
-        let interval = boot.key_interval.unwrap_or(DEFAULT_INTERVAL);
+        let pace = self.pace();
         let typing = async {
             sleep_until(begin).await;
-            for (description, strokes) in &commands {
+            for Typing { description, strokes } in &commands {
                 cx.reporter.say(match description {
                     Some(description) => format!("Typing boot command for: {description}"),
                     None => "Typing the boot command...".to_owned(),
                 });
-                let typed = type_strokes(self.guest.qmp(), strokes, interval).await;
+                let typed = type_strokes(self.guest.qmp(), strokes, pace).await;
                 typed.map_err(|e| Failure::from_error(Fault::Machine, &e))?;
             }
             Ok(())
@@ -78,8 +78,25 @@ impl Step for TypeBootCommand<'_> {
     }
 }
 
+/// One command, ready to be typed.
+struct Typing {
+    description: Option<String>,
+    strokes: Vec<Stroke>,
+}
+
 impl TypeBootCommand<'_> {
-    fn commands(&self, cx: &TaskContext) -> Result<Vec<(Option<String>, Vec<Stroke>)>, Failure> {
+    fn pace(&self) -> Pace {
+        let other_keyboard =
+            |argument: &String| argument.contains("usb-kbd") || argument.contains("virtio-keyboard");
+        let config = self.config;
+        match config.boot.key_interval {
+            Some(interval) => Pace::Steady(interval),
+            None if config.hardware.qemuargs.iter().flatten().any(other_keyboard) => Pace::Blind,
+            None => Pace::Watched { bios: config.firmware == Firmware::default() },
+        }
+    }
+
+    fn commands(&self, cx: &TaskContext) -> Result<Vec<Typing>, Failure> {
         let renderer = render::renderer(&cx.plan).with_dot(Dot::Fields(self.data.clone()));
         let one = |command: &BootCommand| {
             let template = |error: &dyn std::fmt::Display| {
@@ -87,7 +104,7 @@ impl TypeBootCommand<'_> {
             };
             let rendered = renderer.render(&command.text).map_err(|e| template(&e))?;
             let strokes = boot_command::parse(&rendered.text).map_err(|e| template(&e))?;
-            Ok((command.description.clone(), strokes))
+            Ok(Typing { description: command.description.clone(), strokes })
         };
         self.config.boot.commands.iter().map(one).collect()
     }

@@ -43,12 +43,16 @@ async fn every_character_arrives_in_order() {
         let qmp = listener.accept().await.expect("a connection");
         // The boot sector is up when it answers a first key; the firmware swallows those before.
         while !output.last_lines(1).iter().any(|l| l.ends_with('?')) {
-            type_strokes(&qmp, &parse("?").expect("a key"), DEFAULT_INTERVAL).await.expect("typed");
+            type_strokes(&qmp, &parse("?").expect("a key"), Pace::Watched { bios: true })
+                .await
+                .expect("typed");
         }
         let printable: String = (' '..='~').collect();
         let command = format!("<wait500ms><enter>{printable}<bs><leftShiftOn>held<leftShiftOff>");
         // After the text itself: `<` begins no key here.
-        type_strokes(&qmp, &parse(&command).expect("a command"), DEFAULT_INTERVAL).await.expect("typed");
+        type_strokes(&qmp, &parse(&command).expect("a command"), Pace::Watched { bios: true })
+            .await
+            .expect("typed");
         let expected = format!("{printable}HELD");
         while output.last_lines(1) != [expected.as_str()] {
             tokio::task::yield_now().await;

@@ -249,7 +249,7 @@ async fn scp_carries_files_and_directories_both_ways() {
         assert_eq!(scp(legacy, &["-r", &remote(&at("tree")), &at("trees")]).await, good);
         assert_eq!(std::fs::read(at("trees") + "/inner/a b").unwrap(), b"text");
         let (_, error, code) = scp(legacy, &[&remote("/nonexistent/x"), &at("x")]).await;
-        assert!(code == Some(1) && error.contains("No such file"), "{error}");
+        assert!(code == Some(1) && error.contains("No such file"), "{legacy} {code:?}: {error}");
         let (_, error, code) = scp(legacy, &[&at("one"), &remote("/nonexistent/x")]).await;
         assert!(code != Some(0) && !error.is_empty(), "{legacy}: {error}");
     }

@@ -20,10 +20,11 @@ fn arguments_stand_in_packers_order() {
     let identities = "--ssh-extra-args|'-o IdentitiesOnly=yes'";
     let key = "-e|ansible_ssh_private_key_file=/k";
     let password = ["-e", "ansible_password=p"];
-    let cases: [(Option<&str>, &[&str], &[&str], Vec<&str>); 6] = [
+    type Case<'a> = (Option<&'a str>, &'a [&'a str], &'a [&'a str], Vec<&'a str>);
+    let cases: [Case<'_>; 6] = [
         (None, &[], &[], vec![start, end]),
         (Some("/k"), &[], &["-v"], vec![start, identities, "-v", key, end]),
-        (Some("/k"), &["-o A=b", "-4"], &[], vec![start, "--ssh-extra-args|'-o A=b' '-4'", key, end]),
+        (Some("/k"), &["-o A=b", "-4"], &[], vec![start, "--ssh-extra-args|'-o A=b -4'", key, end]),
         (None, &["-4"], &[], vec![start, "--ssh-extra-args|'-4'", end]),
         (
             Some("/k"),
