@@ -105,10 +105,10 @@ impl DownloadError {
 pub async fn fetch(cx: &TaskContext, wanted: &Wanted) -> Result<Fetched, Failure> {
     let mut reasons = Vec::new();
     for url in &wanted.urls {
-        cx.reporter.say(format!("Trying {}", source::without_password(url)));
+        cx.reporter.say(format!("Fetching {}", source::without_password(url)));
         match fetch_from(cx, wanted, url).await {
             Ok(path) => {
-                cx.reporter.say(format!("{} => {}", source::without_password(url), path.display()));
+                cx.reporter.say(format!("The {} is {}", wanted.noun, path.display()));
                 return Ok(Fetched { path, url: url.clone() });
             }
             Err(error) => {

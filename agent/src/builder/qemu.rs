@@ -97,7 +97,7 @@ async fn run(
     config: &Config,
     (programs, hook): (&Programs, Arc<dyn ProvisionHook>),
 ) -> Result<(Accelerator, GeneratedData), Failure> {
-    let (sockets, _short) = socket_directory(cx).map_err(|e| Failure::from_error(Fault::Machine, &e))?;
+    let (sockets, _short) = socket_directory(cx)?;
     let qemu = programs.qemu.as_path();
     let qemu_img = programs.qemu_img.as_path();
     let accelerator = pipeline.step(&ChooseAccelerator { config, qemu }).await?;

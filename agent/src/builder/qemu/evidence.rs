@@ -16,8 +16,8 @@ const SERIAL_LINES: usize = 10;
 /// Requests that are listed; the rest is counted.
 const LISTED_FETCHES: usize = 8;
 
-/// Adds to `failure` what is known of the guest. A screenshot lands beside the output directory's parent, in the
-/// working directory, as `kiln-<build>-screen.png`: the output directory itself is removed after a failure.
+/// Adds to `failure` what is known of the guest. The screenshot lands in the working directory, as
+/// `kiln-<build>-screen.png`: the output directory is removed after a failure.
 pub async fn gather(
     cx: &TaskContext,
     guest: &QemuGuest,

@@ -158,6 +158,25 @@ async fn a_guest_that_waits_at_its_prompt_is_typed_at_provisioned_and_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_guest_installs_itself_from_an_iso_onto_an_empty_disk() {
+    let changes = json!({
+        "iso_url": guest_file("small.iso"), "disk_image": null, "format": "raw", "vm_name": "installed",
+        "boot_command": ["inst", "all<enter>"], "ssh_timeout": "4m", "qmp_enable": true, "vnc_use_password": true,
+        "floppy_content": {"a.txt": "text"},
+    });
+    let commands = vec!["grep -c ' / ext4' /proc/mounts; sync"];
+    let outcome = build(changes, Provisioning { commands, ..Provisioning::default() }).await;
+    let out = outcome.task.cx.working_dir.join("out");
+    // The monitor's socket has gone with QEMU.
+    assert_eq!(outcome.artifact().files(), [out.join("installed")]);
+    assert_eq!(std::fs::read_dir(&out).expect("the output").count(), 1);
+    assert_eq!(*outcome.hook.wrote.lock().expect("no panic"), "1\n");
+    assert!(outcome.task.heard.words().iter().any(|words| words.contains("with the password")));
+    outcome.artifact().destroy().await.expect("gone");
+    outcome.left_nothing().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_guest_that_never_answers_leaves_its_screen_and_its_last_words() {
     let changes = json!({
         "iso_url": guest_file("small-prompt.qcow2"), "http_content": {"/x": ""}, "ssh_timeout": "8s",
@@ -239,6 +258,7 @@ async fn a_guest_boots_by_uefi_with_its_variables_kept() {
     let changes = json!({
         "iso_url": guest_file("small.qcow2"), "efi_boot": true, "efi_firmware_code": "/usr/share/OVMF/OVMF_CODE_4M.fd",
         "efi_firmware_vars": "/usr/share/OVMF/OVMF_VARS_4M.fd", "machine_type": "q35", "shutdown_command": null,
+        "vtpm": true, "boot_wait": "-1s",
     });
     let commands = vec!["test -d /sys/firmware/efi && echo uefi; sync"];
     let outcome = build(changes, Provisioning { commands, ..Provisioning::default() }).await;

@@ -37,7 +37,7 @@ impl Step for ConvertDisk<'_> {
         let disks = &self.config.disks;
         let paths = self.config.disk_paths();
         if let (Some(main), true) = (paths.first(), disks.compact || disks.compress) {
-            cx.reporter.say("Converting hard drive...");
+            cx.reporter.say("Compacting the disk");
             let target = converted_name(main);
             self.convert(cx, main, &target).await?;
             tokio::fs::rename(&target, main).await.map_err(|error| {

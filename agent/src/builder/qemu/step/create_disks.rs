@@ -72,7 +72,7 @@ impl Step for CreateDisks<'_> {
 impl CreateDisks<'_> {
     /// Copies byte by byte where the image has the wanted format already, by its extension as Packer judges it.
     async fn copy(&self, cx: &TaskContext, img: &QemuImg<'_>, from: &Path, to: &Path) -> Result<(), Failure> {
-        cx.reporter.say("Copying hard drive...");
+        cx.reporter.say("Copying the disk image");
         let same = from.extension().is_some_and(|e| e.to_string_lossy() == self.config.disks.format);
         if !same || !self.config.disks.img_args.convert.is_empty() {
             return img.convert(cx, from, to, false).await;

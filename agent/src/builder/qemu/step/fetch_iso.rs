@@ -53,7 +53,6 @@ impl Step for FetchIso<'_> {
         if self.config.disks.iso_skip_cache {
             return unless_cancelled(cx, self.readable_url()).await.map(|url| Done::plain(Iso::Url(url)));
         }
-        cx.reporter.say("Retrieving ISO");
         let fetched = unless_cancelled(cx, download::fetch(cx, &self.config.iso)).await?;
         Ok(Done::plain(Iso::File(fetched.path)))
     }

@@ -46,7 +46,7 @@ impl Step for ForwardPort<'_> {
         };
         let (port, _) = unless_cancelled(cx, taking).await?;
         let number = port.number;
-        cx.reporter.say(format!("Found port for communicator (SSH, WinRM, etc): {number}."));
+        cx.reporter.say(format!("Port {number} of this machine leads to the guest"));
         Ok(Done::with_undo(Some(number), Release(port)))
     }
 }

@@ -29,7 +29,7 @@ impl Step for MakeCd<'_> {
     async fn run(&self, cx: &TaskContext) -> Result<Done<Option<PathBuf>>, Failure> {
         let files = self.config.media.cd(&self.config.working_dir).map_err(|e| failure(&e))?;
         let Some(files) = files else { return Ok(Done::plain(None)) };
-        cx.reporter.say("Creating CD disk...");
+        cx.reporter.say("Making a CD for the guest");
         let (path, label) = (cx.scratch.join("cd.iso"), self.config.media.cd_label.clone());
         let image = path.clone();
         let written = tokio::task::spawn_blocking(move || cd::write(&image, &label, &files)).await;

@@ -29,7 +29,7 @@ impl Step for MakeFloppy<'_> {
     async fn run(&self, cx: &TaskContext) -> Result<Done<Option<PathBuf>>, Failure> {
         let files = self.config.media.floppy(&self.config.working_dir).map_err(|e| failure(&e))?;
         let Some(files) = files else { return Ok(Done::plain(None)) };
-        cx.reporter.say("Creating floppy disk...");
+        cx.reporter.say("Making a floppy for the guest");
         let (path, label) = (cx.scratch.join("floppy.img"), self.config.media.floppy_label.clone());
         let image = path.clone();
         let written = tokio::task::spawn_blocking(move || floppy::write(&image, &label, &files)).await;

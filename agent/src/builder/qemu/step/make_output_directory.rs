@@ -42,7 +42,7 @@ impl Step for MakeOutputDirectory<'_> {
                 let text = format!("Output directory '{shown}' already exists");
                 return Err(Failure::new(Fault::Template, text).hint("Remove it, or build with -force."));
             }
-            cx.reporter.say(format!("Deleting previous output directory {shown}..."));
+            cx.reporter.say(format!("Removing the previous output directory {shown}"));
             remove(&path).await.map_err(|e| fail("remove", e))?;
         }
         // The parents may stay: they are nobody's result.
@@ -71,7 +71,7 @@ impl Undo for Remove {
             self.entry.clear();
             return;
         }
-        cx.reporter.say("Deleting output directory...");
+        cx.reporter.say("Removing the output directory");
         for attempt in 1..=TRIES {
             match remove(&self.path).await {
                 Ok(()) => return self.entry.clear(),

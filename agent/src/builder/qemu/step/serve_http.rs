@@ -62,7 +62,7 @@ impl Step for ServeHttp<'_> {
         let server = HttpServer::start(listener, served).map_err(|error| {
             Failure::new(Fault::Machine, format!("cannot serve HTTP on port {}: {error}", port.number))
         })?;
-        cx.reporter.say(format!("Starting HTTP server on port {}", port.number));
+        cx.reporter.say(format!("Serving HTTP to the guest on port {}", port.number));
         let address = HttpAddress { ip, port: port.number, fetches: Some(server.fetches.clone()) };
         Ok(Done::with_undo(address, Stop { _server: server, _port: port }))
     }

@@ -50,11 +50,11 @@ impl Step for ShutDown<'_> {
         let ending = async {
             match (&self.config.communicator, command) {
                 (CommunicatorConfig::None, _) => {
-                    cx.reporter.say("Waiting for shutdown...");
+                    cx.reporter.say("Waiting for the guest to power itself off");
                     self.wait_for_end(*timeout, &said).await
                 }
                 (CommunicatorConfig::Ssh(_), Some(command)) => {
-                    cx.reporter.say("Gracefully halting virtual machine...");
+                    cx.reporter.say("Shutting the guest down");
                     let remote = self.communicator.start(command).await;
                     let remote = remote.map_err(|error| {
                         let text =
@@ -71,7 +71,7 @@ impl Step for ShutDown<'_> {
                     wait.await
                 }
                 (CommunicatorConfig::Ssh(_), None) => {
-                    cx.reporter.say("Halting the virtual machine...");
+                    cx.reporter.say("Cutting the guest's power");
                     self.guest.power_off(QUIT_PATIENCE).await;
                     Ok(())
                 }

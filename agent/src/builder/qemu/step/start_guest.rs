@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use kiln_component::journal::Entry;
 use kiln_component::process::Child;
-use kiln_component::{Done, Ending, Program, Step, TaskContext, Undo};
+use kiln_component::{Done, Ending, Intent, Program, Scratch, Step, TaskContext, Undo};
 use kiln_plan::{Failure, Fault};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::take_vnc_port::VncAddress;
 use super::unless_cancelled;
@@ -56,6 +58,12 @@ impl Step for StartGuest<'_> {
         let listening = SerialListener::bind(&private.serial, serial.clone()).map_err(|e| machine(&e))?;
         let line = command_line::arguments(self.config, &self.facts, &self.qemuargs);
         tracing::debug!(program = %self.qemu.display(), arguments = ?line, "starting QEMU");
+        let user_qmp = match &self.facts.user_qmp {
+            Some(path) => {
+                Some((path.clone(), cx.journal.intend(Intent::file(path)).map_err(|e| machine(&e))?))
+            }
+            None => None,
+        };
         self.announce(cx);
         let powered_on = Instant::now();
         let program = Program::new(self.qemu).args(&line).directory(&cx.working_dir);
@@ -68,7 +76,7 @@ impl Step for StartGuest<'_> {
         }
         let whereabouts = self.whereabouts.clone();
         let guest = QemuGuest::new(Parts { child, qmp, serial, words, powered_on, whereabouts });
-        Ok(Done::with_undo(guest.clone(), PowerOff { guest, _serial: listening }))
+        Ok(Done::with_undo(guest.clone(), PowerOff { guest, user_qmp, _serial: listening }))
     }
 }
 
@@ -76,8 +84,8 @@ impl StartGuest<'_> {
     fn announce(&self, cx: &TaskContext) {
         use crate::builder::qemu::config::Origin;
         cx.reporter.say(match self.config.disks.origin {
-            Origin::Empty => "Starting VM, booting from CD-ROM",
-            Origin::Copy { .. } | Origin::Overlay { .. } => "Starting VM, booting disk image",
+            Origin::Empty => "Starting the guest from its CD",
+            Origin::Copy { .. } | Origin::Overlay { .. } => "Starting the guest from its disk image",
         });
         if self.facts.display.is_none() {
             let (address, port) = (&self.config.vnc.bind_address, self.vnc.port);
@@ -176,6 +184,8 @@ fn hint_of(lines: &[String]) -> Option<&'static str> {
 
 struct PowerOff {
     guest: QemuGuest,
+    /// The template's own monitor socket, which QEMU leaves behind when it is killed.
+    user_qmp: Option<(PathBuf, Entry)>,
     _serial: SerialListener,
 }
 
@@ -183,6 +193,11 @@ struct PowerOff {
 impl Undo for PowerOff {
     async fn undo(self: Box<Self>, _: &TaskContext, _: Ending) {
         self.guest.power_off(QUIT_PATIENCE).await;
+        if let Some((socket, entry)) = self.user_qmp {
+            // Gone already when QEMU ended by itself.
+            let _ = tokio::fs::remove_file(socket).await;
+            entry.clear();
+        }
     }
 
     fn deadline(&self) -> Duration {
@@ -190,15 +205,18 @@ impl Undo for PowerOff {
     }
 }
 
-/// A directory for sockets whose path is short enough: the kernel takes 107 bytes.
+/// A directory for sockets whose path is short enough: the kernel takes 107 bytes. The task's own, unless that lies
+/// too deep.
 ///
 /// # Errors
 /// When it can't be made.
-pub fn socket_directory(cx: &TaskContext) -> std::io::Result<(PathBuf, Option<tempfile::TempDir>)> {
+pub fn socket_directory(cx: &TaskContext) -> Result<(PathBuf, Option<Scratch>), Failure> {
     const LONGEST: usize = 80;
     if cx.scratch.as_os_str().len() <= LONGEST {
         return Ok((cx.scratch.clone(), None));
     }
-    let short = tempfile::Builder::new().prefix("kiln-").tempdir_in("/tmp")?;
+    let name = &Uuid::new_v4().simple().to_string()[..12];
+    let short = Scratch::make(&Path::new("/tmp").join(format!("kiln-{name}")), &cx.journal);
+    let short = short.map_err(|e| Failure::from_error(Fault::Machine, &e))?;
     Ok((short.path().to_owned(), Some(short)))
 }

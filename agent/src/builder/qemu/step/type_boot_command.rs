@@ -48,7 +48,8 @@ impl Step for TypeBootCommand<'_> {
             return Ok(Done::plain(()));
         }
         if !boot.wait.is_zero() {
-            cx.reporter.say(format!("Waiting {} for boot...", duration::in_words(boot.wait)));
+            cx.reporter
+                .say(format!("Waiting {} before typing the boot command", duration::in_words(boot.wait)));
         }
         let begin = self.guest.powered_on() + LEAD + boot.wait;
         let pace = self.pace();
@@ -56,8 +57,8 @@ impl Step for TypeBootCommand<'_> {
             sleep_until(begin).await;
             for Typing { description, strokes } in &commands {
                 cx.reporter.say(match description {
-                    Some(description) => format!("Typing boot command for: {description}"),
-                    None => "Typing the boot command...".to_owned(),
+                    Some(description) => format!("Typing: {description}"),
+                    None => "Typing the boot command".to_owned(),
                 });
                 let typed = type_strokes(self.guest.qmp(), strokes, pace).await;
                 typed.map_err(|e| Failure::from_error(Fault::Machine, &e))?;
