@@ -1,5 +1,6 @@
 //! Amounts to carry: many files, and a large one, there and back.
 
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -71,7 +72,6 @@ fn a_gigabyte_goes_there_and_back() {
     let file = std::fs::File::create(&large).expect("the place is ours");
     // Sparse, with something to compare at both ends.
     file.set_len(LARGE).expect("there is room");
-    use std::os::unix::fs::FileExt;
     file.write_all_at(b"begin", 0).expect("there is room");
     file.write_all_at(b"end", LARGE - 3).expect("there is room");
     let rest = r#"

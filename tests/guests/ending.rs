@@ -105,6 +105,26 @@ fn a_kiln_killed_during_the_boot_leaves_a_qemu_that_the_next_run_stops() {
     next_run_removes(&place, &["stopped the process \"qemu-system-x86_64\"", "removed the directory"]);
 }
 
+/// The kernel takes no long paths for sockets, so that these lie elsewhere then.
+#[test]
+fn sockets_of_a_killed_kiln_are_removed_wherever_they_are() {
+    let mut place = place();
+    let state = place.home().join("long".repeat(20));
+    place.set("XDG_STATE_HOME", state.display().to_string());
+    place.write("t.pkr.hcl", waiting(&place).template(""));
+    let _turn = guest::turn(1);
+    let mut running = place.start(["build", "t.pkr.hcl"]);
+    running.wait_for("Waiting for SSH");
+    let arguments = super::qemu_arguments(&place);
+    let socket = arguments.iter().find_map(|a| a.strip_prefix("socket,id=kiln-qmp,path="));
+    let socket = std::path::Path::new(socket.expect("a monitor")).to_owned();
+    let directory = socket.parent().expect("it lies somewhere");
+    assert!(directory.exists() && !directory.starts_with(&state), "{}", directory.display());
+    running.kill();
+    next_run_removes(&place, &["stopped the process \"qemu-system-x86_64\""]);
+    assert!(!directory.exists(), "{} is left", directory.display());
+}
+
 #[test]
 fn a_kiln_killed_while_provisioning_leaves_nothing_after_the_next_run() {
     let place = place();
