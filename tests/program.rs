@@ -6,6 +6,8 @@ mod bad_input;
 mod command_line;
 #[path = "program/ending.rs"]
 mod ending;
+#[path = "program/examples.rs"]
+mod examples;
 #[path = "program/execution.rs"]
 mod execution;
 #[path = "program/secrets.rs"]

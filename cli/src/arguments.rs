@@ -112,6 +112,7 @@ pub(crate) struct OutputArguments {
 
 /// Flags of Packer that ask for what Kiln does anyway, or for nothing here; taken so that scripts go on working.
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each stands for a flag, and nobody reads them")]
 pub(crate) struct AcceptedArguments {
     /// Taken for compatibility
     #[arg(long = "ignore-prerelease-plugins", hide = true, action = ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true)]

@@ -15,8 +15,6 @@ use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-use kiln_plan::event::ProgressUnit;
-
 use live::Live;
 use style::Style;
 
@@ -134,16 +132,9 @@ impl Screen {
     }
 
     /// How far something has come, for a live screen.
-    pub(crate) fn progress(
-        &self,
-        build: usize,
-        label: &str,
-        done: u64,
-        total: Option<u64>,
-        unit: ProgressUnit,
-    ) {
+    pub(crate) fn progress(&self, build: usize, movement: &live::Movement<'_>) {
         if let Face::Live(live) = &self.face {
-            live.progress(build, label, (done, total), unit);
+            live.progress(build, movement);
         }
     }
 
