@@ -4,6 +4,8 @@
 //! Clap reads them; before it, [`normalise`] turns Go's spelling into clap's, using clap's own table of which
 //! flags take a value, so that there is one list of flags.
 
+pub(crate) mod fmt;
+
 use std::ffi::OsString;
 
 use clap::builder::styling::Styles;
@@ -24,6 +26,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Build image(s) from a template
     Build(BuildArguments),
+    /// Rewrite templates in canonical form
+    Fmt(fmt::FmtArguments),
     /// Check that a template is valid
     Validate(ValidateArguments),
     /// Print the version
