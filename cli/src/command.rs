@@ -1,7 +1,9 @@
 //! From what was asked for to how it ended: one file per command.
 
 mod build;
+mod completion;
 mod fmt;
+mod man;
 mod validate;
 pub(crate) mod version;
 
@@ -16,6 +18,7 @@ pub(crate) fn run(asked: Asked) -> Ended {
             Screen::standard(plain(false)).raw(&text);
             if code == 0 { Ended::Well } else { Ended::NoCommand }
         }
+        Asked::SetUpCompletion(what) => completion::set_up(what, &Screen::standard(plain(false))),
         Asked::Mistake { help, message } => {
             let screen = Screen::standard(plain(false));
             screen.raw(&help);
@@ -24,6 +27,10 @@ pub(crate) fn run(asked: Asked) -> Ended {
         }
         Asked::Run { command, machine_readable } => match *command {
             Command::Version => version::run(&Screen::standard(plain(machine_readable))),
+            Command::Completion(arguments) => {
+                completion::run(&arguments, &Screen::standard(plain(machine_readable)))
+            }
+            Command::Man(arguments) => man::run(&arguments, &Screen::standard(plain(machine_readable))),
             Command::Fmt(arguments) => fmt::run(&arguments, &Screen::standard(plain(machine_readable))),
             Command::Validate(arguments) => {
                 validate::run(&arguments, &Screen::standard(plain(machine_readable)))

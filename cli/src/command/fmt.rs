@@ -1,7 +1,5 @@
 //! `kiln fmt`
 
-mod replace;
-
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +12,7 @@ use crate::arguments::fmt::FmtArguments;
 use crate::exit_code::Ended;
 use crate::local_host::LocalHost;
 use crate::render::{Screen, diagnostic};
+use crate::replace_file;
 
 const SUFFIXES: [&str; 2] = [".pkr.hcl", ".pkrvars.hcl"];
 const STANDARD_INPUT: &str = "-";
@@ -129,7 +128,7 @@ impl<'a> Formatting<'a> {
     fn change(&mut self, path: &str, text: &str, canonical: &str) {
         self.screen.raw(&format!("{path}\n"));
         if self.writes()
-            && let Err(error) = replace::replace(Path::new(path), canonical.as_bytes())
+            && let Err(error) = replace_file::replace(Path::new(path), canonical.as_bytes())
         {
             self.failed(path, &kiln_plan::fault::chain(&error));
         }

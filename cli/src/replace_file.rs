@@ -38,8 +38,8 @@ fn attempt(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 fn renamed(path: &Path, old: &Metadata, bytes: &[u8]) -> io::Result<()> {
     let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    // The leading dot hides it from those who format the directory meanwhile.
-    let mut new = tempfile::Builder::new().prefix(".kiln-fmt-").tempfile_in(directory)?;
+    // The leading dot hides it from those who list the directory meanwhile.
+    let mut new = tempfile::Builder::new().prefix(".kiln-new-").tempfile_in(directory)?;
     new.write_all(bytes)?;
     new.as_file().set_permissions(old.permissions())?;
     keep_owner(new.as_file(), old)?;
