@@ -10,6 +10,8 @@ use clap::builder::styling::Styles;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use kiln_plan::OnError;
 
+use crate::command::inspect::InspectArguments;
+
 /// Kiln: builds machine images from Packer templates.
 #[derive(Debug, Parser)]
 #[command(name = "kiln", disable_version_flag = true, disable_help_subcommand = true, styles = Styles::plain())]
@@ -24,6 +26,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Build image(s) from a template
     Build(BuildArguments),
+    /// See the parts of a template
+    Inspect(InspectArguments),
     /// Check that a template is valid
     Validate(ValidateArguments),
     /// Print the version
