@@ -15,6 +15,8 @@ use clap::builder::styling::Styles;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use kiln_plan::OnError;
 
+use crate::command::inspect::InspectArguments;
+
 /// Kiln: builds machine images from Packer templates.
 #[derive(Debug, Parser)]
 #[command(name = "kiln", disable_version_flag = true, disable_help_subcommand = true, styles = Styles::plain())]
@@ -33,6 +35,8 @@ pub(crate) enum Command {
     Completion(completion::CompletionArguments),
     /// Rewrite templates in canonical form
     Fmt(fmt::FmtArguments),
+    /// See the parts of a template
+    Inspect(InspectArguments),
     /// Write the manual pages
     #[command(hide = true)]
     Man(man::ManArguments),

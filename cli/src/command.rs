@@ -3,6 +3,7 @@
 mod build;
 mod completion;
 mod fmt;
+pub(crate) mod inspect;
 mod man;
 mod validate;
 pub(crate) mod version;
@@ -30,8 +31,11 @@ pub(crate) fn run(asked: Asked) -> Ended {
             Command::Completion(arguments) => {
                 completion::run(&arguments, &Screen::standard(plain(machine_readable)))
             }
-            Command::Man(arguments) => man::run(&arguments, &Screen::standard(plain(machine_readable))),
             Command::Fmt(arguments) => fmt::run(&arguments, &Screen::standard(plain(machine_readable))),
+            Command::Inspect(arguments) => {
+                inspect::run(&arguments, &Screen::standard(plain(machine_readable)))
+            }
+            Command::Man(arguments) => man::run(&arguments, &Screen::standard(plain(machine_readable))),
             Command::Validate(arguments) => {
                 validate::run(&arguments, &Screen::standard(plain(machine_readable)))
             }

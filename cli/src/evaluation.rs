@@ -4,7 +4,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kiln_agent::catalog::Factories;
-use kiln_config::{Answers, Evaluation, Inputs, Request, SharedHost};
+use kiln_config::overview::Hcl2Overview;
+use kiln_config::{Answers, Evaluation, Inputs, Inspection, Overview, Request, SharedHost, Template};
 use kiln_lang::{Diagnostic, Diagnostics, SourceMap};
 use kiln_plan::BuildPlan;
 
@@ -64,6 +65,32 @@ impl LocalEvaluation {
                     found.push(no_data(&query));
                 }
                 (Vec::new(), found)
+            }
+        }
+    }
+
+    /// The template at a glance, or why its text can't be understood.
+    pub(crate) fn inspect(&self, request: &Request) -> Result<Overview, Diagnostics> {
+        let (template, found, sources) = kiln_config::parse(request, &self.host);
+        *self.sources.lock().unwrap_or_else(PoisonError::into_inner) = sources;
+        match template {
+            Some(template) if !found.has_errors() => Ok(self.look_at(&template, request)),
+            _ => Err(found),
+        }
+    }
+
+    /// What there is to see of a template.
+    pub(crate) fn look_at(&self, template: &Template, request: &Request) -> Overview {
+        let catalog = &self.factories.catalog();
+        let inputs = |answers| Inputs { request, catalog: Some(catalog), answers, host: &self.host };
+        match kiln_config::inspect(template, inputs(&Answers::none())) {
+            Inspection::Done(overview) => overview,
+            // What nobody can answer is unknown.
+            Inspection::NeedsData(_) => {
+                match kiln_config::inspect(template, inputs(&Answers::placeholders())) {
+                    Inspection::Done(overview) => overview,
+                    Inspection::NeedsData(_) => Overview::Hcl2(Hcl2Overview::default()),
+                }
             }
         }
     }

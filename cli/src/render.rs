@@ -7,6 +7,7 @@
 pub(crate) mod diagnostic;
 mod live;
 pub(crate) mod machine;
+pub(crate) mod overview;
 pub(crate) mod run;
 pub(crate) mod style;
 pub(crate) mod summary;

@@ -57,11 +57,27 @@ pub(crate) fn order(document: &Document) -> Result<Order, Diagnostics> {
     if found.has_errors() {
         return Err(found);
     }
-    sort(needs, &names).map_err(Diagnostics::from)
+    sort(&needs, &names).map_err(Diagnostics::from)
 }
 
-/// Takes what needs nothing more, until nothing is left or the rest is a cycle.
-fn sort(needs: Vec<(Definition, Vec<Definition>)>, names: &Names<'_>) -> Result<Order, Diagnostic> {
+/// The order of those definitions that are not part of a cycle and mention none that is. What isn't declared holds nothing up.
+pub(crate) fn order_of_the_possible(document: &Document) -> Order {
+    let names = Names::of(document);
+    let needs: Vec<_> = names.definitions().into_iter().map(|d| (d, names.declared_needs(d))).collect();
+    take_ready(&needs).0
+}
+
+fn sort(needs: &[(Definition, Vec<Definition>)], names: &Names<'_>) -> Result<Order, Diagnostic> {
+    let (order, waiting) = take_ready(needs);
+    let index: HashMap<Definition, usize> = needs.iter().enumerate().map(|(i, (n, _))| (*n, i)).collect();
+    match (0..needs.len()).find(|i| waiting[*i] > 0) {
+        None => Ok(order),
+        Some(start) => Err(cycle(start, needs, &index, &waiting, names)),
+    }
+}
+
+/// Takes what needs nothing more, until nothing is left or the rest is in cycles; how many needs of each are left.
+fn take_ready(needs: &[(Definition, Vec<Definition>)]) -> (Order, Vec<usize>) {
     let index: HashMap<Definition, usize> = needs.iter().enumerate().map(|(i, (n, _))| (*n, i)).collect();
     let mut waiting: Vec<usize> = needs.iter().map(|(_, mentioned)| mentioned.len()).collect();
     let mut wanted_by: Vec<Vec<usize>> = vec![Vec::new(); needs.len()];
@@ -81,10 +97,7 @@ fn sort(needs: Vec<(Definition, Vec<Definition>)>, names: &Names<'_>) -> Result<
             }
         }
     }
-    match (0..needs.len()).find(|i| waiting[*i] > 0) {
-        None => Ok(Order { definitions }),
-        Some(start) => Err(cycle(start, &needs, &index, &waiting, names)),
-    }
+    (Order { definitions }, waiting)
 }
 
 /// Follows what is left until it comes round.
@@ -139,6 +152,17 @@ impl<'a> Names<'a> {
                 (format!("data.{}.{}", source.kind, source.name), data::references(&source.block.body))
             }
         }
+    }
+
+    /// The declared definitions that a definition mentions, each once.
+    fn declared_needs(&self, definition: Definition) -> Vec<Definition> {
+        let mut needs = Vec::new();
+        for target in self.describe(definition).1.iter().filter_map(|r| self.target(r)).flatten() {
+            if !needs.contains(&target) {
+                needs.push(target);
+            }
+        }
+        needs
     }
 
     fn span(&self, definition: Definition) -> Span {

@@ -73,6 +73,51 @@ pub(super) fn evaluate_globals(
     Ok(Globals { scope, secrets })
 }
 
+/// What can be evaluated although something else is wrong.
+#[derive(Debug)]
+pub(super) struct Possible {
+    /// As in [`Globals`], without what is wrong or depends on what is.
+    pub(super) scope: Scope,
+    /// The texts in what is declared sensitive, not in what was made of it.
+    pub(super) secrets: Vec<String>,
+    /// Every variable; those without a value are unknown.
+    pub(super) variables: BTreeMap<String, Value>,
+    /// The locals that have a value.
+    pub(super) locals: BTreeMap<String, Value>,
+}
+
+/// Evaluates as much as can be.
+///
+/// # Errors
+/// Questions that must be answered first.
+pub(super) fn evaluate_possible(
+    document: &Document,
+    assignments: &Assignments,
+    root: &str,
+    inputs: Inputs<'_>,
+) -> Result<Possible, Vec<DataQuery>> {
+    let started = inputs.request.started_ns;
+    let in_working_directory = world_function::all(inputs.host, "", started);
+    let (variables, _) = variables::bind(&document.variables, assignments, &in_working_directory);
+    let functions = world_function::all(inputs.host, root, started);
+    let base = base_scope(&functions, variables.clone(), root, inputs);
+    let mut evaluated = Evaluated::default();
+    for (definition, needs) in locals::order_of_the_possible(document).definitions {
+        // What fails has no value; what mentions it fails in turn or does without it.
+        let _ = evaluated.add(definition, &needs, (document, &base, root), inputs);
+    }
+    if !evaluated.queries.is_empty() {
+        return Err(evaluated.queries);
+    }
+    let all: Vec<Definition> = evaluated.values.keys().copied().collect();
+    let scope = evaluated.scope(&all, document, &base);
+    let locals = scope.get("local").and_then(Value::as_entries).cloned().unwrap_or_default();
+    let declared = document.locals.iter().filter(|l| l.sensitive).filter_map(|l| locals.get(&l.name));
+    let mut secrets = Vec::new();
+    variables.values().chain(declared).for_each(|value| variables::secrets_in(value, &mut secrets));
+    Ok(Possible { scope, secrets, variables, locals })
+}
+
 fn base_scope(
     functions: &Functions,
     variables: BTreeMap<String, Value>,

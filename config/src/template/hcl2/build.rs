@@ -16,6 +16,8 @@ use crate::template::shape::{Attributes, BlockShape, Shape};
 pub(crate) struct Build<'a> {
     /// Empty when the template gives none.
     pub(crate) name: String,
+    /// Empty when the template gives none.
+    pub(crate) description: String,
     /// In the order in which they are built: those of `sources`, then the blocks.
     pub(crate) sources: Vec<SourceUse<'a>>,
     pub(crate) provisioners: Vec<Provisioner<'a>>,
@@ -71,13 +73,12 @@ impl<'a> Build<'a> {
         SHAPE.check_attributes(&block.body, found);
         let attribute = |name: &str| block.body.attribute(name);
         let name = attribute("name").and_then(|a| found.take(argument::string(a, scope)));
-        if let Some(description) = attribute("description") {
-            found.take(argument::string(description, scope));
-        }
+        let description = attribute("description").and_then(|a| found.take(argument::string(a, scope)));
         let name = name.unwrap_or_default();
         let named = Value::object([("name".to_owned(), Value::from(name.as_str()))]);
         let mut build = Self {
             name,
+            description: description.unwrap_or_default(),
             sources: Vec::new(),
             provisioners: Vec::new(),
             error_cleanup: None,
