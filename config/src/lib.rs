@@ -30,7 +30,9 @@ mod world_function;
 
 pub use bundle::Bundle;
 pub use data_source::{Answers, DataQuery};
-pub use evaluate::{Evaluation, Inputs, Inspection, evaluate, inspect};
+pub use evaluate::{
+    Answer, CONSOLE_INPUT, Completion, Console, Evaluation, Inputs, Inspection, Opened, evaluate, inspect,
+};
 pub use host::{Host, HostError, SharedHost};
 pub use overview::Overview;
 pub use request::{ConfigType, Request, VariableArgument};

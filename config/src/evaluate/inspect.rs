@@ -79,7 +79,7 @@ fn glance(build: &Build<'_>, redactor: &Redactor) -> BuildOverview {
 
 /// The value without marks, its secrets replaced. A text that was made from a secret shows what else it says, unless the
 /// secret can't be found in it any more: then it is hidden as a whole. Of the two bools neither tells anything.
-fn open(value: &Value, redactor: &Redactor) -> Value {
+pub(super) fn open(value: &Value, redactor: &Redactor) -> Value {
     opened(value, false, redactor)
 }
 
