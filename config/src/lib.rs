@@ -28,7 +28,7 @@ pub mod version;
 mod world_function;
 
 pub use bundle::Bundle;
-pub use data_source::{Answers, DataQuery};
+pub use data_source::{Answers, DataAnswer, DataQuery};
 pub use evaluate::{Evaluation, Inputs, evaluate};
 pub use host::{Host, HostError, SharedHost};
 pub use request::{ConfigType, Request, VariableArgument};

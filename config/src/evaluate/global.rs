@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use kiln_lang::evaluate::evaluate;
 use kiln_lang::scope::Scope;
-use kiln_lang::{Diagnostics, Functions, Type, Value};
+use kiln_lang::{Diagnostic, Diagnostics, Functions, Type, Value};
 use kiln_plan::{ComponentConfig, ComponentKind};
 
 use super::body::{self, Reading};
 use super::{Inputs, missing};
-use crate::data_source::DataQuery;
+use crate::data_source::{DataOrigin, DataQuery, Known};
 use crate::locals::{self, Definition};
 use crate::template::hcl2::Document;
+use crate::template::hcl2::data::DataBlock;
 use crate::variables::{self, Assignments};
 use crate::world_function;
 
@@ -21,6 +22,10 @@ pub(super) struct Globals {
     /// `var`, `local`, `data`, `path`, `packer`; `source` is unknown.
     pub(super) scope: Scope,
     pub(super) secrets: Vec<String>,
+    /// The answers that went into them.
+    pub(super) data: Vec<DataOrigin>,
+    /// What data sources want to be known besides.
+    pub(super) notices: Diagnostics,
 }
 
 /// Why there are no globals.
@@ -70,7 +75,8 @@ pub(super) fn evaluate_globals(
     secrets.retain(|s| !s.is_empty());
     secrets.sort();
     secrets.dedup();
-    Ok(Globals { scope, secrets })
+    let data = inputs.answers.origins.values().cloned().collect();
+    Ok(Globals { scope, secrets, data, notices: evaluated.notices })
 }
 
 fn base_scope(
@@ -102,10 +108,12 @@ fn base_scope(
 #[derive(Debug, Default)]
 struct Evaluated {
     values: HashMap<Definition, Value>,
+    needs: HashMap<Definition, Vec<Definition>>,
     /// Data sources without an answer, and what depends on them.
     open: HashSet<Definition>,
     queries: Vec<DataQuery>,
     secrets: Vec<String>,
+    notices: Diagnostics,
 }
 
 impl Evaluated {
@@ -122,20 +130,29 @@ impl Evaluated {
             return Ok(());
         }
         let scope = self.scope(needs, document, base);
+        self.needs.insert(definition, needs.to_vec());
         match definition {
             Definition::Local(i) => {
                 let local = &document.locals[i];
-                let value = evaluate(&local.expression, &scope)?.marked(local.sensitive);
+                let value = match inputs.answers.locals.get(&local.name) {
+                    Some(pinned) => pinned.clone(),
+                    None => evaluate(&local.expression, &scope)?.marked(local.sensitive),
+                };
                 variables::secrets_in(&value, &mut self.secrets);
                 self.values.insert(definition, value);
             }
             Definition::Data(i) => {
-                let query = data_query(document, i, &scope, (root, inputs))?;
-                match inputs.answers.get(&query.id) {
-                    Some(answer) => {
+                let mut query = data_query(document, i, &scope, (root, inputs))?;
+                let schema = inputs.catalog.and_then(|c| c.get(ComponentKind::DataSource, &query.component.name));
+                match inputs.answers.get(&query.id, schema.and_then(|s| s.answer.as_ref())) {
+                    Known::Value(answer) => {
+                        variables::secrets_in(&answer, &mut self.secrets);
                         self.values.insert(definition, answer);
+                        self.notices.extend(notices(&query, inputs));
                     }
-                    None => {
+                    Known::Failed(reason) => return Err(unanswered(&query, reason, &document.data_blocks[i]).into()),
+                    Known::Open => {
+                        query.locals = self.locals_behind(definition, document);
                         self.open.insert(definition);
                         self.queries.push(query);
                     }
@@ -143,6 +160,21 @@ impl Evaluated {
             }
         }
         Ok(())
+    }
+
+    /// Every local that a definition is made of, directly or not.
+    fn locals_behind(&self, definition: Definition, document: &Document) -> BTreeMap<String, Value> {
+        let mut found = BTreeMap::new();
+        let mut seen = HashSet::new();
+        let mut waiting = vec![definition];
+        while let Some(next) = waiting.pop() {
+            let needs = self.needs.get(&next).into_iter().flatten();
+            waiting.extend(needs.filter(|need| seen.insert(**need)));
+            if let (Definition::Local(i), Some(value)) = (next, self.values.get(&next)) {
+                found.insert(document.locals[i].name.clone(), value.clone());
+            }
+        }
+        found
     }
 
     /// The scope in which these definitions have their values.
@@ -164,6 +196,21 @@ impl Evaluated {
         let data = data.into_iter().map(|(kind, named)| (kind, Value::object(named)));
         base.clone().with("local", Value::object(locals)).with("data", Value::object(data))
     }
+}
+
+/// The error of a data source without an answer: its words are the summary, as in Packer.
+fn unanswered(query: &DataQuery, reason: String, source: &DataBlock) -> Diagnostic {
+    let detail = format!("The data source {} gave no answer.", query.id);
+    Diagnostic::error(reason, detail).at(source.block.header.clone()).within(source.block.header_text())
+}
+
+fn notices(query: &DataQuery, inputs: Inputs<'_>) -> Vec<Diagnostic> {
+    let told = inputs.answers.notices.get(&query.id).into_iter().flatten();
+    let warning = |notice: &String| {
+        let summary = format!("Answer of data source {}", query.id);
+        Diagnostic::warning(summary, format!("{notice}.")).at(query.component.span.clone())
+    };
+    told.map(warning).collect()
 }
 
 fn data_query(
@@ -201,6 +248,7 @@ fn data_query(
             id: format!("{}.{}", source.kind, source.name),
             component,
             facts: inputs.facts(root),
+            locals: BTreeMap::new(),
         }),
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn evaluate(
         Err(Stop::NeedsData(queries)) => return Evaluation::NeedsData(queries),
         Err(Stop::Failed(found)) => return failed(found),
     };
-    let mut found = Diagnostics::new();
+    let mut found = globals.notices.clone();
     let sources = Sources::new(&document.sources, &mut found);
     let mut builds = Vec::with_capacity(document.builds.len());
     for block in &document.builds {
@@ -173,6 +173,7 @@ impl Planner<'_> {
             options: self.inputs.request.options.clone(),
             secrets: self.globals.secrets.iter().cloned().map(Sensitive::new).collect(),
             requirements: Requirements::default(),
+            data: self.globals.data.clone(),
         };
         plan.requirements = requirement::of(&plan);
         (!failed).then_some(plan)
