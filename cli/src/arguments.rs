@@ -4,6 +4,8 @@
 //! Clap reads them; before it, [`normalise`] turns Go's spelling into clap's, using clap's own table of which
 //! flags take a value, so that there is one list of flags.
 
+mod format;
+
 use std::ffi::OsString;
 
 use clap::builder::styling::Styles;
@@ -11,6 +13,7 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use kiln_plan::OnError;
 
 use crate::command::inspect::InspectArguments;
+pub(crate) use format::{Format, FormatArguments};
 
 /// Kiln: builds machine images from Packer templates.
 #[derive(Debug, Parser)]
@@ -100,6 +103,8 @@ pub(crate) struct BuildArguments {
     #[arg(long = "warn-on-undeclared-var", action = ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
     pub(crate) warn_on_undeclared_var: bool,
     #[command(flatten)]
+    pub(crate) format: FormatArguments,
+    #[command(flatten)]
     pub(crate) accepted: AcceptedArguments,
 }
 
@@ -142,6 +147,11 @@ pub(crate) struct ValidateArguments {
     /// Don't warn of variables that a variable file sets but no template declares
     #[arg(long = "no-warn-undeclared-var", action = ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
     pub(crate) no_warn_undeclared_var: bool,
+    /// Ask the data sources, instead of letting unknown values stand for their answers
+    #[arg(long = "evaluate-datasources", action = ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
+    pub(crate) evaluate_datasources: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatArguments,
     #[command(flatten)]
     pub(crate) accepted: AcceptedArguments,
 }

@@ -5,7 +5,7 @@ pub(crate) mod inspect;
 mod validate;
 pub(crate) mod version;
 
-use crate::arguments::{Asked, Command, OutputArguments};
+use crate::arguments::{Asked, Command, Format, FormatArguments, OutputArguments};
 use crate::exit_code::Ended;
 use crate::render::{Look, Screen};
 
@@ -28,21 +28,28 @@ pub(crate) fn run(asked: Asked) -> Ended {
                 inspect::run(&arguments, &Screen::standard(plain(machine_readable)))
             }
             Command::Validate(arguments) => {
-                validate::run(&arguments, &Screen::standard(plain(machine_readable)))
+                let look = Look { json: is_json(arguments.format), ..plain(machine_readable) };
+                validate::run(&arguments, &Screen::standard(look))
             }
             Command::Build(arguments) => {
-                build::run(&arguments, &Screen::standard(look(&arguments.output, machine_readable)))
+                let json = is_json(arguments.format);
+                let look = Look { json, ..look(&arguments.output, machine_readable) };
+                build::run(&arguments, &Screen::standard(look))
             }
         },
     }
 }
 
 fn plain(machine_readable: bool) -> Look {
-    Look { color: false, timestamps: false, machine_readable }
+    Look { color: false, timestamps: false, machine_readable, json: false }
 }
 
 fn look(output: &OutputArguments, machine_readable: bool) -> Look {
-    Look { color: output.color, timestamps: output.timestamp_ui, machine_readable }
+    Look { color: output.color, timestamps: output.timestamp_ui, machine_readable, json: false }
+}
+
+fn is_json(arguments: FormatArguments) -> bool {
+    arguments.format == Format::Json
 }
 
 /// Says that a command takes exactly one template.

@@ -29,7 +29,7 @@ pub mod version;
 mod world_function;
 
 pub use bundle::Bundle;
-pub use data_source::{Answers, DataQuery};
+pub use data_source::{Answers, DataAnswer, DataQuery};
 pub use evaluate::{Evaluation, Inputs, Inspection, evaluate, inspect};
 pub use host::{Host, HostError, SharedHost};
 pub use overview::Overview;

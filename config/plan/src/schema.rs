@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use kiln_lang::Type;
 use serde::{Deserialize, Serialize};
 
 use crate::component::ComponentKind;
@@ -37,6 +38,9 @@ pub struct ComponentSchema {
     pub options: Vec<OptionSchema>,
     /// Names under which a builder offers values to later components (`build.X`), beyond the usual ones.
     pub generated: Vec<Cow<'static, str>>,
+    /// What a data source answers with: an object type. None for other components.
+    #[serde(default)]
+    pub answer: Option<Type>,
 }
 
 impl ComponentSchema {

@@ -31,6 +31,7 @@ fn catalog() -> Catalog {
         name: name.into(),
         options,
         generated: vec!["VMName".into()],
+        answer: None,
     };
     Catalog {
         components: vec![

@@ -22,6 +22,7 @@ pub fn schema() -> ComponentSchema {
         name: Cow::Borrowed("qemu"),
         options,
         generated: Vec::new(),
+        answer: None,
     }
 }
 

@@ -8,6 +8,7 @@ use super::argument;
 use super::dynamic::{Nested, expand};
 use super::post_processor::PostProcessor;
 use super::provisioner::Provisioner;
+use super::registry;
 use super::source::SourceReference;
 use crate::template::shape::{Attributes, BlockShape, Shape};
 
@@ -23,6 +24,7 @@ pub(crate) struct Build<'a> {
     pub(crate) provisioners: Vec<Provisioner<'a>>,
     pub(crate) error_cleanup: Option<Provisioner<'a>>,
     pub(crate) post_processors: Vec<Vec<PostProcessor<'a>>>,
+    has_registry: bool,
     /// Where the block's header stands.
     pub(crate) span: &'a Span,
 }
@@ -83,6 +85,7 @@ impl<'a> Build<'a> {
             provisioners: Vec::new(),
             error_cleanup: None,
             post_processors: Vec::new(),
+            has_registry: false,
             span: &block.header,
         };
         if let Some(attribute) = attribute("sources") {
@@ -150,7 +153,14 @@ impl<'a> Build<'a> {
                 }
                 self.post_processors.push(sequence);
             }
-            // `hcp_packer_registry` and `from` have no effect here.
+            "hcp_packer_registry" => {
+                if std::mem::replace(&mut self.has_registry, true) {
+                    found.push(registry::second_block(nested.header));
+                } else {
+                    registry::check_one(nested.body, nested.header, &nested.scope, found);
+                }
+            }
+            // `from` has no effect.
             _ => {}
         }
     }
