@@ -34,13 +34,23 @@ pub(super) struct Globals {
     pub(super) found: Diagnostics,
 }
 
-/// Evaluates variables, locals and data sources, as far as can be: what is wrong, or made of what is wrong, is unknown, so
-/// that mistakes elsewhere are found too.
+/// What stands in the place of a value that couldn't be evaluated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Gaps {
+    /// An unknown value, so that other mistakes are found and no consequences are told.
+    #[default]
+    Unknown,
+    /// Nothing: `try` takes its second choice.
+    Absent,
+}
+
+/// Evaluates variables, locals and data sources, as far as can be.
 pub(super) fn evaluate_globals(
     document: &Document,
     assignments: &Assignments,
     root: &str,
     inputs: Inputs<'_>,
+    gaps: Gaps,
 ) -> Globals {
     let started = inputs.request.started_ns;
     let in_working_directory = world_function::all(inputs.host, "", started);
@@ -49,7 +59,7 @@ pub(super) fn evaluate_globals(
     let base = base_scope(&functions, variables.clone(), root, inputs);
     let order = locals::order(document);
     found.extend(order.complaints);
-    let mut evaluated = Evaluated { failed: order.hopeless, ..Evaluated::default() };
+    let mut evaluated = Evaluated { failed: order.hopeless, gaps, ..Evaluated::default() };
     for (definition, needs) in order.definitions {
         if let Err(complaints) = evaluated.add(definition, &needs, (document, &base, root), inputs) {
             found.extend(complaints);
@@ -103,6 +113,7 @@ struct Evaluated {
     open: HashSet<Definition>,
     /// What is wrong, and what is made of it.
     failed: HashSet<Definition>,
+    gaps: Gaps,
     queries: Vec<DataQuery>,
     secrets: Vec<String>,
     notices: Diagnostics,
@@ -121,7 +132,7 @@ impl Evaluated {
             self.open.insert(definition);
             return Ok(());
         }
-        if needs.iter().any(|need| self.failed.contains(need)) {
+        if self.gaps == Gaps::Unknown && needs.iter().any(|need| self.failed.contains(need)) {
             self.failed.insert(definition);
         }
         let scope = self.scope(needs, document, base);
@@ -195,7 +206,11 @@ impl Evaluated {
         let mut locals = BTreeMap::new();
         let mut data: BTreeMap<String, BTreeMap<String, Value>> = BTreeMap::new();
         for definition in definitions {
-            let value = self.values.get(definition).cloned().unwrap_or_else(|| Value::unknown(Type::Any));
+            let value = match (self.values.get(definition), self.gaps) {
+                (Some(value), _) => value.clone(),
+                (None, Gaps::Unknown) => Value::unknown(Type::Any),
+                (None, Gaps::Absent) => continue,
+            };
             match definition {
                 Definition::Local(i) => {
                     locals.insert(document.locals[*i].name.clone(), value);

@@ -10,7 +10,7 @@ use kiln_plan::{
 };
 
 use super::body::{self, Reading, RunTime};
-use super::global::{self, Globals};
+use super::global::{self, Gaps, Globals};
 use super::missing::{self, Wanted};
 use super::selection::Selection;
 use super::{Evaluation, Inputs, done, failed, requirement};
@@ -30,7 +30,7 @@ pub(super) fn evaluate(
     root: &str,
     inputs: Inputs<'_>,
 ) -> Evaluation {
-    let mut globals = global::evaluate_globals(document, assignments, root, inputs);
+    let mut globals = global::evaluate_globals(document, assignments, root, inputs, Gaps::Unknown);
     let mut found = std::mem::take(&mut globals.found);
     let sound = !found.has_errors();
     if sound && !globals.queries.is_empty() {

@@ -9,7 +9,7 @@ use kiln_lang::{Diagnostics, Value};
 use kiln_plan::secret::{REDACTED, Redactor};
 
 use super::Inputs;
-use super::global::{self, Globals};
+use super::global::{self, Gaps, Globals};
 use crate::data_source::DataQuery;
 use crate::overview::{BuildOverview, Hcl2Overview, LegacyOverview, Overview};
 use crate::template::hcl2::build::Build;
@@ -44,7 +44,7 @@ fn inspect_hcl2(
     root: &str,
     inputs: Inputs<'_>,
 ) -> Result<Hcl2Overview, Vec<DataQuery>> {
-    let globals = global::evaluate_globals(document, assignments, root, inputs);
+    let globals = global::evaluate_globals(document, assignments, root, inputs, Gaps::Absent);
     if !globals.queries.is_empty() {
         return Err(globals.queries);
     }

@@ -93,7 +93,7 @@ impl<'a> Build<'a> {
         }
         for nested in expand(&block.body, scope, found) {
             if SHAPE.check_block(&nested.head(), found) {
-                build.read_block(nested, &named, found);
+                build.read_block(nested, (&named, scope), found);
             }
         }
         if build.sources.is_empty() && !found.has_errors() {
@@ -119,10 +119,15 @@ impl<'a> Build<'a> {
         }
     }
 
-    fn read_block(&mut self, mut nested: Nested<'a>, named: &Value, found: &mut Diagnostics) {
+    fn read_block(
+        &mut self,
+        mut nested: Nested<'a>,
+        (named, outside): (&Value, &Scope),
+        found: &mut Diagnostics,
+    ) {
         let meta = |scope: Scope| scope.with("build", named.clone());
         match nested.kind {
-            "source" => self.sources.extend(found.take(read_source(nested))),
+            "source" => self.sources.extend(found.take(read_source(nested, outside))),
             "provisioner" => {
                 nested.scope = meta(nested.scope);
                 self.provisioners.push(Provisioner::read(nested, found));
@@ -166,11 +171,32 @@ impl<'a> Build<'a> {
     }
 }
 
-fn read_source(nested: Nested<'_>) -> Result<SourceUse<'_>, Diagnostic> {
+/// Reads a source block of a build, whose scope differs from the one outside only by the iterators of dynamic blocks.
+fn read_source<'a>(nested: Nested<'a>, outside: &Scope) -> Result<SourceUse<'a>, Diagnostic> {
     let reference = SourceReference::parse(nested.label(0), nested.header)?;
     let local_name = match nested.body.attribute("name") {
-        Some(attribute) => Some(argument::string(attribute, &nested.scope)?).filter(|n| !n.is_empty()),
+        Some(attribute) => {
+            let scope = iterators_only(attribute, &nested.scope, outside)?;
+            Some(argument::string(attribute, &scope)?).filter(|name| !name.is_empty())
+        }
         None => None,
     };
     Ok(SourceUse { reference, local_name, block: Some(nested) })
+}
+
+/// The scope of the iterators that an argument refers to. It may refer to nothing else, and call nothing.
+fn iterators_only(attribute: &Attribute, inside: &Scope, outside: &Scope) -> Result<Scope, Diagnostic> {
+    let mut scope = Scope::literals_only();
+    for reference in attribute.expression.references() {
+        match inside.get(&reference.root) {
+            Some(value) if outside.get(&reference.root) != Some(value) => {
+                scope = scope.with(reference.root.clone(), value.clone());
+            }
+            _ => {
+                let detail = "The name of a source block is a plain text; variables may not be used here.";
+                return Err(Diagnostic::error("Variables not allowed", detail).at(reference.span));
+            }
+        }
+    }
+    Ok(scope)
 }
