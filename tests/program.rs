@@ -4,6 +4,10 @@
 mod bad_input;
 #[path = "program/command_line.rs"]
 mod command_line;
+#[path = "program/completion.rs"]
+mod completion;
+#[path = "program/console.rs"]
+mod console;
 #[path = "program/ending.rs"]
 mod ending;
 #[path = "program/execution.rs"]

@@ -5,8 +5,10 @@
 //! flags take a value, so that there is one list of flags.
 
 pub(crate) mod completion;
+pub(crate) mod console;
 pub(crate) mod description;
 pub(crate) mod fmt;
+mod format;
 pub(crate) mod man;
 
 use std::ffi::OsString;
@@ -16,6 +18,7 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use kiln_plan::OnError;
 
 use crate::command::inspect::InspectArguments;
+pub(crate) use format::{Format, FormatArguments};
 
 /// Kiln: builds machine images from Packer templates.
 #[derive(Debug, Parser)]
@@ -33,6 +36,8 @@ pub(crate) enum Command {
     Build(BuildArguments),
     /// Print a script that completes what is typed
     Completion(completion::CompletionArguments),
+    /// Try expressions over a template
+    Console(console::ConsoleArguments),
     /// Rewrite templates in canonical form
     Fmt(fmt::FmtArguments),
     /// See the parts of a template
@@ -112,6 +117,8 @@ pub(crate) struct BuildArguments {
     #[arg(long = "warn-on-undeclared-var", action = ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
     pub(crate) warn_on_undeclared_var: bool,
     #[command(flatten)]
+    pub(crate) format: FormatArguments,
+    #[command(flatten)]
     pub(crate) accepted: AcceptedArguments,
 }
 
@@ -154,6 +161,11 @@ pub(crate) struct ValidateArguments {
     /// Don't warn of variables that a variable file sets but no template declares
     #[arg(long = "no-warn-undeclared-var", action = ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
     pub(crate) no_warn_undeclared_var: bool,
+    /// Ask the data sources, instead of letting unknown values stand for their answers
+    #[arg(long = "evaluate-datasources", action = ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
+    pub(crate) evaluate_datasources: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatArguments,
     #[command(flatten)]
     pub(crate) accepted: AcceptedArguments,
 }

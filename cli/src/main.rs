@@ -2,6 +2,7 @@
 
 mod arguments;
 mod command;
+mod data_desk;
 mod evaluation;
 mod exit_code;
 mod farm_client;

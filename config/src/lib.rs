@@ -29,7 +29,7 @@ pub mod version;
 mod world_function;
 
 pub use bundle::Bundle;
-pub use data_source::{Answers, DataQuery};
+pub use data_source::{Answers, DataAnswer, DataQuery};
 pub use evaluate::{
     Answer, CONSOLE_INPUT, Completion, Console, Evaluation, Inputs, Inspection, Opened, evaluate, inspect,
 };

@@ -23,6 +23,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 
 HERE = pathlib.Path(__file__).resolve().parent
 LIMIT = 60  # seconds; a run takes milliseconds
@@ -121,7 +122,11 @@ class Unit:
             # A person would copy it to the name without that.
             copy = self.scratch / self.row["repo"].replace("/", "+") / path.relative_to(self.repo).with_suffix("")
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, copy)
+            if not copy.exists():
+                # In one go: another unit may be reading it.
+                half = copy.with_name(f"{copy.name}.{threading.get_ident()}")
+                shutil.copy(path, half)
+                half.rename(copy)
             path = copy
         return f"-var-file={path}"
 

@@ -43,14 +43,28 @@ fn script(shell: Shell) -> String {
     clap_complete::generate(kind, &mut tree, "kiln", &mut bytes);
     let text = description::one_dash(&String::from_utf8_lossy(&bytes), &tree, "-");
     match shell {
-        // Fish's word for long flags of one dash.
-        Shell::Fish => text.split_inclusive('\n').map(old_style).collect(),
+        Shell::Fish => {
+            let lines: String = text.split_inclusive('\n').map(old_style).collect();
+            lines + &fish_words(&tree)
+        }
         // `-s` would let single letters be stacked behind one dash, and so break the words up.
         Shell::Zsh => text.replace("_arguments_options=(-s -S -C)", "_arguments_options=(-S -C)"),
         Shell::Bash | Shell::Powershell => text,
     }
 }
 
+/// The line with Fish's word for long flags of one dash.
 fn old_style(line: &str) -> String {
     if line.starts_with("complete ") { line.replacen(" -l ", " -o ", 1) } else { line.to_owned() }
+}
+
+/// The words that stand behind a command without a flag, which the generator leaves out for Fish.
+fn fish_words(tree: &clap::Command) -> String {
+    let of_command = |command: &clap::Command| {
+        let words = command.get_positionals().flat_map(clap::Arg::get_possible_values);
+        let words: Vec<String> = words.map(|word| word.get_name().to_owned()).collect();
+        let when = format!("__fish_kiln_using_subcommand {}", command.get_name());
+        (!words.is_empty()).then(|| format!("complete -c kiln -n \"{when}\" -f -a \"{}\"\n", words.join(" ")))
+    };
+    tree.get_subcommands().filter_map(of_command).collect()
 }

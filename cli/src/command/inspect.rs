@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use clap::{ArgAction, Args};
 use kiln_agent::catalog::Factories;
-use kiln_config::Template;
+use kiln_config::{Inspection, Template};
 
 use crate::arguments::TemplateArguments;
+use crate::data_desk::{self, Round};
 use crate::evaluation::LocalEvaluation;
 use crate::exit_code::Ended;
 use crate::render::{Screen, diagnostic, overview};
@@ -28,18 +29,22 @@ pub(crate) fn run(arguments: &InspectArguments, screen: &Screen) -> Ended {
     let path = arguments.template.one_template().unwrap_or("");
     let evaluation = LocalEvaluation::new(Arc::new(Factories::builtin()));
     let request = request::of(&arguments.template, path);
-    let overview = match path {
-        "" => Ok(evaluation.look_at(&Template::of_nothing(), &request)),
-        _ => evaluation.inspect(&request),
-    };
-    match overview {
-        Ok(shown) => {
-            overview::show(screen, &shown);
-            Ended::Well
-        }
+    let template = if path.is_empty() { Ok(Template::of_nothing()) } else { evaluation.read(&request) };
+    let template = match template {
+        Ok(template) => template,
         Err(found) => {
             diagnostic::show(screen, &found, &evaluation.sources());
-            Ended::Failed
+            return Ended::Failed;
         }
+    };
+    let shown = data_desk::answered(&evaluation.factories(), |answers| {
+        match evaluation.inspect(&template, &request, answers) {
+            Inspection::Done(overview) => Round::Done(overview),
+            Inspection::NeedsData(queries) => Round::Ask(queries),
+        }
+    });
+    if let Some(shown) = shown {
+        overview::show(screen, &shown);
     }
+    Ended::Well
 }

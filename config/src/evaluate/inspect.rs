@@ -8,12 +8,13 @@ use kiln_lang::value::Data;
 use kiln_lang::{Diagnostics, Value};
 use kiln_plan::secret::{REDACTED, Redactor};
 
-use super::{Inputs, global};
+use super::Inputs;
+use super::global::{self, Gaps, Globals};
 use crate::data_source::DataQuery;
 use crate::overview::{BuildOverview, Hcl2Overview, LegacyOverview, Overview};
 use crate::template::hcl2::build::Build;
 use crate::template::{Content, Template, hcl2, legacy};
-use crate::variables::Assignments;
+use crate::variables::{Assignments, secrets_in};
 
 /// How an inspection ends.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,21 +44,32 @@ fn inspect_hcl2(
     root: &str,
     inputs: Inputs<'_>,
 ) -> Result<Hcl2Overview, Vec<DataQuery>> {
-    let possible = global::evaluate_possible(document, assignments, root, inputs)?;
-    let redactor = Redactor::new(possible.secrets.iter().map(String::as_str));
+    let globals = global::evaluate_globals(document, assignments, root, inputs, Gaps::Absent);
+    if !globals.queries.is_empty() {
+        return Err(globals.queries);
+    }
+    let redactor = Redactor::new(secrets(document, &globals).iter().map(String::as_str));
     // As everywhere, a secret is hidden wherever it turns up, be it in a name.
     let hide = |text: &str| redactor.redact(text).into_owned();
     let shown = |(name, value): (&String, &Value)| (hide(name), console_text(&open(value, &redactor)));
     let build = |block| {
         let mut found = Diagnostics::new();
-        let build = Build::read(block, &possible.scope, &mut found);
+        let build = Build::read(block, &globals.scope, &mut found);
         (!found.has_errors()).then(|| glance(&build, &redactor))
     };
     Ok(Hcl2Overview {
-        variables: possible.variables.iter().map(shown).collect(),
-        locals: possible.locals.iter().map(shown).collect(),
+        variables: globals.variables.iter().map(shown).collect(),
+        locals: globals.locals.iter().map(shown).collect(),
         builds: document.builds.iter().filter_map(build).collect(),
     })
+}
+
+/// The texts in what is declared sensitive. What was made of them is looked into when it is shown.
+pub(super) fn secrets(document: &hcl2::Document, globals: &Globals) -> Vec<String> {
+    let declared = document.locals.iter().filter(|l| l.sensitive).filter_map(|l| globals.locals.get(&l.name));
+    let mut secrets = Vec::new();
+    globals.variables.values().chain(declared).for_each(|value| secrets_in(value, &mut secrets));
+    secrets
 }
 
 fn glance(build: &Build<'_>, redactor: &Redactor) -> BuildOverview {

@@ -173,6 +173,7 @@ impl<'a> Planner<'a> {
             options: self.inputs.request.options.clone(),
             secrets: self.variables.secrets().cloned().map(Sensitive::new).collect(),
             requirements: Requirements::default(),
+            data: Vec::new(),
         };
         plan.requirements = requirement::of(&plan);
         (!failed).then_some(plan)

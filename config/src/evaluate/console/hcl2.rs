@@ -8,7 +8,8 @@ use kiln_lang::scope::Scope;
 use kiln_lang::{Diagnostics, SourceFile, Type, Value, parse};
 use kiln_plan::secret::Redactor;
 
-use super::super::{Inputs, global, inspect};
+use super::super::global::{self, Gaps};
+use super::super::{Inputs, inspect};
 use crate::data_source::DataQuery;
 use crate::template::hcl2::Document;
 use crate::variables::Assignments;
@@ -43,12 +44,16 @@ impl Session {
         root: &str,
         inputs: Inputs<'_>,
     ) -> Result<Self, Vec<DataQuery>> {
-        let possible = global::evaluate_possible(document, assignments, root, inputs)?;
-        let redactor = Redactor::new(possible.secrets.iter().map(String::as_str));
+        let globals = global::evaluate_globals(document, assignments, root, inputs, Gaps::Absent);
+        if !globals.queries.is_empty() {
+            return Err(globals.queries);
+        }
+        let secrets = inspect::secrets(document, &globals);
+        let redactor = Redactor::new(secrets.iter().map(String::as_str));
         // What exists only while a build runs has no names yet; data sources are seen through locals alone.
-        let scope =
-            possible.scope.with("build", Value::unknown(Type::Object(BTreeMap::new()))).without("data");
-        Ok(Self { scope, variables: possible.variables, locals: possible.locals, redactor })
+        let build = Value::unknown(Type::Object(BTreeMap::new()));
+        let scope = globals.scope.with("build", build).without("data");
+        Ok(Self { scope, variables: globals.variables, locals: globals.locals, redactor })
     }
 
     pub(super) fn scope(&self) -> &Scope {
