@@ -114,3 +114,30 @@ fn texts_are_completed_within_actions() {
         assert!(expected.is_empty() || completion.from == from, "{line}");
     }
 }
+
+#[test]
+fn whatever_is_typed_is_completed_within_the_line() {
+    let lines = [
+        "é.",
+        "..",
+        ".",
+        "var..",
+        "🦀.x.🦀",
+        "{{user `é",
+        "{{`",
+        "{{",
+        "}}",
+        "\"${",
+        "local.tree.\u{301}",
+        "-",
+    ];
+    for console in [hcl2(), legacy()] {
+        for line in lines {
+            for at in (0..=line.len() + 1).filter(|at| *at > line.len() || line.is_char_boundary(*at)) {
+                let completion = console.complete(line, at);
+                assert!(line.is_char_boundary(completion.from), "{line} {at}");
+            }
+            console.answer(line);
+        }
+    }
+}
