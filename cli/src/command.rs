@@ -1,10 +1,15 @@
 //! From what was asked for to how it ended: one file per command.
 
 mod build;
+mod completion;
+mod console;
+mod fmt;
+pub(crate) mod inspect;
+mod man;
 mod validate;
 pub(crate) mod version;
 
-use crate::arguments::{Asked, Command, OutputArguments};
+use crate::arguments::{Asked, Command, Format, FormatArguments, OutputArguments};
 use crate::exit_code::Ended;
 use crate::render::{Look, Screen};
 
@@ -15,6 +20,7 @@ pub(crate) fn run(asked: Asked) -> Ended {
             Screen::standard(plain(false)).raw(&text);
             if code == 0 { Ended::Well } else { Ended::NoCommand }
         }
+        Asked::SetUpCompletion(what) => completion::set_up(what, &Screen::still(plain(false))),
         Asked::Mistake { help, message } => {
             let screen = Screen::standard(plain(false));
             screen.raw(&help);
@@ -23,22 +29,38 @@ pub(crate) fn run(asked: Asked) -> Ended {
         }
         Asked::Run { command, machine_readable } => match *command {
             Command::Version => version::run(&Screen::standard(plain(machine_readable))),
+            Command::Completion(arguments) => {
+                completion::run(&arguments, &Screen::still(plain(machine_readable)))
+            }
+            Command::Console(arguments) => console::run(&arguments, &Screen::still(plain(machine_readable))),
+            Command::Fmt(arguments) => fmt::run(&arguments, &Screen::still(plain(machine_readable))),
+            Command::Inspect(arguments) => {
+                inspect::run(&arguments, &Screen::standard(plain(machine_readable)))
+            }
+            Command::Man(arguments) => man::run(&arguments, &Screen::still(plain(machine_readable))),
             Command::Validate(arguments) => {
-                validate::run(&arguments, &Screen::standard(plain(machine_readable)))
+                let look = Look { json: is_json(arguments.format), ..plain(machine_readable) };
+                validate::run(&arguments, &Screen::standard(look))
             }
             Command::Build(arguments) => {
-                build::run(&arguments, &Screen::standard(look(&arguments.output, machine_readable)))
+                let json = is_json(arguments.format);
+                let look = Look { json, ..look(&arguments.output, machine_readable) };
+                build::run(&arguments, &Screen::standard(look))
             }
         },
     }
 }
 
 fn plain(machine_readable: bool) -> Look {
-    Look { color: false, timestamps: false, machine_readable }
+    Look { color: false, timestamps: false, machine_readable, json: false }
 }
 
 fn look(output: &OutputArguments, machine_readable: bool) -> Look {
-    Look { color: output.color, timestamps: output.timestamp_ui, machine_readable }
+    Look { color: output.color, timestamps: output.timestamp_ui, machine_readable, json: false }
+}
+
+fn is_json(arguments: FormatArguments) -> bool {
+    arguments.format == Format::Json
 }
 
 /// Says that a command takes exactly one template.

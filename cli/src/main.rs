@@ -2,6 +2,7 @@
 
 mod arguments;
 mod command;
+mod data_desk;
 mod evaluation;
 mod exit_code;
 mod farm_client;
@@ -9,6 +10,7 @@ mod farm_of_one;
 mod interrupt;
 mod local_host;
 mod render;
+mod replace_file;
 mod request;
 mod run_directory;
 

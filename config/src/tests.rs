@@ -2,6 +2,7 @@
 
 mod bundle;
 mod check;
+mod console;
 mod data_source;
 mod hcl2;
 mod legacy;

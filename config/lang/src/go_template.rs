@@ -28,6 +28,11 @@ mod tree;
 
 pub use render::Rendered;
 
+/// The names of all functions that a text may call, but for a component's own.
+pub fn function_names() -> impl Iterator<Item = &'static str> {
+    function::PACKER.into_iter().chain(function::BUILT_IN)
+}
+
 /// What is known about a build while its strings are rendered; travels with the plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

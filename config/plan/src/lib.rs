@@ -7,6 +7,7 @@
 pub mod artifact;
 pub mod build;
 pub mod component;
+pub mod data;
 pub mod event;
 pub mod fault;
 pub mod fingerprint;
@@ -18,6 +19,7 @@ pub mod secret;
 pub use artifact::ArtifactRecord;
 pub use build::{BuildPlan, OnError, PostProcessorPlan, ProvisionerPlan, RunOptions};
 pub use component::{BodyItem, ComponentConfig, ComponentKind, ConfigBody, Leaf};
+pub use data::{DataAnswer, DataOrigin, DataQuery};
 pub use event::{Event, EventKind};
 pub use fault::{Failure, Fault};
 pub use requirements::Requirements;

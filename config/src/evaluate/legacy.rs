@@ -30,14 +30,8 @@ pub(super) fn evaluate(
         return failed(found);
     }
     let context = inputs.facts(root);
-    let facts = TemplateFacts {
-        start: moment(inputs.request.started_ns),
-        template_dir: Some(context.template_dir.clone()),
-        pwd: context.working_dir.clone(),
-        packer_version: inputs.request.core_version.clone(),
-        ..TemplateFacts::default()
-    };
-    let world: Arc<dyn World> = Arc::new(HostWorld(inputs.host.clone()));
+    let facts = template_facts(&context, inputs);
+    let world: Arc<dyn World> = Arc::new(HostWorld::new(inputs.host));
     let variables = match Variables::resolve(document, given, facts, &world) {
         Ok((variables, complaints)) => {
             found.extend(complaints);
@@ -55,6 +49,17 @@ pub(super) fn evaluate(
     done(plans, found)
 }
 
+/// What text may ask for besides variables.
+pub(super) fn template_facts(context: &TemplateContext, inputs: Inputs<'_>) -> TemplateFacts {
+    TemplateFacts {
+        start: moment(inputs.request.started_ns),
+        template_dir: Some(context.template_dir.clone()),
+        pwd: context.working_dir.clone(),
+        packer_version: inputs.request.core_version.clone(),
+        ..TemplateFacts::default()
+    }
+}
+
 fn check_version(document: &Document, core_version: &str) -> Option<Diagnostic> {
     let (text, span) = document.min_version.as_ref()?;
     let problem = match (text.parse::<Version>(), core_version.parse::<Version>()) {
@@ -69,7 +74,14 @@ fn check_version(document: &Document, core_version: &str) -> Option<Diagnostic> 
 
 /// Answers what variables may ask.
 #[derive(Debug)]
-struct HostWorld(SharedHost);
+pub(super) struct HostWorld(SharedHost);
+
+impl HostWorld {
+    /// By asking this host.
+    pub(super) fn new(host: &SharedHost) -> Self {
+        Self(host.clone())
+    }
+}
 
 impl World for HostWorld {
     fn uuid(&self) -> String {
@@ -161,6 +173,7 @@ impl<'a> Planner<'a> {
             options: self.inputs.request.options.clone(),
             secrets: self.variables.secrets().cloned().map(Sensitive::new).collect(),
             requirements: Requirements::default(),
+            data: Vec::new(),
         };
         plan.requirements = requirement::of(&plan);
         (!failed).then_some(plan)
