@@ -68,6 +68,23 @@ impl Json {
             }
         }
     }
+
+    /// The same for crates that go by `serde_json`. Whole numbers past 64 bits become fractions.
+    pub(crate) fn to_serde(&self) -> serde_json::Value {
+        match &self.data {
+            JsonData::Null => serde_json::Value::Null,
+            JsonData::Bool(b) => (*b).into(),
+            JsonData::Number(n) => {
+                let text = n.as_number().map(kiln_lang::convert::number_text).unwrap_or_default();
+                text.parse().map_or(serde_json::Value::Null, serde_json::Value::Number)
+            }
+            JsonData::String(s) => s.as_str().into(),
+            JsonData::Array(items) => items.iter().map(Json::to_serde).collect(),
+            JsonData::Object(members) => {
+                members.iter().map(|m| (m.key.clone(), m.value.to_serde())).collect()
+            }
+        }
+    }
 }
 
 /// Reads a whole file.
@@ -75,13 +92,32 @@ impl Json {
 /// # Errors
 /// The first syntax error with its position, or all keys that stand twice.
 pub(crate) fn read(file: &SourceFile) -> Result<Json, Diagnostics> {
+    read_as(file, Twice::Refused)
+}
+
+/// Reads a whole file; of a key that stands twice the later counts.
+///
+/// # Errors
+/// The first syntax error with its position.
+pub(crate) fn read_last(file: &SourceFile) -> Result<Json, Diagnostics> {
+    read_as(file, Twice::LastCounts)
+}
+
+/// What becomes of a key that stands twice in an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Twice {
+    Refused,
+    LastCounts,
+}
+
+fn read_as(file: &SourceFile, twice: Twice) -> Result<Json, Diagnostics> {
     check_syntax(file)?;
     let parsed = parse_to_ast(file.text(), &CollectOptions::default(), &strict()).map_err(|error| {
         let range = error.range();
         syntax_error(file, range.start, &error.kind().to_string())
     })?;
     let value = parsed.value.as_ref().ok_or_else(|| syntax_error(file, 0, "the file is empty"))?;
-    let mut reader = Reader { file, found: Diagnostics::new() };
+    let mut reader = Reader { file, twice, found: Diagnostics::new() };
     let json = reader.convert(value);
     if reader.found.has_errors() { Err(reader.found) } else { Ok(json) }
 }
@@ -135,6 +171,7 @@ fn floor_boundary(text: &str, at: usize) -> usize {
 
 struct Reader<'a> {
     file: &'a SourceFile,
+    twice: Twice,
     found: Diagnostics,
 }
 
@@ -174,11 +211,16 @@ impl Reader<'_> {
                 ast::ObjectPropName::String(s) => self.span(s.range),
                 ast::ObjectPropName::Word(w) => self.span(w.range),
             };
-            if !seen.insert(key.clone()) {
-                let detail = format!("template has duplicate field: {key}");
-                self.found.push(Diagnostic::error("Duplicate field", detail).at(key_span.clone()));
-            }
             let value = self.convert(&property.value);
+            if !seen.insert(key.clone()) {
+                match self.twice {
+                    Twice::LastCounts => members.retain(|member| member.key != key),
+                    Twice::Refused => {
+                        let detail = format!("template has duplicate field: {key}");
+                        self.found.push(Diagnostic::error("Duplicate field", detail).at(key_span.clone()));
+                    }
+                }
+            }
             members.push(Member { key, key_span, value });
         }
         members

@@ -17,6 +17,7 @@ pub mod bundle;
 mod check;
 pub mod data_source;
 pub mod evaluate;
+pub mod fix;
 mod glob;
 pub mod host;
 mod json;
