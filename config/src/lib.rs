@@ -24,6 +24,7 @@ mod json;
 mod locals;
 pub mod request;
 pub mod template;
+pub mod upgrade;
 mod variables;
 pub mod version;
 mod world_function;

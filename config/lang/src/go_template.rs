@@ -23,9 +23,11 @@ use crate::value::{Data, Value};
 mod action;
 mod data;
 mod function;
+mod outline;
 mod render;
 mod tree;
 
+pub use outline::{Action, Mention, Piece, Term, outline};
 pub use render::Rendered;
 
 /// What is known about a build while its strings are rendered; travels with the plan.

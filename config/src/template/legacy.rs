@@ -19,6 +19,8 @@ pub(crate) use variables::{Variables, interpolate_name, read_var_file};
 /// What a template's text says.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Document {
+    /// The texts of root keys that begin with `_`.
+    pub(crate) comments: Vec<String>,
     pub(crate) description: String,
     pub(crate) min_version: Option<(String, Span)>,
     /// Defaults; `None` for a variable that must be set.
@@ -66,9 +68,7 @@ fn read_member(document: &mut Document, member: &Member, found: &mut Diagnostics
             document.error_cleanup = component::read_provisioner(value, "error-cleanup-provisioner", found);
         }
         "push" | "comments" => {}
-        key if key.starts_with('_') => {
-            text(member, found);
-        }
+        key if key.starts_with('_') => document.comments.extend(text(member, found)),
         _ => found.push(
             Diagnostic::error(
                 "Unknown root level key",
