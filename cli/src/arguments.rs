@@ -4,6 +4,9 @@
 //! Clap reads them; before it, [`normalise`] turns Go's spelling into clap's, using clap's own table of which
 //! flags take a value, so that there is one list of flags.
 
+pub(crate) mod fix;
+pub(crate) mod hcl2_upgrade;
+
 use std::ffi::OsString;
 
 use clap::builder::styling::Styles;
@@ -24,6 +27,11 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Build image(s) from a template
     Build(BuildArguments),
+    /// Bring an old JSON template up to date
+    Fix(fix::FixArguments),
+    /// Turn a JSON template into HCL2
+    #[command(name = "hcl2_upgrade")]
+    Hcl2Upgrade(hcl2_upgrade::Hcl2UpgradeArguments),
     /// Check that a template is valid
     Validate(ValidateArguments),
     /// Print the version

@@ -1,6 +1,9 @@
 //! From what was asked for to how it ended: one file per command.
 
 mod build;
+mod fix;
+mod hcl2_upgrade;
+mod old_template;
 mod validate;
 pub(crate) mod version;
 
@@ -23,6 +26,10 @@ pub(crate) fn run(asked: Asked) -> Ended {
         }
         Asked::Run { command, machine_readable } => match *command {
             Command::Version => version::run(&Screen::standard(plain(machine_readable))),
+            Command::Fix(arguments) => fix::run(&arguments, &Screen::standard(plain(machine_readable))),
+            Command::Hcl2Upgrade(arguments) => {
+                hcl2_upgrade::run(&arguments, &Screen::standard(plain(machine_readable)))
+            }
             Command::Validate(arguments) => {
                 validate::run(&arguments, &Screen::standard(plain(machine_readable)))
             }

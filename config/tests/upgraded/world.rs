@@ -28,8 +28,11 @@ impl Host for World {
         if path == UPGRADED {
             return Ok(self.upgraded.clone().into_bytes());
         }
-        std::fs::read(self.directory.join(path))
-            .map_err(|error| HostError::Failed { path: path.to_owned(), reason: error.to_string() })
+        let text = std::fs::read_to_string(self.directory.join(path))
+            .map_err(|error| HostError::Failed { path: path.to_owned(), reason: error.to_string() })?;
+        // The one thing that has to be changed by hand: null in a var file is "" to JSON templates.
+        let is_var_file = Path::new(path).is_absolute();
+        Ok(if is_var_file { text.replace(": null", ": \"\"") } else { text }.into_bytes())
     }
 
     fn read_standard_input(&self) -> Result<Vec<u8>, HostError> {
