@@ -78,7 +78,9 @@ impl Json {
             JsonData::Bool(b) => (*b).into(),
             JsonData::Number(n) => {
                 let text = n.as_number().map(kiln_lang::convert::number_text).unwrap_or_default();
-                text.parse().map_or(serde_json::Value::Null, serde_json::Value::Number)
+                let whole = text.parse::<i64>().map(serde_json::Value::from);
+                let whole = whole.or_else(|_| text.parse::<u64>().map(serde_json::Value::from));
+                whole.unwrap_or_else(|_| text.parse::<f64>().unwrap_or_default().into())
             }
             JsonData::String(s) => s.as_str().into(),
             JsonData::Array(items) => items.iter().map(Json::to_serde).collect(),

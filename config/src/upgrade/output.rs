@@ -150,15 +150,14 @@ fn text_of(parts: &[Part]) -> String {
         match part {
             Part::Code(code) => out.push_str(&format!("${{{code}}}")),
             Part::Text(text) => {
-                // A dollar before an interpolation would escape it.
+                // Dollars before an interpolation would escape it.
                 let before_code = matches!(parts.get(i + 1), Some(Part::Code(_)));
-                let (text, dollar) = match text.strip_suffix('$').filter(|_| before_code) {
-                    Some(rest) => (rest, "${\"$\"}"),
-                    None => (text.as_str(), ""),
-                };
-                let written = quoted(text);
+                let plain = if before_code { text.trim_end_matches('$') } else { text.as_str() };
+                let written = quoted(plain);
                 out.push_str(&written[1..written.len() - 1]);
-                out.push_str(dollar);
+                if plain.len() < text.len() {
+                    out.push_str(&format!("${{\"{}\"}}", &text[plain.len()..]));
+                }
             }
         }
     }

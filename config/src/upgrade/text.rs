@@ -267,7 +267,7 @@ fn refs(terms: &[Term]) -> Vec<&Term> {
 }
 
 /// Adds a part; neighbouring texts become one.
-fn push(parts: &mut Vec<Part>, part: Part) {
+pub(super) fn push(parts: &mut Vec<Part>, part: Part) {
     match (parts.last_mut(), part) {
         (Some(Part::Text(before)), Part::Text(text)) => before.push_str(&text),
         (_, part) => parts.push(part),

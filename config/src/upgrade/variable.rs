@@ -9,8 +9,8 @@ use kiln_lang::value::{Data, Value};
 use kiln_plan::{BodyItem, ConfigBody, Leaf};
 
 use super::names;
-use super::output::{Block, Expression, Item};
-use super::text::{Place, Translator};
+use super::output::{Block, Expression, Item, Part};
+use super::text::{Place, Translator, push};
 use crate::template::legacy::Document;
 
 /// What becomes of a variable.
@@ -153,7 +153,6 @@ fn environment(term: Option<&Term>) -> Option<&str> {
 
 /// A default with nothing but text and `env` in it.
 fn plain_default(default: &str) -> Expression {
-    use super::output::Part;
     let Ok(pieces) = outline(default) else { return Expression::text(default) };
     let part = |piece: Piece| match piece {
         Piece::Text(text) => Part::Text(text),
@@ -162,7 +161,8 @@ fn plain_default(default: &str) -> Expression {
             None => Part::Text(action.text),
         },
     };
-    let parts: Vec<Part> = pieces.into_iter().map(part).collect();
+    let mut parts: Vec<Part> = Vec::new();
+    pieces.into_iter().map(part).for_each(|part| push(&mut parts, part));
     match parts.as_slice() {
         [Part::Code(code)] => Expression::Code(code.clone()),
         _ => Expression::Text(parts),
