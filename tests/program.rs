@@ -8,6 +8,8 @@ mod command_line;
 mod ending;
 #[path = "program/execution.rs"]
 mod execution;
+#[path = "program/old_templates.rs"]
+mod old_templates;
 #[path = "program/secrets.rs"]
 mod secrets;
 
