@@ -99,8 +99,6 @@ pub const REWRITES: [Rewrite; 34] = [
 pub struct Fixed {
     /// JSON, indented by two blanks, keys sorted, without a line break at the end.
     pub text: String,
-    /// The names of the rewrites that changed something.
-    pub applied: Vec<&'static str>,
 }
 
 /// Brings a template up to date.
@@ -110,15 +108,8 @@ pub struct Fixed {
 pub fn fix(file: &SourceFile) -> Result<Fixed, Diagnostics> {
     let root = read_last(file)?;
     let mut template = Template::new(&root)?;
-    let mut applied = Vec::new();
-    for rewrite in &REWRITES {
-        let before = template.clone();
-        (rewrite.apply)(&mut template);
-        if template != before {
-            applied.push(rewrite.name);
-        }
-    }
-    Ok(Fixed { text: write::text(&template.into_value()), applied })
+    REWRITES.iter().for_each(|rewrite| (rewrite.apply)(&mut template));
+    Ok(Fixed { text: write::text(&template.into_value()) })
 }
 
 /// What is wrong with a fixed template, as far as can be told without values and components; and its text, for

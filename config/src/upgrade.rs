@@ -47,8 +47,9 @@ pub struct Options<'a> {
 pub struct Upgraded {
     /// HCL2, in canonical layout.
     pub text: String,
-    /// What the reader should look at.
-    pub warnings: Diagnostics,
+    /// Warnings about what the reader should look at, and an error for each component that nobody offers: the
+    /// text is good nonetheless, but which of that component's options are blocks is a guess.
+    pub found: Diagnostics,
 }
 
 /// Upgrades a template.
@@ -61,7 +62,7 @@ pub fn upgrade(file: &SourceFile, options: Options<'_>) -> Result<Upgraded, Diag
     let sources = names::sources(&document);
     let mut translator = Translator::new(&sources);
     translator.warnings.extend(document.validate().into_iter().map(ignored));
-    unknown_components(&document, options.catalog, &mut translator);
+    let unknown = unknown_components(&document, options.catalog);
     let blocks = blocks(&document, &mut translator, options);
     let mut comments = document.comments.clone();
     if options.annotations {
@@ -72,7 +73,10 @@ pub fn upgrade(file: &SourceFile, options: Options<'_>) -> Result<Upgraded, Diag
     let (_, mistakes) = parse::body(&upgraded);
     match mistakes.has_errors() {
         true => Err(mistakes.into_iter().map(|d| unreadable(&d, &upgraded)).collect()),
-        false => Ok(Upgraded { text, warnings: translator.warnings }),
+        false => {
+            translator.warnings.extend(unknown);
+            Ok(Upgraded { text, found: translator.warnings })
+        }
     }
 }
 
@@ -121,8 +125,9 @@ fn unreadable(mistake: &Diagnostic, text: &SourceFile) -> Diagnostic {
         .hint("this is a defect of hcl2_upgrade; nothing was written")
 }
 
-fn unknown_components(document: &Document, catalog: Option<&Catalog>, translator: &mut Translator<'_>) {
-    let Some(catalog) = catalog else { return };
+fn unknown_components(document: &Document, catalog: Option<&Catalog>) -> Diagnostics {
+    let mut found = Diagnostics::new();
+    let Some(catalog) = catalog else { return found };
     let builders = document.builders.iter().map(|b| (ComponentKind::Builder, &b.kind, &b.span));
     let provisioners = document.provisioners.iter().chain(&document.error_cleanup);
     let provisioners = provisioners.map(|p| (ComponentKind::Provisioner, &p.kind, &p.span));
@@ -138,8 +143,9 @@ fn unknown_components(document: &Document, catalog: Option<&Catalog>, translator
             "Nobody here offers the {} {name:?}; which of its options are blocks was told from their shape.",
             kind.noun()
         );
-        translator.warn("Unknown component", detail, Some(span));
+        found.push(Diagnostic::error(format!("Unknown {} {name}", kind.noun()), detail).at(span.clone()));
     }
+    found
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ fn compare(unit: &Unit) -> Outcome {
         Ok(upgraded) => upgraded,
         Err(found) => return Outcome::NoPlans(plans::shown(&found)),
     };
-    let world = world::World::new(directory, &upgraded.text);
+    let world = world::World::of(directory, &upgraded.text);
     let mut words = unit.words.clone();
     let mut after = plans::of(&world, &request(world::UPGRADED, &words));
     if let Err(complaint) = &after {
@@ -100,7 +100,7 @@ fn fixtures_come_out_as_written_down() {
         let expected = std::fs::read_to_string(path.with_extension("pkr.hcl")).unwrap_or_default();
         let text = std::fs::read_to_string(&path).unwrap();
         let upgraded = upgrade(&SourceFile::new("t.json", text), Options::default()).unwrap();
-        let warnings: Vec<_> = upgraded.warnings.iter().map(|w| w.detail.clone()).collect();
+        let warnings: Vec<_> = upgraded.found.iter().map(|w| w.detail.clone()).collect();
         assert_eq!(upgraded.text, expected, "{}: {warnings:?}", path.display());
         seen += 1;
     }

@@ -83,6 +83,17 @@ fn an_upgraded_template_validates_and_builds_the_same() {
 }
 
 #[test]
+fn a_template_with_a_component_that_nobody_offers_is_written_but_the_exit_code_tells() {
+    let place = place();
+    place.write("t.json", r#"{"builders": [{"type": "nobodys", "a": {"b": {"c": 1}}}]}"#);
+    let ran = place.run(["hcl2_upgrade", "t.json"]);
+    ran.expect_code(1)
+        .expect("Unknown builder nobodys")
+        .expect("Successfully created t.json.pkr.hcl. Exit 1\n");
+    place.run(["validate", "-syntax-only", "t.json.pkr.hcl"]).expect_code(0);
+}
+
+#[test]
 fn the_output_is_touched_only_when_there_is_something_to_write() {
     let place = place();
     place.write("good.json", OLD);

@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &Hcl2UpgradeArguments, screen: &Screen) -> Ended {
     };
     let catalog = Factories::builtin().catalog();
     let options = Options { catalog: Some(&catalog), annotations: arguments.with_annotations };
-    let Upgraded { text, warnings } = match upgrade(&file, options) {
+    let Upgraded { text, found } = match upgrade(&file, options) {
         Ok(upgraded) => upgraded,
         Err(found) => return old_template::complain(screen, &found, file),
     };
@@ -37,18 +37,20 @@ pub(crate) fn run(arguments: &Hcl2UpgradeArguments, screen: &Screen) -> Ended {
         None => format!("{path}.pkr.hcl"),
     };
     if output == STANDARD {
+        // Findings would stand in the middle of it.
         screen.say(text.trim_end());
-        return Ended::Well;
+        return if found.has_errors() { Ended::Failed } else { Ended::Well };
     }
     let mut sources = SourceMap::default();
     sources.add(file);
-    diagnostic::show(screen, &warnings, &sources);
+    diagnostic::show(screen, &found, &sources);
     if let Err(error) = write(Path::new(&output), &text) {
         screen.error(&format!("cannot write {output}: {error}"));
         return Ended::Failed;
     }
-    screen.say(&format!("Successfully created {output}. Exit 0"));
-    Ended::Well
+    let ended = if found.has_errors() { Ended::Failed } else { Ended::Well };
+    screen.say(&format!("Successfully created {output}. Exit {}", u8::from(found.has_errors())));
+    ended
 }
 
 /// Puts a text in the place of a file, whole or not at all.

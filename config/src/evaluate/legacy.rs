@@ -1,6 +1,6 @@
 //! Legacy JSON templates: every builder to a plan. Strings of components stay raw; the agent renders them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use kiln_lang::go_template::{Place, Question, Renderer, TemplateFacts, World};
@@ -70,18 +70,21 @@ pub(super) fn evaluate(
 struct Repeated {
     /// Each with the number of builds that have it.
     list: Vec<(Diagnostic, usize)>,
+    /// Where each stands in the list, by range and words.
+    known: HashMap<(usize, usize, String), usize>,
 }
 
 impl Repeated {
     fn extend(&mut self, of_build: Diagnostics) {
         for new in of_build {
-            let same = |known: &Diagnostic| {
-                known.span.is_some() && (&known.span, &known.detail) == (&new.span, &new.detail)
-            };
-            match self.list.iter_mut().find(|(known, _)| same(known)) {
-                Some((_, builds)) => *builds += 1,
-                None => self.list.push((new, 1)),
+            let key = new.span.as_ref().map(|span| (span.start, span.end, new.detail.clone()));
+            let known = key.as_ref().and_then(|key| self.known.get(key));
+            if let Some(index) = known {
+                self.list[*index].1 += 1;
+                continue;
             }
+            self.known.extend(key.map(|key| (key, self.list.len())));
+            self.list.push((new, 1));
         }
     }
 

@@ -307,12 +307,24 @@ fn a_fixed_template_is_checked() {
 }
 
 #[test]
-fn names_of_rewrites_are_told_in_order_and_a_second_run_changes_nothing() {
-    let first =
-        fixed(r#"{"builders": [{"type": "qemu", "iso_md5": "a", "disk_size": 5, "ssh_host_port_min": 1}]}"#);
-    assert_eq!(first.applied, ["iso-md5", "qemu-disk-size", "iso-checksum-type-and-url", "qemu-host-port"]);
-    let second = fixed(&first.text);
-    assert_eq!((second.text, second.applied), (first.text, Vec::new()));
+fn later_rewrites_go_on_from_earlier_ones_and_a_second_run_changes_nothing() {
+    let text = r#"{"builders": [{"type": "qemu", "iso_md5": "a", "disk_size": 5, "ssh_host_port_min": 1}]}"#;
+    let first = fixed(text);
+    assert!(first.text.contains("\"iso_checksum\": \"md5:a\""), "{}", first.text);
+    assert_eq!(fixed(&first.text), first);
+}
+
+#[test]
+fn rewrites_have_packers_names_and_order() {
+    let names: Vec<_> = REWRITES.iter().map(|rewrite| rewrite.name).collect();
+    let expected = "iso-md5 createtime virtualbox-gaattach pp-vagrant-override virtualbox-rename vmware-rename \
+        parallels-headless parallels-deprecations sshkeypath sshdisableagent scaleway-access-key manifest-filename \
+        amazon-shutdown_behavior amazon-enhanced-networking amazon-private-ip amazon-temp-sec-cidrs docker-email \
+        docker-tag-tags powershell-escapes vmware-compaction hyperv-deprecations hyperv-vmxc-typo \
+        hyperv-cpu-and-ram clean-image-name spot-price-auto-product qemu-disk-size galaxy-command comm-config \
+        ssh-wait-timeout vsphere-iso-net-disk iso-checksum-type-and-url qemu-host-port \
+        azure-exclude_from_latest proxmox-type";
+    assert_eq!(names, expected.split_whitespace().collect::<Vec<_>>());
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub(crate) struct World {
 
 impl World {
     /// A directory with an upgraded template.
-    pub(crate) fn new(directory: &Path, upgraded: &str) -> SharedHost {
+    pub(crate) fn of(directory: &Path, upgraded: &str) -> SharedHost {
         Arc::new(Self { directory: directory.to_owned(), upgraded: upgraded.to_owned() })
     }
 }

@@ -81,21 +81,27 @@ pub fn outline(text: &str) -> Result<Vec<Piece>, TemplateError> {
     let mut trim_start = false;
     for found in &actions {
         let whole = &text[found.start..found.end];
-        push_text(&mut pieces, &text[from..found.start], trim_start, whole.starts_with("{{- "));
+        let between = trimmed(&text[from..found.start], trim_start);
+        let trim_end = whole.starts_with("{{- ");
+        push_text(&mut pieces, if trim_end { between.trim_end_matches(BLANK) } else { between });
         trim_start = whole.ends_with(" -}}");
         from = found.end;
         if !found.inner.starts_with("/*") {
             pieces.push(Piece::Action(read(found, whole)));
         }
     }
-    push_text(&mut pieces, &text[from..], trim_start, false);
+    push_text(&mut pieces, trimmed(&text[from..], trim_start));
     Ok(pieces)
 }
 
-fn push_text(pieces: &mut Vec<Piece>, text: &str, trim_start: bool, trim_end: bool) {
-    const BLANK: [char; 4] = [' ', '\t', '\r', '\n'];
-    let text = if trim_start { text.trim_start_matches(BLANK) } else { text };
-    let text = if trim_end { text.trim_end_matches(BLANK) } else { text };
+/// What Go trims.
+const BLANK: [char; 4] = [' ', '\t', '\r', '\n'];
+
+fn trimmed(text: &str, at_start: bool) -> &str {
+    if at_start { text.trim_start_matches(BLANK) } else { text }
+}
+
+fn push_text(pieces: &mut Vec<Piece>, text: &str) {
     match pieces.last_mut() {
         _ if text.is_empty() => {}
         Some(Piece::Text(before)) => before.push_str(text),
