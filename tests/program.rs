@@ -16,6 +16,8 @@ mod examples;
 mod execution;
 #[path = "program/format.rs"]
 mod format;
+#[path = "program/old_templates.rs"]
+mod old_templates;
 #[path = "program/secrets.rs"]
 mod secrets;
 

@@ -10,6 +10,8 @@ pub(crate) mod description;
 pub(crate) mod fmt;
 mod format;
 pub(crate) mod man;
+pub(crate) mod fix;
+pub(crate) mod hcl2_upgrade;
 
 use std::ffi::OsString;
 
@@ -45,6 +47,11 @@ pub(crate) enum Command {
     /// Write the manual pages
     #[command(hide = true)]
     Man(man::ManArguments),
+    /// Bring an old JSON template up to date
+    Fix(fix::FixArguments),
+    /// Turn a JSON template into HCL2
+    #[command(name = "hcl2_upgrade")]
+    Hcl2Upgrade(hcl2_upgrade::Hcl2UpgradeArguments),
     /// Check that a template is valid
     Validate(ValidateArguments),
     /// Print the version

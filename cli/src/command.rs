@@ -6,6 +6,9 @@ mod console;
 mod fmt;
 pub(crate) mod inspect;
 mod man;
+mod fix;
+mod hcl2_upgrade;
+mod old_template;
 mod validate;
 pub(crate) mod version;
 
@@ -38,6 +41,10 @@ pub(crate) fn run(asked: Asked) -> Ended {
                 inspect::run(&arguments, &Screen::standard(plain(machine_readable)))
             }
             Command::Man(arguments) => man::run(&arguments, &Screen::still(plain(machine_readable))),
+            Command::Fix(arguments) => fix::run(&arguments, &Screen::standard(plain(machine_readable))),
+            Command::Hcl2Upgrade(arguments) => {
+                hcl2_upgrade::run(&arguments, &Screen::standard(plain(machine_readable)))
+            }
             Command::Validate(arguments) => {
                 let look = Look { json: is_json(arguments.format), ..plain(machine_readable) };
                 validate::run(&arguments, &Screen::standard(look))

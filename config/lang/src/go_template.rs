@@ -23,9 +23,11 @@ use crate::value::{Data, Value};
 mod action;
 mod data;
 mod function;
+mod outline;
 mod render;
 mod tree;
 
+pub use outline::{Action, Mention, Piece, Term, outline};
 pub use render::Rendered;
 
 /// The names of all functions that a text may call, but for a component's own.

@@ -180,6 +180,7 @@ impl Rendering<'_> {
     /// Renders all texts once; tells whether a value has changed.
     fn pass(&mut self, texts: &BTreeMap<&str, &str>) -> Result<bool, Diagnostics> {
         let mut changed = false;
+        let mut found = Diagnostics::new();
         self.unset.clear();
         for (name, text) in texts {
             let facts = self.facts.clone();
@@ -196,10 +197,10 @@ impl Rendering<'_> {
                 Err(error) if matches!(error.reason, Reason::VariableNotSet(_)) => {
                     self.unset.insert((*name).to_owned(), error.to_string());
                 }
-                Err(error) => return Err(self.complaint(name, &error.to_string()).into()),
+                Err(error) => found.push(self.complaint(name, &error.to_string())),
             }
         }
-        Ok(changed)
+        if found.is_empty() { Ok(changed) } else { Err(found) }
     }
 
     fn complaint(&self, name: &str, reason: &str) -> Diagnostic {
