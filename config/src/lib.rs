@@ -24,13 +24,13 @@ mod locals;
 pub mod request;
 pub mod template;
 mod variables;
-pub mod version;
 mod world_function;
 
 pub use bundle::Bundle;
 pub use data_source::{Answers, DataQuery};
 pub use evaluate::{Evaluation, Inputs, evaluate};
 pub use host::{Host, HostError, SharedHost};
+pub use kiln_plan::version;
 pub use request::{ConfigType, Request, VariableArgument};
 pub use template::{RequiredPlugin, Template, parse};
 
