@@ -5,6 +5,7 @@ mod check;
 mod data_source;
 mod hcl2;
 mod legacy;
+mod missing;
 mod selection;
 mod variables;
 mod world;
