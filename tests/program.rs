@@ -8,6 +8,8 @@ mod command_line;
 mod ending;
 #[path = "program/execution.rs"]
 mod execution;
+#[path = "program/plugins.rs"]
+mod plugins;
 #[path = "program/secrets.rs"]
 mod secrets;
 

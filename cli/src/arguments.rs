@@ -4,11 +4,17 @@
 //! Clap reads them; before it, [`normalise`] turns Go's spelling into clap's, using clap's own table of which
 //! flags take a value, so that there is one list of flags.
 
+pub(crate) mod init;
+pub(crate) mod plugins;
+
 use std::ffi::OsString;
 
 use clap::builder::styling::Styles;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use kiln_plan::OnError;
+
+use init::InitArguments;
+use plugins::PluginsArguments;
 
 /// Kiln: builds machine images from Packer templates.
 #[derive(Debug, Parser)]
@@ -24,6 +30,11 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Build image(s) from a template
     Build(BuildArguments),
+    /// Install the plug-ins that a template requires
+    Init(InitArguments),
+    /// Work with the plug-ins that are installed
+    #[command(alias = "plugin")]
+    Plugins(PluginsArguments),
     /// Check that a template is valid
     Validate(ValidateArguments),
     /// Print the version
@@ -202,11 +213,21 @@ pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Asked {
             false => Asked::Help(root_help(&table), 127),
         };
     };
-    let help = known.clone().bin_name(format!("kiln {command}")).render_help().to_string();
+    let (known, depth) = match known.has_subcommands() {
+        false => (known, 1),
+        true => match words.get(1).and_then(|word| known.find_subcommand(word)) {
+            Some(inner) => (inner, 2),
+            // A group does nothing by itself.
+            None => return Asked::Help(group_help(known), u8::from(!words.iter().any(|w| is_help(w)))),
+        },
+    };
+    let name = words[..depth].join(" ");
+    let help = known.clone().bin_name(format!("kiln {name}")).render_help().to_string();
     if words.iter().take_while(|w| *w != "--").any(|w| is_help(w)) {
         return Asked::Help(help, 0);
     }
-    let words = normalise(&words, known);
+    let group = words[..depth - 1].iter().cloned();
+    let words = group.chain(normalise(&words[depth - 1..], known));
     match Arguments::try_parse_from(std::iter::once("kiln".to_owned()).chain(words)) {
         Ok(arguments) => Asked::Run { command: Box::new(arguments.command), machine_readable },
         Err(error) => Asked::Mistake { help, message: complaint(&error) },
@@ -218,13 +239,23 @@ fn is_help(word: &str) -> bool {
 }
 
 fn root_help(table: &clap::Command) -> String {
+    let list = command_list(table);
+    format!("Usage: kiln [--version] [--help] <command> [<args>]\n\nAvailable commands are:\n{list}")
+}
+
+/// The help of a command that consists of others.
+fn group_help(group: &clap::Command) -> String {
+    let (name, list) = (group.get_name(), command_list(group));
+    format!("Usage: kiln {name} <subcommand> [options] [args]\n\nSubcommands:\n{list}")
+}
+
+fn command_list(table: &clap::Command) -> String {
     let width = table.get_subcommands().map(|c| c.get_name().len()).max().unwrap_or(0);
     let line = |c: &clap::Command| {
         let about = c.get_about().map(ToString::to_string).unwrap_or_default();
         format!("    {:width$}    {about}\n", c.get_name())
     };
-    let commands: String = table.get_subcommands().map(line).collect();
-    format!("Usage: kiln [--version] [--help] <command> [<args>]\n\nAvailable commands are:\n{commands}")
+    table.get_subcommands().map(line).collect()
 }
 
 /// Turns Go's spelling of flags into clap's, and ends the flags at the first word that is none.
@@ -234,6 +265,12 @@ fn normalise(words: &[String], command: &clap::Command) -> Vec<String> {
         flag.is_some_and(|a| !a.is_require_equals_set() && a.get_action().takes_values())
     };
     let mut out = vec![words[0].clone()];
+    if command.get_positionals().next().is_some() && command.get_opts().next().is_none() {
+        // A command without flags takes everything as it is.
+        out.push("--".to_owned());
+        out.extend(words[1..].iter().cloned());
+        return out;
+    }
     let mut rest = words[1..].iter();
     while let Some(word) = rest.next() {
         let name = word.strip_prefix("--").or_else(|| word.strip_prefix('-')).unwrap_or("");

@@ -1,6 +1,8 @@
 //! From what was asked for to how it ended: one file per command.
 
 mod build;
+mod init;
+mod plugins;
 mod validate;
 pub(crate) mod version;
 
@@ -13,7 +15,11 @@ pub(crate) fn run(asked: Asked) -> Ended {
     match asked {
         Asked::Help(text, code) => {
             Screen::standard(plain(false)).raw(&text);
-            if code == 0 { Ended::Well } else { Ended::NoCommand }
+            match code {
+                0 => Ended::Well,
+                127 => Ended::NoCommand,
+                _ => Ended::Failed,
+            }
         }
         Asked::Mistake { help, message } => {
             let screen = Screen::standard(plain(false));
@@ -26,6 +32,10 @@ pub(crate) fn run(asked: Asked) -> Ended {
             Command::Validate(arguments) => {
                 validate::run(&arguments, &Screen::standard(plain(machine_readable)))
             }
+            Command::Init(arguments) => init::run(&arguments, &Screen::standard(coloured(machine_readable))),
+            Command::Plugins(arguments) => {
+                plugins::run(&arguments, &Screen::standard(coloured(machine_readable)))
+            }
             Command::Build(arguments) => {
                 build::run(&arguments, &Screen::standard(look(&arguments.output, machine_readable)))
             }
@@ -35,6 +45,11 @@ pub(crate) fn run(asked: Asked) -> Ended {
 
 fn plain(machine_readable: bool) -> Look {
     Look { color: false, timestamps: false, machine_readable }
+}
+
+/// For commands without `-color` whose results are in colour.
+fn coloured(machine_readable: bool) -> Look {
+    Look { color: true, ..plain(machine_readable) }
 }
 
 fn look(output: &OutputArguments, machine_readable: bool) -> Look {

@@ -8,6 +8,7 @@ mod farm_client;
 mod farm_of_one;
 mod interrupt;
 mod local_host;
+mod plugin_store;
 mod render;
 mod request;
 mod run_directory;

@@ -36,6 +36,8 @@ pub(crate) struct Look {
 pub(crate) enum Tone {
     /// Ordinary words.
     Say,
+    /// Words that machines get as a result rather than as talk.
+    Note,
     /// Something wrong.
     Error,
 }
@@ -88,6 +90,11 @@ impl Screen {
     /// Words of the program itself.
     pub(crate) fn say(&self, text: &str) {
         self.message(Tone::Say, None, text, false);
+    }
+
+    /// A line of a result.
+    pub(crate) fn note(&self, text: &str) {
+        self.message(Tone::Note, None, text, false);
     }
 
     /// Something wrong, told by the program itself.
@@ -173,7 +180,11 @@ impl Screen {
 
     fn message(&self, tone: Tone, style: Option<Style>, text: &str, stamped: bool) {
         if self.look.machine_readable {
-            let kind = if tone == Tone::Error { "error" } else { "say" };
+            let kind = match tone {
+                Tone::Say => "say",
+                Tone::Note => "message",
+                Tone::Error => "error",
+            };
             self.write(&machine::line(SystemTime::now(), "", "ui", &[kind, text]));
             return;
         }

@@ -91,6 +91,16 @@ pub struct Found {
     pub ignored: Vec<(PathBuf, Unfit)>,
 }
 
+impl Found {
+    /// In words, a line each, which files were passed over and why; each line begins with a line break.
+    pub fn passed_over(&self) -> String {
+        let line = |(path, unfit): &(PathBuf, Unfit)| {
+            format!("\n  passed over: {}: {}", path.display(), kiln_plan::fault::chain(unfit))
+        };
+        self.ignored.iter().map(line).collect()
+    }
+}
+
 /// Why a file that looks like a plug-in doesn't count.
 #[derive(Debug, thiserror::Error)]
 pub enum Unfit {
