@@ -9,9 +9,14 @@ pub(crate) mod version;
 use crate::arguments::{Asked, Command, OutputArguments};
 use crate::exit_code::Ended;
 use crate::render::{Look, Screen};
+use crate::{core_config, render};
 
 /// Carries out what the command line asks for.
 pub(crate) fn run(asked: Asked) -> Ended {
+    if let Err(error) = core_config::check() {
+        render::fatal(&format!(" Error loading configuration:\n\n{error}\n"));
+        return Ended::Failed;
+    }
     match asked {
         Asked::Help(text, code) => {
             Screen::standard(plain(false)).raw(&text);

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod command;
+mod core_config;
 mod evaluation;
 mod exit_code;
 mod farm_client;

@@ -31,6 +31,12 @@ pub(crate) struct Look {
     pub(crate) machine_readable: bool,
 }
 
+/// What is wrong before there is a screen, to standard error.
+pub(crate) fn fatal(text: &str) {
+    // Nobody is left to tell that nobody listens.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
 /// Tone of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tone {

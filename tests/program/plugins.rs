@@ -102,6 +102,25 @@ fn a_damaged_plugin_counts_as_none_and_is_told_when_it_is_missed() {
 }
 
 #[test]
+fn components_in_packers_own_configuration_end_every_command() {
+    let place = place();
+    let file = place.home().join(".packerconfig");
+    std::fs::write(&file, r#"{"disable_checkpoint": true}"#).expect("the home is ours");
+    place.run(["version"]).expect_code(0);
+    for (text, expected) in [
+        (r#"{"builders": {"x": "/bin/x"}}"#, "legacy components"),
+        ("no JSON", "is not a configuration file of Packer"),
+    ] {
+        std::fs::write(&file, text).expect("the home is ours");
+        for words in [&["version"][..], &["plugins", "installed"], &["-h"], &[]] {
+            let ran = place.run(words);
+            assert_eq!((ran.code(), &*ran.stdout), (1, ""), "{words:?}");
+            assert!(ran.stderr.contains(" Error loading configuration:") && ran.stderr.contains(expected));
+        }
+    }
+}
+
+#[test]
 fn several_plugin_directories_are_refused_in_words() {
     let mut place = place();
     place.set("PACKER_PLUGIN_PATH", "/a:/b");

@@ -73,13 +73,12 @@ pub enum InstallError {
         source_text: String,
     },
     /// Its versions can't be learned.
-    #[error("cannot learn which versions there are at {place}")]
+    #[error("cannot learn which versions of {plugin} there are:{}", lines(reasons))]
     Versions {
-        /// Where.
-        place: String,
-        /// Why.
-        #[source]
-        source: ReleaseError,
+        /// The plug-in.
+        plugin: PluginSource,
+        /// Why, one per place.
+        reasons: Vec<String>,
     },
     /// There is no version that will do.
     #[error("{place} has no release of {plugin} that fulfils {constraints:?}; it has {}", list(known))]
@@ -94,7 +93,7 @@ pub enum InstallError {
         known: Vec<Version>,
     },
     /// There are versions that would do, but not for this machine.
-    #[error("no release of {plugin} can be used here:{}", .reasons.iter().map(|r| format!("\n  {r}")).collect::<String>())]
+    #[error("no release of {plugin} can be used here:{}", lines(reasons))]
     NotForThisMachine {
         /// The plug-in.
         plugin: PluginSource,
@@ -195,6 +194,11 @@ pub enum InstallError {
     Store(#[from] StageError),
 }
 
+/// Each on a line of its own, below what stands before.
+fn lines(reasons: &[String]) -> String {
+    reasons.iter().map(|reason| format!("\n  {reason}")).collect()
+}
+
 fn list(versions: &[Version]) -> String {
     match versions {
         [] => "none".to_owned(),
@@ -258,24 +262,19 @@ impl<'a> Installer<'a> {
         &self,
         plugin: &PluginSource,
     ) -> Result<(&'a Arc<dyn Releases>, Vec<Version>), InstallError> {
-        let mut failed = None;
-        for place in self.places.iter().filter(|place| place.may_have(plugin)) {
+        let places: Vec<_> = self.places.iter().filter(|place| place.may_have(plugin)).collect();
+        if places.is_empty() {
+            let source_text = plugin.to_string();
+            return Err(InstallError::NoPlace { host: plugin.host().to_owned(), source_text });
+        }
+        let mut reasons = Vec::new();
+        for place in places {
             match place.versions(plugin).await {
                 Ok(versions) => return Ok((place, versions)),
-                Err(source) => {
-                    tracing::info!(
-                        place = place.place(),
-                        error = kiln_plan::fault::chain(&source),
-                        "asking the next place"
-                    );
-                    failed = Some(InstallError::Versions { place: place.place(), source });
-                }
+                Err(error) => reasons.push(format!("{}: {}", place.place(), kiln_plan::fault::chain(&error))),
             }
         }
-        Err(failed.unwrap_or_else(|| InstallError::NoPlace {
-            host: plugin.host().to_owned(),
-            source_text: plugin.to_string(),
-        }))
+        Err(InstallError::Versions { plugin: plugin.clone(), reasons })
     }
 
     async fn try_version(
