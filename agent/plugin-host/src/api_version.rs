@@ -23,7 +23,11 @@ impl ApiVersion {
 
     /// Whether this program can talk with such a plug-in.
     pub fn is_usable(self) -> bool {
-        self.major == Self::HOST.major && self.minor <= Self::HOST.minor
+        self.is_usable_by(Self::HOST)
+    }
+
+    fn is_usable_by(self, host: Self) -> bool {
+        self.major == host.major && self.minor <= host.minor
     }
 }
 
@@ -42,5 +46,22 @@ impl FromStr for ApiVersion {
             .split_once('.')
             .and_then(|(major, minor)| Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? }));
         parsed.ok_or_else(|| ApiVersionError(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_major_and_no_higher_minor_is_usable() {
+        let cases = [("x5.0", true), ("5.1", true), ("x5.2", false), ("x4.0", false), ("x6.0", false)];
+        for (text, usable) in cases {
+            let host = ApiVersion { major: 5, minor: 1 };
+            assert_eq!(text.parse::<ApiVersion>().unwrap().is_usable_by(host), usable, "{text}");
+        }
+        for text in ["", "x", "5", "x5.", "x-5.0", "five.0"] {
+            assert!(text.parse::<ApiVersion>().is_err(), "{text}");
+        }
     }
 }

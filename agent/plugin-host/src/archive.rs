@@ -102,7 +102,9 @@ mod tests {
 
     use super::*;
 
-    fn unpacked(members: &[(&str, &[u8])]) -> String {
+    type Members<'a> = &'a [(&'a str, &'a [u8])];
+
+    fn unpacked(members: Members<'_>) -> String {
         let place = tempfile::tempdir().unwrap();
         let (archive, target) = (place.path().join("archive"), place.path().join("program"));
         let mut writer = zip::ZipWriter::new(File::create(&archive).unwrap());
@@ -122,7 +124,7 @@ mod tests {
 
     #[test]
     fn only_the_wanted_member_of_an_honest_archive_comes_out() {
-        let cases: [(&[(&str, &[u8])], &str); 5] = [
+        let cases: [(Members<'_>, &str); 5] = [
             (&[("LICENSE", b"free"), ("wanted", b"program")], "program"),
             (
                 &[("wanted", b"program"), ("../../etc/profile", b"evil")],

@@ -54,11 +54,9 @@ pub(crate) fn put(directory: &Path, path: &str, content: &[u8], sum: Option<&str
     kiln_component::process::write_script(&path, content).expect("it is new");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
     let own = hex::encode(Sha256::digest(content));
-    match sum {
-        Some("") => {}
-        other => {
-            std::fs::write(checksum::companion(&path), other.unwrap_or(&own)).expect("the place is ours")
-        }
+    let sum = sum.unwrap_or(&own);
+    if !sum.is_empty() {
+        std::fs::write(checksum::companion(&path), sum).expect("the place is ours");
     }
 }
 
@@ -74,12 +72,14 @@ pub(crate) enum Answer {
     Status(u16, Vec<(&'static str, String)>),
 }
 
+/// A path that was asked for, and the token that came along.
+type Asked = (String, Option<String>);
+
 /// A server that has what a table says; everything else is not found.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Site {
     table: Arc<Mutex<BTreeMap<String, Answer>>>,
-    /// Paths that were asked for, each with the token that came along.
-    asked: Arc<Mutex<Vec<(String, Option<String>)>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Site {
@@ -102,7 +102,7 @@ impl Site {
         self.has(path, Answer::Content(content.into()))
     }
 
-    pub(crate) fn asked(&self) -> Vec<(String, Option<String>)> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().expect("no panic").clone()
     }
 }
