@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use kiln_tests::plugins::{Mirror, Web, program, program_name};
+use kiln_tests::plugins::{Mirror, Web, program, program_name, sha256};
 use kiln_tests::program::Place;
 use kiln_tests::wait;
 
@@ -99,6 +99,43 @@ fn a_damaged_plugin_counts_as_none_and_is_told_when_it_is_missed() {
     place.run(["plugins", "remove", X]).expect_code(1).expect(&missed);
     place.run(["init", "t.pkr.hcl"]).expect_code(0).expect("Installed plugin");
     assert_eq!(place.run(["plugins", "installed"]).stdout, format!("{}\n", path.display()));
+}
+
+#[test]
+fn trap_24_plugins_that_are_not_what_they_say_are_passed_over_and_built_ins_win() {
+    let (place, _, plugins) = with_mirror();
+    let put = |name: &str, version: &str| {
+        let path = plugins.join(X).join(name);
+        std::fs::create_dir_all(plugins.join(X)).expect("the home is ours");
+        std::fs::write(&path, program(version)).expect("the home is ours");
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .expect("it is ours");
+        path
+    };
+    let summed = |path: &std::path::Path| {
+        let sum = format!("{}_SHA256SUM", path.display());
+        std::fs::write(sum, sha256(&std::fs::read(path).expect("it is there"))).expect("the home is ours");
+        path.display().to_string()
+    };
+    let development = summed(&put(&program_name("x", "1.5.0-dev"), "1.5.0-dev"));
+    put(&program_name("x", "1.6.0"), "1.6.0");
+    summed(&put(&program_name("x", "1.7.0"), "1.7.1"));
+    summed(&put(&program_name("x", "01.8.0"), "1.8.0"));
+    summed(&put(&program_name("x", "1.9.0+meta"), "1.9.0+meta"));
+    summed(&put(&program_name("x", "1.9.1-beta"), "1.9.1-beta"));
+    place.write("t.pkr.hcl", requires("= 1.5.0"));
+    let required = format!("x {X} \"= 1.5.0\" {development}\n");
+    assert_eq!(place.run(["plugins", "required", "t.pkr.hcl"]).expect_code(0).stdout, required);
+    assert_eq!(place.run(["plugins", "installed"]).expect_code(0).all(), format!("{development}\n"));
+    // A plug-in that is called like a component of Kiln's changes nothing.
+    let null = plugins.join("github.com/someone/null").join(program_name("null", "1.0.0"));
+    std::fs::create_dir_all(null.parent().expect("it is below")).expect("the home is ours");
+    std::fs::copy(put(&program_name("x", "1.0.0"), "1.0.0"), &null).expect("the home is ours");
+    summed(&null);
+    let own = "source \"null\" \"a\" {\n  communicator = \"none\"\n}\nbuild {\n  sources = [\"null.a\"]\n}\n";
+    place.write("own.pkr.hcl", own);
+    place.run(["build", "own.pkr.hcl"]).expect_code(0).expect("--> null.a: ");
+    place.leftovers().expect_none();
 }
 
 #[test]

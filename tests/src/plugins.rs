@@ -34,6 +34,11 @@ pub fn program_name(name: &str, version: &str) -> String {
     format!("packer-plugin-{name}_v{version}_x5.0_{}", platform())
 }
 
+/// The SHA-256 of some content, as it lies beside a plug-in.
+pub fn sha256(content: &[u8]) -> String {
+    hex::encode(Sha256::digest(content))
+}
+
 /// A plug-in that does nothing but describe itself.
 pub fn program(version: &str) -> String {
     let said = format!(
@@ -68,7 +73,7 @@ impl Mirror {
         let stem = name.split("_x5.0").next().expect("the name has a protocol").to_owned();
         let directory = plugin.join(version);
         let archive = archive(&name, program(version).as_bytes());
-        let sums = format!("{}  {name}.zip\n", hex::encode(Sha256::digest(&archive)));
+        let sums = format!("{}  {name}.zip\n", sha256(&archive));
         let write = || {
             std::fs::create_dir_all(&directory)?;
             std::fs::write(directory.join(format!("{name}.zip")), archive)?;

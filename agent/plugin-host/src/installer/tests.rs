@@ -218,6 +218,29 @@ async fn a_release_that_is_not_right_is_not_installed_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn passwords_in_a_mirrors_url_are_sent_and_not_shown() {
+    let (site, mut url) = Site::start().await;
+    let place = tempfile::tempdir().unwrap();
+    url.set_username("me").unwrap();
+    url.set_password(Some("pass-word")).unwrap();
+    let mirror: Arc<dyn Releases> = Arc::new(url.as_str().parse::<Mirror>().unwrap());
+    assert!(!mirror.place().contains("pass-word"));
+    for answer in [Answer::Status(401, vec![]), Answer::Content(b"no JSON".to_vec())] {
+        site.has(format!("/{X}/index.json"), answer);
+        let told = outcome(&store(place.path()), mirror.clone(), &wanted(X, "")).await;
+        assert!(told.contains("index.json") && !told.contains("pass-word"), "{told}");
+    }
+    assert!(site.asked().iter().all(|(_, sent)| sent.as_deref().is_some_and(|s| s.starts_with("Basic "))));
+    for text in ["ftp://me:pass-word@example.org/x", "https://me:pass-word@127.0.0.1:1/x"] {
+        let told = match text.parse::<Mirror>() {
+            Ok(mirror) => outcome(&store(place.path()), Arc::new(mirror), &wanted(X, "")).await,
+            Err(error) => error.to_string(),
+        };
+        assert!(!told.contains("pass-word"), "{told}");
+    }
+}
+
+#[tokio::test]
 async fn an_older_release_is_taken_where_the_newer_is_not_for_this_machine() {
     let told = spoiled(|site, _| {
         site.content(format!("/{X}/index.json"), r#"{"versions":{"v1.0.0":{},"1.1.0":{},"v1.2.0":{}}}"#);
