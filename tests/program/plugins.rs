@@ -305,6 +305,9 @@ fn a_mirror_may_be_a_web_server() {
     ] {
         place.set("KILN_PLUGIN_MIRROR", mirror);
         place.run(["init", "-upgrade", "t.pkr.hcl"]).expect_code(1).expect(expected);
+        place.run(["plugins", "install", X]).expect_code(1).expect(expected);
+        // Nothing need come from it.
+        place.run(["init", "t.pkr.hcl"]).expect_code(0);
     }
 }
 

@@ -9,6 +9,7 @@ use kiln_plan::build::Dialect;
 use kiln_plan::plugin::public;
 use kiln_plan::{Catalog, Constraints, fault};
 use kiln_plugin_host::installer::Again;
+use kiln_plugin_host::source::MirrorError;
 use kiln_plugin_host::{Installer, Outcome, Placed, Query, Releases, Requirement, Store, source};
 
 use crate::arguments::TemplateArguments;
@@ -35,16 +36,16 @@ pub(crate) fn run(arguments: &InitArguments, screen: &Screen) -> Ended {
         screen.note("This template requires no plug-ins: it has no required_plugins block.");
         return Ended::Well;
     }
-    let places = match source::from_environment(&|name| std::env::var_os(name)) {
-        Ok(places) => places,
-        Err(error) => {
-            screen.error(&error.to_string());
-            return Ended::Failed;
-        }
-    };
+    // A mirror that isn't there matters only when something must come from it.
+    let places = source::from_environment(&|name| std::env::var_os(name));
     plugin_store::with(screen, async |store| {
-        let init =
-            Init { store, places: &places, catalog: Factories::builtin().catalog(), arguments, screen };
+        let init = Init {
+            store,
+            places: places.as_deref(),
+            catalog: Factories::builtin().catalog(),
+            arguments,
+            screen,
+        };
         let mut ended = Ended::Well;
         for plugin in &wanted {
             if let Err(why) = init.one(plugin).await {
@@ -75,7 +76,7 @@ pub(super) fn template(arguments: &TemplateArguments, command: &str, screen: &Sc
 
 struct Init<'a> {
     store: &'a Store,
-    places: &'a [Arc<dyn Releases>],
+    places: Result<&'a [Arc<dyn Releases>], &'a MirrorError>,
     catalog: Catalog,
     arguments: &'a InitArguments,
     screen: &'a Screen,
@@ -105,7 +106,8 @@ impl Init<'_> {
             Requirement { source: wanted.source.clone(), versions: vec![versions] }
         });
         let wanted = exactly.as_ref().unwrap_or(wanted);
-        let installer = Installer::new(self.store, self.places);
+        let places = self.places.map_err(ToString::to_string)?;
+        let installer = Installer::new(self.store, places);
         let outcome = installer.install(wanted, again, &Bars(self.screen)).await;
         self.screen.settle();
         let failed = |error| format!("{}{}", fault::chain(&error), found.passed_over());

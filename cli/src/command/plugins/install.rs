@@ -35,6 +35,8 @@ pub(super) fn run(arguments: &InstallArguments, screen: &Screen) -> Ended {
     };
     let places = match source::from_environment(&|name| std::env::var_os(name)) {
         Ok(places) => places,
+        // A file needs no place to come from.
+        Err(_) if arguments.path.is_some() => Vec::new(),
         Err(error) => return failed(&error.to_string()),
     };
     plugin_store::with(screen, async |store| {
