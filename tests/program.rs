@@ -18,6 +18,8 @@ mod execution;
 mod format;
 #[path = "program/old_templates.rs"]
 mod old_templates;
+#[path = "program/plugins.rs"]
+mod plugins;
 #[path = "program/secrets.rs"]
 mod secrets;
 

@@ -6,6 +6,7 @@ mod console;
 mod data_source;
 mod hcl2;
 mod legacy;
+mod missing;
 mod selection;
 mod variables;
 mod world;
