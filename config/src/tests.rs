@@ -2,9 +2,13 @@
 
 mod bundle;
 mod check;
+mod contexts;
 mod data_source;
+mod functions;
 mod hcl2;
+mod inspect;
 mod legacy;
+mod phases;
 mod selection;
 mod variables;
 mod world;
