@@ -15,7 +15,10 @@ const PLACES: [(&str, &str); 8] = [
     ("local", "locals { x = @ }"),
     ("data", "data \"null\" \"e\" { input = @ }"),
     ("build", "build {\n sources = [\"null.a\"]\n description = \"${@}\" == \"\" ? \"\" : \"x\"\n}"),
-    ("meta", "build {\n sources = [\"null.a\"]\n provisioner \"p\" { max_retries = \"${@}\" == \"\" ? 1 : 2 }\n}"),
+    (
+        "meta",
+        "build {\n sources = [\"null.a\"]\n provisioner \"p\" { max_retries = \"${@}\" == \"\" ? 1 : 2 }\n}",
+    ),
     ("source", "source \"null\" \"b\" { x = @ }\nbuild { sources = [\"null.b\"] }"),
     ("provisioner", "build {\n sources = [\"null.a\"]\n provisioner \"p\" { x = @ }\n}"),
 ];
