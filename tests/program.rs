@@ -8,6 +8,8 @@ mod command_line;
 mod ending;
 #[path = "program/execution.rs"]
 mod execution;
+#[path = "program/inspecting.rs"]
+mod inspecting;
 #[path = "program/secrets.rs"]
 mod secrets;
 #[path = "program/traps.rs"]

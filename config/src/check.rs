@@ -92,9 +92,9 @@ impl Checker<'_> {
 
     fn rule(&mut self, rule: &Rule, schema: &ComponentSchema, component: &ComponentConfig) {
         let given = |name: &&Cow<'static, str>| {
-            let items = component.body.items.iter().filter(|item| self.same_name(item.name(), name));
+            let mut items = component.body.items.iter().filter(|item| self.same_name(item.name(), name));
             let ty = schema.option(name).map(|option| &option.ty);
-            items.last().is_some_and(|item| self.is_given(item, ty))
+            items.next_back().is_some_and(|item| self.is_given(item, ty))
         };
         let given: Vec<&Cow<'static, str>> = rule.options().iter().filter(given).collect();
         let names = rule.options().join(", ");
@@ -297,7 +297,10 @@ impl Checker<'_> {
         let diagnostic = match self.dialect {
             Dialect::Hcl2 => Diagnostic::error(
                 "Incorrect attribute value type",
-                format!("Inappropriate value for attribute {name:?}: {reason}."),
+                match reason.ends_with('?') {
+                    true => format!("Inappropriate value for attribute {name:?}: {reason}"),
+                    false => format!("Inappropriate value for attribute {name:?}: {reason}."),
+                },
             ),
             Dialect::Legacy { build, .. } => prepare(build, format!("'{name}': {reason}")),
         };
