@@ -118,8 +118,7 @@ impl Line {
 }
 
 const STILL: &str = "{spinner} {prefix} {elapsed_precise} {wide_msg}";
-const BYTES_OF: &str =
-    "{spinner} {prefix} {elapsed_precise} {msg} [{bar:30}] {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}";
+const BYTES_OF: &str = "{spinner} {prefix} {elapsed_precise} {msg} [{bar:30}] {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}";
 const BYTES: &str = "{spinner} {prefix} {elapsed_precise} {msg} {bytes} {binary_bytes_per_sec}";
 const PERCENT: &str = "{spinner} {prefix} {elapsed_precise} {msg} [{bar:30}] {percent} %";
 
