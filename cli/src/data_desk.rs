@@ -24,7 +24,10 @@ pub(crate) enum Round<T> {
 
 /// Repeats `step` with ever more answers, until it asks nothing. What can't be answered is a failed answer, so that the
 /// evaluation tells of it at the data source's place. After too many rounds what is open stays unknown.
-pub(crate) fn answered<T>(factories: &Arc<Factories>, mut step: impl FnMut(&Answers) -> Round<T>) -> Option<T> {
+pub(crate) fn answered<T>(
+    factories: &Arc<Factories>,
+    mut step: impl FnMut(&Answers) -> Round<T>,
+) -> Option<T> {
     let mut answers = Answers::none();
     for _ in 0..ROUNDS {
         match step(&answers) {

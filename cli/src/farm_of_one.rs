@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use kiln_agent::agent::{Agent, Settings as AgentSettings};
 use kiln_config::Answers;
-use kiln_coordinator::{Answered, ConnectError, Coordinator, Evaluated, Evaluator, Handle, Settings, StartError};
+use kiln_coordinator::{
+    Answered, ConnectError, Coordinator, Evaluated, Evaluator, Handle, Settings, StartError,
+};
 use kiln_plan::Catalog;
 
 use crate::evaluation::{Depth, LocalEvaluation};

@@ -72,8 +72,7 @@ impl Screen {
     /// The screen on standard output: live on a terminal, lines elsewhere.
     pub(crate) fn standard(mut look: Look) -> Self {
         look.color &= std::env::var_os("PACKER_NO_COLOR").is_none_or(|v| v.is_empty());
-        let live =
-            !look.is_data() && std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
+        let live = !look.is_data() && std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
         let face =
             if live { Face::Live(Live::new()) } else { Face::Lines(Mutex::new(Box::new(std::io::stdout()))) };
         Self { look, face }

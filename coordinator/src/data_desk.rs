@@ -102,7 +102,9 @@ impl DataDesk {
             let Some(asked) = self.put(seated, query).await else { continue };
             match tokio::time::timeout(PATIENCE, asked.answer()).await {
                 Ok(Some(answer)) => return Ok(answer),
-                Ok(None) => tracing::info!(query = query.id, "an agent went before it answered; asking another"),
+                Ok(None) => {
+                    tracing::info!(query = query.id, "an agent went before it answered; asking another")
+                }
                 Err(_) => break,
             }
         }
@@ -114,7 +116,8 @@ impl DataDesk {
     async fn seated(&self, query: &DataQuery, roster: &Roster) -> (u64, mpsc::Sender<DataQuestion>) {
         let mut changed = self.changed.subscribe();
         let mut joined = roster.changes();
-        let offers = |catalog: &Catalog| catalog.get(ComponentKind::DataSource, &query.component.name).is_some();
+        let offers =
+            |catalog: &Catalog| catalog.get(ComponentKind::DataSource, &query.component.name).is_some();
         loop {
             changed.mark_unchanged();
             joined.mark_unchanged();

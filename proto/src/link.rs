@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use kiln_plan::{Catalog, DataAnswer, DataQuery};
 use kiln_plan::event::TaskOutcome;
 use kiln_plan::id::{AgentId, AttemptId, BuildId, Epoch, TaskId};
+use kiln_plan::{Catalog, DataAnswer, DataQuery};
 use prost::bytes::Bytes;
 
 use crate::event::Record;

@@ -91,7 +91,10 @@ fn make(config: DataConfig) -> Made<Box<dyn DataSource>> {
 
 fn address(text: &str) -> Result<Url, Diagnostic> {
     if text.is_empty() {
-        return Err(Diagnostic::error("the `url` must be specified", "There is nothing to ask for without one."));
+        return Err(Diagnostic::error(
+            "the `url` must be specified",
+            "There is nothing to ask for without one.",
+        ));
     }
     let error = |reason: String| Diagnostic::error("invalid url", reason);
     let url = Url::parse(text).map_err(|e| error(format!("The address can't be read: {e}.")))?;
@@ -145,7 +148,8 @@ impl Ask {
         // Fails only when a provider is chosen already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let agent = concat!("Kiln/", env!("CARGO_PKG_VERSION"));
-        let client = Client::builder().user_agent(agent).connect_timeout(CONNECT_DEADLINE).read_timeout(SILENCE);
+        let client =
+            Client::builder().user_agent(agent).connect_timeout(CONNECT_DEADLINE).read_timeout(SILENCE);
         let client = client.build().map_err(|error| self.failed("prepare", &error))?;
         let mut request = client.request(self.method.clone(), self.url.clone()).headers(self.headers.clone());
         if !self.body.is_empty() {
@@ -156,7 +160,9 @@ impl Ask {
 
     async fn text(&self, mut response: Response) -> Result<String, Failure> {
         let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed("read the answer of", &error))? {
+        while let Some(chunk) =
+            response.chunk().await.map_err(|error| self.failed("read the answer of", &error))?
+        {
             bytes.extend_from_slice(&chunk);
             if bytes.len() > LONGEST {
                 let told = format!("the answer of {} is longer than {} MiB", self.place(), LONGEST >> 20);
@@ -183,7 +189,10 @@ impl Ask {
             () if error.is_redirect() => ": too many redirects",
             () => "",
         };
-        Failure::new(Fault::Machine, format!("cannot {operation} {} {}{kind}{reason}", self.method, self.place()))
+        Failure::new(
+            Fault::Machine,
+            format!("cannot {operation} {} {}{kind}{reason}", self.method, self.place()),
+        )
     }
 
     /// The address without credentials and query.
@@ -214,7 +223,8 @@ fn is_text(kind: &str) -> bool {
 fn answered_headers(headers: &HeaderMap) -> Value {
     let mut entries = BTreeMap::new();
     for name in headers.keys() {
-        let values: Vec<_> = headers.get_all(name).iter().map(|v| String::from_utf8_lossy(v.as_bytes())).collect();
+        let values: Vec<_> =
+            headers.get_all(name).iter().map(|v| String::from_utf8_lossy(v.as_bytes())).collect();
         entries.insert(canonical(name.as_str()), Value::from(values.join(", ")));
     }
     Value::new(kiln_lang::value::Data::Map(Type::String, entries))

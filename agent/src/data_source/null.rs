@@ -11,9 +11,8 @@ use serde::Deserialize;
 
 /// The data source and its option.
 pub fn factory() -> Factory {
-    let options = vec![
-        OptionSchema::new("input", OptionType::String, "What it answers with, as `output`").required(),
-    ];
+    let options =
+        vec![OptionSchema::new("input", OptionType::String, "What it answers with, as `output`").required()];
     let answer = [("output".to_owned(), ObjectAttribute::required(Type::String))];
     Factory::data_source("null", options, Type::Object(answer.into()), make)
 }

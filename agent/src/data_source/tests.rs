@@ -67,7 +67,10 @@ async fn http_sends_what_it_is_told_and_answers_with_text_and_headers() {
     assert_eq!(entries["body"], Value::from("hello"));
     assert_eq!(entries["url"], Value::from(format!("{server}/page?q=1")));
     let headers = entries["request_headers"].as_entries().unwrap();
-    assert_eq!((&headers["Content-Type"], &headers["X-A"]), (&Value::from("text/plain; charset=utf-8"), &Value::from("1")));
+    assert_eq!(
+        (&headers["Content-Type"], &headers["X-A"]),
+        (&Value::from("text/plain; charset=utf-8"), &Value::from("1"))
+    );
     assert_eq!(*heard.lock().unwrap(), ["POST /page t sent"]);
 }
 

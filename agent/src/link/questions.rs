@@ -16,8 +16,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::Channel;
 
-use super::stream::{Broken, OPEN_LIMIT, lost};
 use super::Questions;
+use super::stream::{Broken, OPEN_LIMIT, lost};
 
 /// What is answered for a data source with a mistake of its own.
 const BROKE_OFF: &str = "the data source broke off; please report it";

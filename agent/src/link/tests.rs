@@ -7,8 +7,8 @@ use kiln_plan::event::{EventKind, TaskOutcome};
 use kiln_plan::id::{AgentId, AttemptId, Epoch, TaskId};
 use kiln_plan::{Catalog, ComponentConfig, ComponentKind, ConfigBody, Fault};
 use kiln_proto::link::{
-    Assignment, AttemptEvents, AttemptPhase, AttemptReceipt, CurrentState, DataQuestion, DataReply, DesiredState,
-    WantedAttempt,
+    Assignment, AttemptEvents, AttemptPhase, AttemptReceipt, CurrentState, DataQuestion, DataReply,
+    DesiredState, WantedAttempt,
 };
 use kiln_proto::v1;
 use kiln_proto::v1::agent_link_server::{AgentLink, AgentLinkServer};

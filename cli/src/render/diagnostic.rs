@@ -104,12 +104,15 @@ fn facts(screen: &super::Screen, diagnostic: &Diagnostic, sources: &SourceMap) {
     let severity = if diagnostic.severity == Severity::Error { "error" } else { "warning" };
     let file = diagnostic.span.as_ref().map_or("", |span| &*span.file);
     let mut places = [const { String::new() }; 4];
-    if let Some((span, source)) = diagnostic.span.as_ref().and_then(|span| Some((span, sources.get(&span.file)?))) {
+    if let Some((span, source)) =
+        diagnostic.span.as_ref().and_then(|span| Some((span, sources.get(&span.file)?)))
+    {
         let (start, end) = (source.position(span.start), source.position(span.end));
         places = [start.line, start.column, end.line, end.column].map(|number| number.to_string());
     }
     let hint = diagnostic.hint.as_deref().unwrap_or_default();
     let [line, column, end_line, end_column] = &places;
-    let data = [severity, file, line, column, end_line, end_column, &diagnostic.summary, &diagnostic.detail, hint];
+    let data =
+        [severity, file, line, column, end_line, end_column, &diagnostic.summary, &diagnostic.detail, hint];
     screen.machine("", "diagnostic", &data);
 }

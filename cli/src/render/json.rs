@@ -102,6 +102,9 @@ mod tests {
     #[test]
     fn a_finding_without_place_has_nulls() {
         let shown = &diagnostics(&Diagnostic::warning("w", "").into(), &SourceMap::default())[0];
-        assert!(["file", "line", "range", "snippet", "hint"].iter().all(|field| shown[field].is_null()), "{shown}");
+        assert!(
+            ["file", "line", "range", "snippet", "hint"].iter().all(|field| shown[field].is_null()),
+            "{shown}"
+        );
     }
 }

@@ -143,14 +143,17 @@ impl Evaluated {
             }
             Definition::Data(i) => {
                 let mut query = data_query(document, i, &scope, (root, inputs))?;
-                let schema = inputs.catalog.and_then(|c| c.get(ComponentKind::DataSource, &query.component.name));
+                let schema =
+                    inputs.catalog.and_then(|c| c.get(ComponentKind::DataSource, &query.component.name));
                 match inputs.answers.get(&query.id, schema.and_then(|s| s.answer.as_ref())) {
                     Known::Value(answer) => {
                         variables::secrets_in(&answer, &mut self.secrets);
                         self.values.insert(definition, answer);
                         self.notices.extend(notices(&query, inputs));
                     }
-                    Known::Failed(reason) => return Err(unanswered(&query, reason, &document.data_blocks[i]).into()),
+                    Known::Failed(reason) => {
+                        return Err(unanswered(&query, reason, &document.data_blocks[i]).into());
+                    }
                     Known::Open => {
                         query.locals = self.locals_behind(definition, document);
                         self.open.insert(definition);
