@@ -1,5 +1,6 @@
 //! Templates in, plans and complaints out, against a world that is a table.
 
+mod bounds;
 mod bundle;
 mod check;
 mod data_source;

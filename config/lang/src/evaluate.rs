@@ -95,7 +95,7 @@ impl<'s> Evaluator<'s> {
         let enough = self.left.steps >= steps;
         self.left.steps = self.left.steps.saturating_sub(steps);
         if !enough {
-            self.exhaust("It takes more steps than are left to it: one expression may take 2 million, a template 16 million.", span);
+            self.exhaust("It takes more steps than are left to it: one expression may take 2 million, a template 8 million.", span);
         }
         enough && self.exhausted.is_none()
     }

@@ -116,9 +116,9 @@ impl Allowance {
 }
 
 impl Default for Allowance {
-    /// What a whole template may cost: 16 million steps, 512 MiB of text.
+    /// What a whole template may cost: 8 million steps, 512 MiB of text.
     fn default() -> Self {
-        Self::new(Budget { steps: 16_000_000, bytes: 512 << 20 })
+        Self::new(Budget { steps: 8_000_000, bytes: 512 << 20 })
     }
 }
 

@@ -102,9 +102,12 @@ fn compilation(args: &[Value], index: usize) -> u64 {
     50 + open.iter().fold(0, |all: u64, (sum, _)| all.saturating_add(*sum)) / 10
 }
 
-/// Each match may cost a look at all the text that is left.
+/// What all matches of a search may cost, in bytes looked at: some seconds in the worst case.
+const MAX_MATCHING: usize = 1 << 32;
+
+/// Each match may cost a look at all the text that is left: `.*z|a` does in a text of many `a`.
 fn check_matches(count: usize, source: &str) -> Result<(), FunctionError> {
-    if count.saturating_mul(source.len()) <= MAX_SEARCH {
+    if count.saturating_mul(source.len()) <= MAX_MATCHING {
         return Ok(());
     }
     Err(FunctionError::new(format!("{count} matches in a text of {} bytes are too many", source.len())))
