@@ -10,6 +10,8 @@ mod ending;
 mod execution;
 #[path = "program/secrets.rs"]
 mod secrets;
+#[path = "program/traps.rs"]
+mod traps;
 
 use kiln_tests::program::Place;
 

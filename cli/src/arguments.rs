@@ -12,6 +12,7 @@ use clap::builder::styling::Styles;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use kiln_plan::OnError;
 
+use crate::command::inspect::InspectArguments;
 pub(crate) use format::{Format, FormatArguments};
 
 /// Kiln: builds machine images from Packer templates.
@@ -28,6 +29,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Build image(s) from a template
     Build(BuildArguments),
+    /// See the parts of a template
+    Inspect(InspectArguments),
     /// Check that a template is valid
     Validate(ValidateArguments),
     /// Print the version
@@ -103,6 +106,8 @@ pub(crate) struct BuildArguments {
     pub(crate) format: FormatArguments,
     #[command(flatten)]
     pub(crate) accepted: AcceptedArguments,
+    #[command(flatten)]
+    pub(crate) accepted_alone: BuildOnlyAcceptedArguments,
 }
 
 /// How a run is shown.
@@ -125,6 +130,11 @@ pub(crate) struct AcceptedArguments {
     /// Taken for compatibility
     #[arg(long = "use-sequential-evaluation", hide = true, action = ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
     use_sequential_evaluation: bool,
+}
+
+/// The same for `build` alone.
+#[derive(Debug, Args)]
+pub(crate) struct BuildOnlyAcceptedArguments {
     /// Taken for compatibility
     #[arg(long = "skip-enforcement", hide = true, action = ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
     skip_enforcement: bool,

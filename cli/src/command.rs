@@ -1,6 +1,7 @@
 //! From what was asked for to how it ended: one file per command.
 
 mod build;
+pub(crate) mod inspect;
 mod validate;
 pub(crate) mod version;
 
@@ -23,6 +24,9 @@ pub(crate) fn run(asked: Asked) -> Ended {
         }
         Asked::Run { command, machine_readable } => match *command {
             Command::Version => version::run(&Screen::standard(plain(machine_readable))),
+            Command::Inspect(arguments) => {
+                inspect::run(&arguments, &Screen::standard(plain(machine_readable)))
+            }
             Command::Validate(arguments) => {
                 let look = Look { json: is_json(arguments.format), ..plain(machine_readable) };
                 validate::run(&arguments, &Screen::standard(look))

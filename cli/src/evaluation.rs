@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kiln_agent::catalog::Factories;
-use kiln_config::{Answers, Evaluation, Inputs, Request, SharedHost};
+use kiln_config::{Answers, Evaluation, Inputs, Inspection, Request, SharedHost, Template};
 use kiln_coordinator::Evaluated;
 use kiln_lang::{Diagnostics, SourceMap};
 use kiln_plan::BuildPlan;
@@ -64,6 +64,19 @@ impl LocalEvaluation {
                 Evaluated { plans: Vec::new(), diagnostics: found, questions }
             }
         }
+    }
+
+    /// The template that a request names, or why its text can't be understood.
+    pub(crate) fn read(&self, request: &Request) -> Result<Template, Diagnostics> {
+        let (template, found, sources) = kiln_config::parse(request, &self.host);
+        *self.sources.lock().unwrap_or_else(PoisonError::into_inner) = sources;
+        template.filter(|_| !found.has_errors()).ok_or(found)
+    }
+
+    /// What there is to see of a template, or what must be asked first.
+    pub(crate) fn inspect(&self, template: &Template, request: &Request, answers: &Answers) -> Inspection {
+        let catalog = &self.factories.catalog();
+        kiln_config::inspect(template, Inputs { request, catalog: Some(catalog), answers, host: &self.host })
     }
 
     /// Those plans whose components find nothing wrong with their configs.

@@ -8,6 +8,7 @@ pub(crate) mod diagnostic;
 pub(crate) mod json;
 mod live;
 pub(crate) mod machine;
+pub(crate) mod overview;
 pub(crate) mod run;
 pub(crate) mod style;
 pub(crate) mod summary;

@@ -8,8 +8,10 @@ mod fit;
 use kiln_lang::diagnostic::nearest;
 use kiln_lang::value::Data;
 use kiln_lang::{Diagnostic, Diagnostics, Span, Value};
-use kiln_plan::schema::OptionType;
-use kiln_plan::{BodyItem, Catalog, ComponentConfig, ConfigBody, Leaf, OptionSchema};
+use std::borrow::Cow;
+
+use kiln_plan::schema::{OptionType, Rule};
+use kiln_plan::{BodyItem, Catalog, ComponentConfig, ComponentSchema, ConfigBody, Leaf, OptionSchema};
 
 pub(crate) use fit::Texts;
 
@@ -40,6 +42,9 @@ fn check(component: &ComponentConfig, catalog: &Catalog, dialect: Dialect<'_>) -
     let mut checker = Checker { dialect, found: Diagnostics::new() };
     if let Some(schema) = catalog.get(component.kind, &component.name) {
         checker.body(&component.body, &schema.options, component.span.as_ref());
+        for rule in &schema.rules {
+            checker.rule(rule, schema, component);
+        }
     }
     checker.found
 }
@@ -82,6 +87,55 @@ impl Checker<'_> {
         let missing: Vec<_> = options.iter().filter(|o| o.required && !given(o)).collect();
         for option in missing {
             self.missing(option, owner);
+        }
+    }
+
+    fn rule(&mut self, rule: &Rule, schema: &ComponentSchema, component: &ComponentConfig) {
+        let given = |name: &&Cow<'static, str>| {
+            let items = component.body.items.iter().filter(|item| self.same_name(item.name(), name));
+            let ty = schema.option(name).map(|option| &option.ty);
+            items.last().is_some_and(|item| self.is_given(item, ty))
+        };
+        let given: Vec<&Cow<'static, str>> = rule.options().iter().filter(given).collect();
+        let names = rule.options().join(", ");
+        let complaint = match rule {
+            Rule::AtMostOne(_) if given.len() > 1 => {
+                let given = given.iter().map(|name| &***name).collect::<Vec<_>>().join(" and ");
+                Some(("Conflicting arguments", format!("Only one of {names} may be given, not {given}.")))
+            }
+            Rule::AtLeastOne(_) if given.is_empty() => {
+                Some(("Missing required argument", format!("One of {names} must be given.")))
+            }
+            _ => None,
+        };
+        if let Some((summary, detail)) = complaint {
+            let diagnostic = match self.dialect {
+                Dialect::Hcl2 => Diagnostic::error(summary, detail),
+                Dialect::Legacy { build, .. } => prepare(build, detail),
+            };
+            self.found.push(diagnostic.at(component.span.clone()));
+        }
+    }
+
+    /// Whether an item counts as given: not if it is null, empty, or an unknown collection, which components get as an empty
+    /// one.
+    fn is_given(&self, item: &BodyItem, ty: Option<&OptionType>) -> bool {
+        let BodyItem::Attribute { leaf: Leaf::Value(value), .. } = item else { return true };
+        let rendered = match self.dialect {
+            Dialect::Legacy { texts, .. } => texts.render(value),
+            Dialect::Hcl2 => None,
+        };
+        let value = rendered.as_ref().unwrap_or(value);
+        match &value.data {
+            Data::Null(_) => false,
+            Data::Unknown(_) => {
+                !matches!(ty, Some(OptionType::Strings | OptionType::StringLists | OptionType::StringMap))
+            }
+            Data::String(text) => !text.is_empty(),
+            _ => {
+                value.as_items().is_none_or(|items| !items.is_empty())
+                    && value.as_entries().is_none_or(|e| !e.is_empty())
+            }
         }
     }
 

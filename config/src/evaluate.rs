@@ -13,10 +13,13 @@
 mod body;
 mod global;
 mod hcl2;
+mod inspect;
 mod legacy;
 mod missing;
 mod requirement;
 mod selection;
+
+pub use inspect::{Inspection, inspect};
 
 use kiln_lang::Diagnostics;
 use kiln_plan::build::TemplateContext;

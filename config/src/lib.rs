@@ -21,6 +21,7 @@ mod glob;
 pub mod host;
 mod json;
 mod locals;
+pub mod overview;
 pub mod request;
 pub mod template;
 mod variables;
@@ -29,8 +30,9 @@ mod world_function;
 
 pub use bundle::Bundle;
 pub use data_source::{Answers, DataAnswer, DataQuery};
-pub use evaluate::{Evaluation, Inputs, evaluate};
+pub use evaluate::{Evaluation, Inputs, Inspection, evaluate, inspect};
 pub use host::{Host, HostError, SharedHost};
+pub use overview::Overview;
 pub use request::{ConfigType, Request, VariableArgument};
 pub use template::{RequiredPlugin, Template, parse};
 

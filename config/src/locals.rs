@@ -3,7 +3,7 @@
 //! Mentions are textual: what stands in a branch that is never taken counts too, and so does a name that a
 //! `for` variable hides.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use kiln_lang::syntax::Reference;
 use kiln_lang::{Diagnostic, Diagnostics, Span};
@@ -23,45 +23,57 @@ pub(crate) enum Definition {
 #[derive(Clone, Debug)]
 pub(crate) struct Order {
     pub(crate) definitions: Vec<(Definition, Vec<Definition>)>,
+    /// Those that can't be: they mention what isn't declared, or go round in a circle, or wait for one that does.
+    pub(crate) hopeless: HashSet<Definition>,
+    /// What is wrong with them.
+    pub(crate) complaints: Diagnostics,
 }
 
 const SUMMARY: &str = "failed to prepare execution graph";
 
 /// Finds an order.
-///
-/// # Errors
-/// References to what isn't declared, references of a thing to itself, cycles.
-pub(crate) fn order(document: &Document) -> Result<Order, Diagnostics> {
+pub(crate) fn order(document: &Document) -> Order {
     let names = Names::of(document);
-    let mut found = Diagnostics::new();
+    let mut complaints = Diagnostics::new();
+    let mut hopeless = HashSet::new();
     let mut needs = Vec::new();
     for definition in names.definitions() {
         let (name, references) = names.describe(definition);
         let mut mentioned = Vec::new();
+        let before = complaints.len();
         for reference in references {
             match names.target(&reference) {
+                Some(Ok(target)) if target == definition => {
+                    let detail = format!("Self reference: {name}");
+                    complaints.push(Diagnostic::error(SUMMARY, detail).at(names.span(definition)));
+                }
                 Some(Ok(target)) if !mentioned.contains(&target) => mentioned.push(target),
                 Some(Err(missing)) => {
                     let detail = format!("{name} refers to {missing}, which is not declared.");
-                    found.push(Diagnostic::error(SUMMARY, detail).at(reference.span.clone()));
+                    complaints.push(Diagnostic::error(SUMMARY, detail).at(reference.span.clone()));
                 }
                 _ => {}
             }
         }
-        if mentioned.contains(&definition) {
-            let detail = format!("Self reference: {name}");
-            found.push(Diagnostic::error(SUMMARY, detail).at(names.span(definition)));
+        if complaints.len() > before {
+            hopeless.insert(definition);
         }
         needs.push((definition, mentioned));
     }
-    if found.has_errors() {
-        return Err(found);
+    let (mut definitions, waiting, index) = take_ready(&needs);
+    if let Some(start) = (0..needs.len()).find(|i| waiting[*i] > 0) {
+        complaints.push(cycle(start, &needs, &index, &waiting, &names));
     }
-    sort(needs, &names).map_err(Diagnostics::from)
+    hopeless.extend((0..needs.len()).filter(|i| waiting[*i] > 0).map(|i| needs[i].0));
+    definitions.retain(|(definition, _)| !hopeless.contains(definition));
+    Order { definitions, hopeless, complaints }
 }
 
-/// Takes what needs nothing more, until nothing is left or the rest is a cycle.
-fn sort(needs: Vec<(Definition, Vec<Definition>)>, names: &Names<'_>) -> Result<Order, Diagnostic> {
+type Needs = (Definition, Vec<Definition>);
+
+/// Takes what needs nothing more, until nothing is left or the rest is in cycles; how many needs of each are left, and
+/// where each stands.
+fn take_ready(needs: &[Needs]) -> (Vec<Needs>, Vec<usize>, HashMap<Definition, usize>) {
     let index: HashMap<Definition, usize> = needs.iter().enumerate().map(|(i, (n, _))| (*n, i)).collect();
     let mut waiting: Vec<usize> = needs.iter().map(|(_, mentioned)| mentioned.len()).collect();
     let mut wanted_by: Vec<Vec<usize>> = vec![Vec::new(); needs.len()];
@@ -81,10 +93,7 @@ fn sort(needs: Vec<(Definition, Vec<Definition>)>, names: &Names<'_>) -> Result<
             }
         }
     }
-    match (0..needs.len()).find(|i| waiting[*i] > 0) {
-        None => Ok(Order { definitions }),
-        Some(start) => Err(cycle(start, &needs, &index, &waiting, names)),
-    }
+    (definitions, waiting, index)
 }
 
 /// Follows what is left until it comes round.

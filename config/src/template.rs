@@ -8,7 +8,7 @@ pub(crate) mod shape;
 
 use std::collections::BTreeMap;
 
-use kiln_lang::{Diagnostic, Diagnostics, SourceMap};
+use kiln_lang::{Diagnostic, Diagnostics, SourceFile, SourceMap};
 use kiln_plan::build::Dialect;
 
 use crate::bundle::Bundle;
@@ -39,7 +39,17 @@ pub(crate) enum Content {
     },
 }
 
+/// The template that `inspect` and `console` look at when they are given none.
+const NOTHING: &str = r#"{"builders": [{"type": "null"}]}"#;
+
 impl Template {
+    /// The template of somebody who has none: a legacy one with a single null builder.
+    pub fn of_nothing() -> Self {
+        let (document, _) = legacy::read(&SourceFile::new("", NOTHING));
+        let document = Box::new(document.unwrap_or_default());
+        Self { content: Content::Legacy { document, given: BTreeMap::new() }, root: String::new() }
+    }
+
     /// The language it is written in.
     pub fn dialect(&self) -> Dialect {
         match self.content {

@@ -117,6 +117,7 @@ mod tests {
             options: vec![],
             generated: vec![],
             answer: None,
+            rules: vec![],
         };
         Catalog { components: names.iter().map(component).collect() }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kiln_lang::go_template::{Dot, Renderer};
 use kiln_lang::{Diagnostic, Diagnostics, Type, Value};
 use kiln_plan::build::{BuildPlan, TemplateContext};
+use kiln_plan::schema::Rule;
 use kiln_plan::{ComponentKind, ComponentSchema, OptionSchema};
 use serde::de::DeserializeOwned;
 
@@ -106,6 +107,15 @@ impl Factory {
     }
 }
 
+impl Factory {
+    /// The same, with rules between its options.
+    #[must_use]
+    pub fn with_rules(mut self, rules: impl IntoIterator<Item = Rule>) -> Self {
+        self.schema.rules.extend(rules);
+        self
+    }
+}
+
 /// The options as a component's own type.
 pub(crate) fn decode<T: DeserializeOwned>(options: &Value) -> Result<T, Diagnostics> {
     let diagnostic = |e: kiln_lang::decode::DecodeError| {
@@ -115,7 +125,14 @@ pub(crate) fn decode<T: DeserializeOwned>(options: &Value) -> Result<T, Diagnost
 }
 
 fn schema(kind: ComponentKind, name: &'static str, options: Vec<OptionSchema>) -> ComponentSchema {
-    ComponentSchema { kind, name: name.into(), options, generated: Vec::new(), answer: None }
+    ComponentSchema {
+        kind,
+        name: name.into(),
+        options,
+        generated: Vec::new(),
+        answer: None,
+        rules: Vec::new(),
+    }
 }
 
 /// Makes a component from its config, or says everything that is wrong with it. Warnings may come along with

@@ -10,14 +10,16 @@ use kiln_plan::{
 };
 
 use super::body::{self, Reading, RunTime};
-use super::global::{self, Globals, Stop};
+use super::global::{self, Gaps, Globals};
 use super::missing::{self, Wanted};
 use super::selection::Selection;
 use super::{Evaluation, Inputs, done, failed, requirement};
 use crate::check;
+use crate::template::hcl2::argument;
 use crate::template::hcl2::build::{Build, SourceUse};
 use crate::template::hcl2::post_processor::{self, PostProcessor};
 use crate::template::hcl2::provisioner::{self, Provisioner};
+use crate::template::hcl2::registry;
 use crate::template::hcl2::source::Sources;
 use crate::template::hcl2::{Document, dynamic::Nested};
 use crate::variables::Assignments;
@@ -28,18 +30,20 @@ pub(super) fn evaluate(
     root: &str,
     inputs: Inputs<'_>,
 ) -> Evaluation {
-    let globals = match global::evaluate_globals(document, assignments, root, inputs) {
-        Ok(globals) => globals,
-        Err(Stop::NeedsData(queries)) => return Evaluation::NeedsData(queries),
-        Err(Stop::Failed(found)) => return failed(found),
-    };
-    let mut found = globals.notices.clone();
+    let mut globals = global::evaluate_globals(document, assignments, root, inputs, Gaps::Unknown);
+    let mut found = std::mem::take(&mut globals.found);
+    let sound = !found.has_errors();
+    if sound && !globals.queries.is_empty() {
+        return Evaluation::NeedsData(globals.queries);
+    }
     let sources = Sources::new(&document.sources, &mut found);
+    found.extend(registry::check(&document.registries, &globals.scope));
     let mut builds = Vec::with_capacity(document.builds.len());
     for block in &document.builds {
         let mut inner = Diagnostics::new();
         builds.push(Build::read(block, &globals.scope, &mut inner));
-        found.extend(inner);
+        // What is unknown because of a mistake is not a second one.
+        found.extend(inner.into_iter().filter(|d| sound || !argument::asks_for_a_value(d)));
     }
     if document.builds.is_empty() {
         found.push(Diagnostic::error(

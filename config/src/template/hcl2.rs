@@ -12,6 +12,7 @@ pub(crate) mod local;
 pub(crate) mod packer;
 pub(crate) mod post_processor;
 pub(crate) mod provisioner;
+pub(crate) mod registry;
 pub(crate) mod source;
 pub(crate) mod variable;
 
@@ -34,6 +35,8 @@ pub(crate) struct Document {
     pub(crate) data_blocks: Vec<DataBlock>,
     pub(crate) sources: Vec<Block>,
     pub(crate) builds: Vec<Block>,
+    /// `hcp_packer_registry` blocks outside builds.
+    pub(crate) registries: Vec<Block>,
 }
 
 const TOP_LEVEL: Shape = Shape {
@@ -105,6 +108,7 @@ fn declare(bodies: &[Body], host: &SharedHost, found: &mut Diagnostics) -> Docum
         local::read(block, &mut document.locals, found);
     }
     document.sources = of_kinds(&blocks, &["source"]).cloned().collect();
+    document.registries = of_kinds(&blocks, &["hcp_packer_registry"]).cloned().collect();
     document.builds = of_kinds(&blocks, &["build"]).cloned().collect();
     document
 }

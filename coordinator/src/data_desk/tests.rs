@@ -30,6 +30,7 @@ fn catalog(names: &[&'static str]) -> Catalog {
         options: vec![],
         generated: vec![],
         answer: None,
+        rules: vec![],
     };
     Catalog { components: names.iter().map(component).collect() }
 }

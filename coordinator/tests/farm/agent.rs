@@ -39,6 +39,7 @@ fn hello(n: u128, slots: u32) -> Hello {
         options: vec![],
         generated: vec![],
         answer: None,
+        rules: vec![],
     };
     Hello {
         agent: agent_id(n),

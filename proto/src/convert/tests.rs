@@ -98,6 +98,7 @@ fn states_of_agents_are_carried() {
         options: vec![],
         generated: vec!["ID".into()],
         answer: None,
+        rules: vec![],
     };
     let hello = Hello {
         agent: a(),
