@@ -1,6 +1,7 @@
 //! Templates in, plans and complaints out, against a world that is a table.
 
 mod blocks;
+mod bounds;
 mod bundle;
 mod check;
 mod contexts;
