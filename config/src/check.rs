@@ -4,6 +4,7 @@
 //! weakly and matches keys without regard to case. What isn't known before the run passes.
 
 mod fit;
+mod former;
 
 use kiln_lang::diagnostic::nearest;
 use kiln_lang::value::Data;
@@ -155,7 +156,7 @@ impl Checker<'_> {
             None => self.unknown(name, options, span, is_block),
             Some(option) => {
                 if let Some(instead) = &option.deprecated {
-                    let detail = format!("The option {name:?} is out of date; {instead}.");
+                    let detail = format!("The option {name:?} is out of date; write {instead} in its place.");
                     self.found.push(Diagnostic::warning("Deprecated option", detail).at(span.cloned()));
                 }
             }
@@ -186,9 +187,14 @@ impl Checker<'_> {
             ),
         };
         let diagnostic = diagnostic.at(span.cloned());
-        self.found.push(match similar {
-            Some(similar) => diagnostic.hint(format!("did you mean {similar:?}?")),
-            None => diagnostic,
+        let is_legacy = matches!(self.dialect, Dialect::Legacy { .. });
+        self.found.push(match (former::instead_of(name), similar) {
+            (Some(instead), _) if is_legacy => {
+                diagnostic.hint(format!("write {instead}; `kiln fix` does it for the whole template"))
+            }
+            (Some(instead), _) => diagnostic.hint(format!("write {instead}")),
+            (None, Some(similar)) => diagnostic.hint(format!("did you mean {similar:?}?")),
+            (None, None) => diagnostic,
         });
     }
 
