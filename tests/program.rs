@@ -16,12 +16,16 @@ mod examples;
 mod execution;
 #[path = "program/format.rs"]
 mod format;
+#[path = "program/inspecting.rs"]
+mod inspecting;
 #[path = "program/old_templates.rs"]
 mod old_templates;
 #[path = "program/plugins.rs"]
 mod plugins;
 #[path = "program/secrets.rs"]
 mod secrets;
+#[path = "program/traps.rs"]
+mod traps;
 
 use kiln_tests::program::Place;
 

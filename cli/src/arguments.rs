@@ -136,6 +136,8 @@ pub(crate) struct BuildArguments {
     pub(crate) format: FormatArguments,
     #[command(flatten)]
     pub(crate) accepted: AcceptedArguments,
+    #[command(flatten)]
+    pub(crate) accepted_alone: BuildOnlyAcceptedArguments,
 }
 
 /// How a run is shown.
@@ -159,6 +161,11 @@ pub(crate) struct AcceptedArguments {
     /// Taken for compatibility
     #[arg(long = "use-sequential-evaluation", hide = true, action = ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
     use_sequential_evaluation: bool,
+}
+
+/// The same for `build` alone.
+#[derive(Debug, Args)]
+pub(crate) struct BuildOnlyAcceptedArguments {
     /// Taken for compatibility
     #[arg(long = "skip-enforcement", hide = true, action = ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
     skip_enforcement: bool,

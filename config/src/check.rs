@@ -4,6 +4,7 @@
 //! weakly and matches keys without regard to case. What isn't known before the run passes.
 
 mod fit;
+mod former;
 
 use kiln_lang::diagnostic::nearest;
 use kiln_lang::value::Data;
@@ -95,9 +96,9 @@ impl Checker<'_> {
 
     fn rule(&mut self, rule: &Rule, schema: &ComponentSchema, component: &ComponentConfig) {
         let given = |name: &&Cow<'static, str>| {
-            let items = component.body.items.iter().filter(|item| self.same_name(item.name(), name));
+            let mut items = component.body.items.iter().filter(|item| self.same_name(item.name(), name));
             let ty = schema.option(name).map(|option| &option.ty);
-            items.last().is_some_and(|item| self.is_given(item, ty))
+            items.next_back().is_some_and(|item| self.is_given(item, ty))
         };
         let given: Vec<&Cow<'static, str>> = rule.options().iter().filter(given).collect();
         let names = rule.options().join(", ");
@@ -158,7 +159,7 @@ impl Checker<'_> {
             None => self.unknown(name, options, span, is_block),
             Some(option) => {
                 if let Some(instead) = &option.deprecated {
-                    let detail = format!("The option {name:?} is out of date; {instead}.");
+                    let detail = format!("The option {name:?} is out of date; write {instead} in its place.");
                     self.found.push(Diagnostic::warning("Deprecated option", detail).at(span.cloned()));
                 }
             }
@@ -192,10 +193,17 @@ impl Checker<'_> {
             ),
         };
         let diagnostic = diagnostic.at(span.cloned());
-        self.found.push(match (self.outdated(name), similar) {
-            (Some(rewrite), _) => diagnostic.hint(format!("kiln fix rewrites it ({rewrite})")),
-            (None, Some(similar)) => diagnostic.hint(format!("did you mean {similar:?}?")),
-            (None, None) => diagnostic,
+        let hint = match (former::instead_of(name), self.outdated(name), similar) {
+            (Some(instead), Some(_), _) => {
+                Some(format!("write {instead}; `kiln fix` does it for the whole template"))
+            }
+            (Some(instead), None, _) => Some(format!("write {instead}")),
+            (None, Some(rewrite), _) => Some(format!("`kiln fix` rewrites it ({rewrite})")),
+            (None, None, similar) => similar.map(|similar| format!("did you mean {similar:?}?")),
+        };
+        self.found.push(match hint {
+            Some(hint) => diagnostic.hint(hint),
+            None => diagnostic,
         });
     }
 
@@ -312,7 +320,10 @@ impl Checker<'_> {
         let diagnostic = match self.dialect {
             Dialect::Hcl2 => Diagnostic::error(
                 "Incorrect attribute value type",
-                format!("Inappropriate value for attribute {name:?}: {reason}."),
+                match reason.ends_with('?') {
+                    true => format!("Inappropriate value for attribute {name:?}: {reason}"),
+                    false => format!("Inappropriate value for attribute {name:?}: {reason}."),
+                },
             ),
             Dialect::Legacy { build, .. } => prepare(build, format!("'{name}': {reason}")),
         };

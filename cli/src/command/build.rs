@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use kiln_agent::catalog::Factories;
 use kiln_config::Request;
+use kiln_lang::Diagnostic;
 use kiln_plan::id::BuildId;
 use kiln_plan::{Event, EventKind};
 
@@ -121,7 +122,14 @@ async fn submitted(
         Err(error) => return Left::Ended(failed(screen, &kiln_plan::fault::chain(&error))),
     };
     diagnostic::show(screen, &reply.diagnostics, &evaluation.sources());
-    let Some(build) = reply.build else { return Left::Ended(Ended::Failed) };
+    let Some(build) = reply.build else {
+        if !reply.diagnostics.has_errors() {
+            let detail = "The template has no build that -only and -except leave over.";
+            let nothing = Diagnostic::error("No builds to run", detail);
+            diagnostic::show(screen, &nothing.into(), &evaluation.sources());
+        }
+        return Left::Ended(Ended::Failed);
+    };
     let mut following = Follow { client, build, screen, interrupted: false };
     let mut view = RunView::new(screen, reply.tasks);
     view.header();

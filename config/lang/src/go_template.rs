@@ -21,6 +21,7 @@ use crate::function::time::Moment;
 use crate::value::{Data, Value};
 
 mod action;
+mod bounded;
 mod data;
 mod function;
 mod outline;

@@ -65,7 +65,7 @@ pub(super) fn evaluate(
     let mut plans = Vec::new();
     for build in &builds {
         for source in &build.sources {
-            if selection.runs(&full_name(build, source)) {
+            if found.len() < body::MOST_FINDINGS && selection.runs(&full_name(build, source)) {
                 plans.extend(planner.plan(build, source, &mut selection, &mut found));
             }
         }
@@ -219,6 +219,7 @@ impl Planner<'_> {
         context: &str,
         found: &mut Diagnostics,
     ) {
+        inner.extend(body::check_size(&component.body));
         if let Some(catalog) = self.inputs.catalog {
             inner.extend(check::hcl2(component, catalog));
         }

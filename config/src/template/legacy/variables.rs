@@ -13,6 +13,9 @@ use crate::json::{self, Json, JsonData, Member};
 /// How often variables are rendered at most.
 const PASSES: usize = 100;
 
+/// The most text that all variables together may hold, in bytes.
+const MAX_BYTES: usize = 16 << 20;
+
 /// The final values, and what else text is rendered with.
 #[derive(Clone, Debug)]
 pub(crate) struct Variables {
@@ -103,7 +106,8 @@ impl Variables {
         let declared = |name: &&String| document.variables.contains_key(*name);
         let sensitive_variables: BTreeSet<String> = sensitive.filter(declared).cloned().collect();
         let facts = TemplateFacts { user_variables: Some(BTreeMap::new()), sensitive_variables, ..facts };
-        let mut rendering = Rendering { facts: Arc::new(facts), world, document, unset: BTreeMap::new() };
+        let mut rendering =
+            Rendering { facts: Arc::new(facts), world, document, bytes: 0, unset: BTreeMap::new() };
         let found = rendering.run(texts)?;
         Ok((Self { facts: rendering.facts }, found))
     }
@@ -153,6 +157,8 @@ struct Rendering<'a> {
     facts: Arc<TemplateFacts>,
     world: &'a Arc<dyn World>,
     document: &'a Document,
+    /// How much text the values hold.
+    bytes: usize,
     /// What failed in the last pass for want of a variable, and how.
     unset: BTreeMap<String, String>,
 }
@@ -189,6 +195,13 @@ impl Rendering<'_> {
             match rendered {
                 Ok(rendered) => {
                     let values = Arc::make_mut(&mut self.facts).user_variables.get_or_insert_default();
+                    let before = values.get(*name).map_or(0, String::len);
+                    self.bytes = self.bytes - before + rendered.text.len();
+                    if self.bytes > MAX_BYTES {
+                        let reason =
+                            format!("all variables together are larger than {} MiB", MAX_BYTES >> 20);
+                        return Err(self.complaint(name, &reason).into());
+                    }
                     if values.get(*name) != Some(&rendered.text) {
                         values.insert((*name).to_owned(), rendered.text);
                         changed = true;
