@@ -4,10 +4,14 @@
 mod bad_input;
 #[path = "program/command_line.rs"]
 mod command_line;
+#[path = "program/data_sources.rs"]
+mod data_sources;
 #[path = "program/ending.rs"]
 mod ending;
 #[path = "program/execution.rs"]
 mod execution;
+#[path = "program/findings.rs"]
+mod findings;
 #[path = "program/secrets.rs"]
 mod secrets;
 #[path = "program/traps.rs"]
