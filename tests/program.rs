@@ -8,12 +8,16 @@ mod command_line;
 mod completion;
 #[path = "program/console.rs"]
 mod console;
+#[path = "program/data_sources.rs"]
+mod data_sources;
 #[path = "program/ending.rs"]
 mod ending;
 #[path = "program/examples.rs"]
 mod examples;
 #[path = "program/execution.rs"]
 mod execution;
+#[path = "program/findings.rs"]
+mod findings;
 #[path = "program/format.rs"]
 mod format;
 #[path = "program/inspecting.rs"]
