@@ -44,20 +44,20 @@ pub(crate) enum Command {
     Completion(completion::CompletionArguments),
     /// Try expressions over a template
     Console(console::ConsoleArguments),
-    /// Rewrite templates in canonical form
-    Fmt(fmt::FmtArguments),
-    /// See the parts of a template
-    Inspect(InspectArguments),
-    /// Write the manual pages
-    #[command(hide = true)]
-    Man(man::ManArguments),
     /// Bring an old JSON template up to date
     Fix(fix::FixArguments),
+    /// Rewrite templates in canonical form
+    Fmt(fmt::FmtArguments),
     /// Turn a JSON template into HCL2
     #[command(name = "hcl2_upgrade")]
     Hcl2Upgrade(hcl2_upgrade::Hcl2UpgradeArguments),
     /// Install the plug-ins that a template requires
     Init(InitArguments),
+    /// See the parts of a template
+    Inspect(InspectArguments),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man(man::ManArguments),
     /// Work with the plug-ins that are installed
     #[command(alias = "plugin")]
     Plugins(PluginsArguments),

@@ -33,8 +33,8 @@ pub(crate) fn described(command: &Command) -> Command {
     if let Some(about) = command.get_about() {
         out = out.about(about.clone());
     }
-    if let Some(more) = command.get_after_help() {
-        out = out.after_help(more.clone());
+    if let Some(after) = command.get_after_help() {
+        out = out.after_help(after.clone());
     }
     out
 }
@@ -108,6 +108,17 @@ fn flags(command: &Command) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_command_says_of_itself_is_told_and_what_is_hidden_is_not() {
+        let inner =
+            Command::new("inner").about("does it").after_help("and more").arg(flag("x", "an x").hide(true));
+        let outer = Command::new("outer").subcommand(inner).subcommand(Command::new("secret").hide(true));
+        let mut told = described(&outer);
+        assert!(told.find_subcommand("secret").is_none());
+        let help = told.find_subcommand_mut("inner").unwrap().render_help().to_string();
+        assert!(help.contains("does it") && help.contains("and more") && !help.contains("an x"), "{help}");
+    }
 
     #[test]
     fn flags_get_one_dash_and_nothing_else_does() {
