@@ -14,6 +14,8 @@ mod plugins;
 mod validate;
 pub(crate) mod version;
 
+use std::io::IsTerminal as _;
+
 use crate::arguments::{Asked, Command, Format, FormatArguments, OutputArguments};
 use crate::exit_code::Ended;
 use crate::render::{Look, Screen};
@@ -27,7 +29,7 @@ pub(crate) fn run(asked: Asked) -> Ended {
     }
     match asked {
         Asked::Help(text, code) => {
-            Screen::standard(plain(false)).raw(&text);
+            Screen::still(plain(false)).raw(&text);
             match code {
                 0 => Ended::Well,
                 127 => Ended::NoCommand,
@@ -36,29 +38,28 @@ pub(crate) fn run(asked: Asked) -> Ended {
         }
         Asked::SetUpCompletion(what) => completion::set_up(what, &Screen::still(plain(false))),
         Asked::Mistake { help, message } => {
-            let screen = Screen::standard(plain(false));
+            let screen = Screen::still(plain(false));
             screen.raw(&help);
             screen.error(&message);
             Ended::Failed
         }
         Asked::Run { command, machine_readable } => match *command {
-            Command::Version => version::run(&Screen::standard(plain(machine_readable))),
+            Command::Version => version::run(&Screen::still(plain(machine_readable))),
             Command::Completion(arguments) => {
                 completion::run(&arguments, &Screen::still(plain(machine_readable)))
             }
             Command::Console(arguments) => console::run(&arguments, &Screen::still(plain(machine_readable))),
             Command::Fmt(arguments) => fmt::run(&arguments, &Screen::still(plain(machine_readable))),
-            Command::Inspect(arguments) => {
-                inspect::run(&arguments, &Screen::standard(plain(machine_readable)))
-            }
+            Command::Inspect(arguments) => inspect::run(&arguments, &Screen::still(plain(machine_readable))),
             Command::Man(arguments) => man::run(&arguments, &Screen::still(plain(machine_readable))),
-            Command::Fix(arguments) => fix::run(&arguments, &Screen::standard(plain(machine_readable))),
+            Command::Fix(arguments) => fix::run(&arguments, &Screen::still(plain(machine_readable))),
             Command::Hcl2Upgrade(arguments) => {
-                hcl2_upgrade::run(&arguments, &Screen::standard(plain(machine_readable)))
+                hcl2_upgrade::run(&arguments, &Screen::still(plain(machine_readable)))
             }
             Command::Validate(arguments) => {
-                let look = Look { json: is_json(arguments.format), ..plain(machine_readable) };
-                validate::run(&arguments, &Screen::standard(look))
+                let color = std::io::stdout().is_terminal();
+                let look = Look { json: is_json(arguments.format), color, ..plain(machine_readable) };
+                validate::run(&arguments, &Screen::still(look))
             }
             Command::Init(arguments) => init::run(&arguments, &Screen::standard(coloured(machine_readable))),
             Command::Plugins(arguments) => {

@@ -87,7 +87,8 @@ impl Screen {
     }
 
     /// Standard output, where nothing ever moves: lines even on a terminal.
-    pub(crate) fn still(look: Look) -> Self {
+    pub(crate) fn still(mut look: Look) -> Self {
+        look.color &= std::env::var_os("PACKER_NO_COLOR").is_none_or(|v| v.is_empty());
         Self { look, face: Face::Lines(Mutex::new(Box::new(std::io::stdout()))) }
     }
 
@@ -95,6 +96,11 @@ impl Screen {
     #[cfg(test)]
     pub(crate) fn on(sink: Box<dyn Write + Send>, look: Look) -> Self {
         Self { look, face: Face::Lines(Mutex::new(sink)) }
+    }
+
+    /// Whether people look at it who like colours.
+    pub(crate) fn paints(&self) -> bool {
+        self.look.color && !self.look.is_data() && std::io::stdout().is_terminal()
     }
 
     /// How it shows things.

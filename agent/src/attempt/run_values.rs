@@ -6,26 +6,10 @@ use std::collections::BTreeMap;
 use kiln_component::{Factory, GeneratedData};
 use kiln_lang::Value;
 use kiln_plan::BuildPlan;
+use kiln_plan::build::USUAL_VALUES;
 
 /// What stands for a value that isn't known: a known text, as Packer's templates expect.
 const UNKNOWN: &str = "<unknown>";
-
-/// What every builder offers to later components.
-const USUAL: [&str; 13] = [
-    "ID",
-    "Host",
-    "Port",
-    "User",
-    "Password",
-    "ConnType",
-    "PackerRunUUID",
-    "PackerHTTPPort",
-    "PackerHTTPIP",
-    "PackerHTTPAddr",
-    "SSHPublicKey",
-    "SSHPrivateKey",
-    "WinRMPassword",
-];
 
 /// What a builder that doesn't know such a value lets templates see.
 const NOT_IMPLEMENTED: [(&str, &str); 4] = [
@@ -38,7 +22,7 @@ const NOT_IMPLEMENTED: [(&str, &str); 4] = [
 /// The `build` object: `generated`, and `<unknown>` for whatever else the builder may offer.
 pub(super) fn build_object(plan: &BuildPlan, builder: Option<&Factory>, generated: &GeneratedData) -> Value {
     let offered = builder.map(|f| f.schema.generated.as_slice()).unwrap_or_default();
-    let names = USUAL.into_iter().chain(offered.iter().map(|name| &**name));
+    let names = USUAL_VALUES.into_iter().chain(offered.iter().map(|name| &**name));
     let mut values: BTreeMap<String, Value> =
         names.map(|name| (name.to_owned(), Value::from(UNKNOWN))).collect();
     values.extend(generated.values.clone());

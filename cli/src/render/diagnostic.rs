@@ -3,34 +3,42 @@
 use kiln_lang::{Diagnostic, Diagnostics, Severity, SourceMap, Span};
 
 use super::json;
+use super::style::{self, Style};
 
 const WIDTH: usize = 80;
 
-/// All findings as one text, in Packer's shape.
-pub(crate) fn text(diagnostics: &Diagnostics, sources: &SourceMap) -> String {
-    diagnostics.iter().map(|d| one(d, sources)).collect::<Vec<_>>().join("\n")
+/// All findings as one text, in Packer's shape. `paint` colours what matters, for people at a terminal.
+pub(crate) fn text(diagnostics: &Diagnostics, sources: &SourceMap, paint: bool) -> String {
+    diagnostics.iter().map(|d| one(d, sources, paint)).collect::<Vec<_>>().join("\n")
 }
 
-fn one(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
-    let severity = match diagnostic.severity {
-        Severity::Error => "Error",
-        Severity::Warning => "Warning",
+fn one(diagnostic: &Diagnostic, sources: &SourceMap, paint: bool) -> String {
+    let (severity, style) = match diagnostic.severity {
+        Severity::Error => ("Error", style::ERROR),
+        Severity::Warning => ("Warning", style::WARNING),
     };
-    let mut out = format!("{severity}: {}\n\n", diagnostic.summary);
+    let painted = |style: Style, text: &str| if paint { style.paint(text) } else { text.to_owned() };
+    let mut out = format!("{}{}\n\n", painted(style, &format!("{severity}: ")), diagnostic.summary);
     if let Some(span) = &diagnostic.span {
-        out.push_str(&location(span, diagnostic.context.as_deref(), sources));
+        let mark = |carets: &str| painted(style, carets);
+        out.push_str(&location(span, diagnostic.context.as_deref(), (sources, &mark)));
         out.push('\n');
     }
-    for words in [Some(&diagnostic.detail), diagnostic.hint.as_ref()].into_iter().flatten() {
+    let hint = diagnostic.hint.as_deref().map(|hint| painted(style::HINT, &wrap(hint)));
+    for words in [Some(wrap(&diagnostic.detail)), hint].into_iter().flatten() {
         if !words.is_empty() {
-            out.push_str(&wrap(words));
+            out.push_str(&words);
             out.push_str("\n\n");
         }
     }
     out
 }
 
-fn location(span: &Span, context: Option<&str>, sources: &SourceMap) -> String {
+fn location(
+    span: &Span,
+    context: Option<&str>,
+    (sources, mark): (&SourceMap, &dyn Fn(&str) -> String),
+) -> String {
     let within = context.map(|c| format!(", in {c}")).unwrap_or_default();
     let Some(file) = sources.get(&span.file) else {
         return format!("  on {}{within}:\n  (source code not available)\n", span.file);
@@ -50,7 +58,7 @@ fn location(span: &Span, context: Option<&str>, sources: &SourceMap) -> String {
         let end = if number == to.line { to.column - 1 } else { line.chars().count() };
         if from.line == to.line && end > start {
             let pad: String = line.chars().take(start).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-            out.push_str(&format!("      {pad}{}\n", "^".repeat(end - start)));
+            out.push_str(&format!("      {pad}{}\n", mark(&"^".repeat(end - start))));
         }
     }
     out
@@ -91,7 +99,7 @@ pub(crate) fn show(screen: &super::Screen, diagnostics: &Diagnostics, sources: &
     if screen.look().machine_readable {
         diagnostics.iter().for_each(|diagnostic| facts(screen, diagnostic, sources));
     }
-    let text = text(diagnostics, sources);
+    let text = text(diagnostics, sources, screen.paints());
     match diagnostics.has_errors() {
         true => screen.plain_error(&text),
         false => screen.say(&text),

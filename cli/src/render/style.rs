@@ -9,6 +9,12 @@ pub(crate) struct Style(u8);
 /// Errors.
 pub(crate) const ERROR: Style = Style(31);
 
+/// Warnings.
+pub(crate) const WARNING: Style = Style(33);
+
+/// What to do.
+pub(crate) const HINT: Style = Style(36);
+
 /// What has been installed.
 pub(crate) const INSTALLED: Style = Style(36);
 

@@ -129,5 +129,9 @@ An argument named \"typ\" is not expected here.
 Did you mean \"type\"?
 
 ";
-    assert_eq!(diagnostic::text(&Diagnostics::from(found), &sources), expected);
+    let found = Diagnostics::from(found);
+    assert_eq!(diagnostic::text(&found, &sources, false), expected);
+    let painted = diagnostic::text(&found, &sources, true);
+    assert!(painted.starts_with("\u{1b}[1;31mError: \u{1b}[0mUnsupported"), "{painted}");
+    assert!(painted.contains("\u{1b}[1;31m^^^\u{1b}[0m"), "{painted}");
 }

@@ -47,6 +47,23 @@ pub struct BuildPlan {
     pub data: Vec<DataOrigin>,
 }
 
+/// What every builder tells later components: `build.ID` and its kin.
+pub const USUAL_VALUES: [&str; 13] = [
+    "ID",
+    "Host",
+    "Port",
+    "User",
+    "Password",
+    "ConnType",
+    "PackerRunUUID",
+    "PackerHTTPPort",
+    "PackerHTTPIP",
+    "PackerHTTPAddr",
+    "SSHPublicKey",
+    "SSHPrivateKey",
+    "WinRMPassword",
+];
+
 impl BuildPlan {
     /// The digest of everything that influences the result.
     ///

@@ -8,30 +8,13 @@ use kiln_lang::evaluate::evaluate;
 use kiln_lang::scope::Scope;
 use kiln_lang::syntax::{Attribute, Body, Reference};
 use kiln_lang::{Diagnostic, Diagnostics, Type, Value, function};
+use kiln_plan::build::USUAL_VALUES;
 use kiln_plan::{BodyItem, ComponentSchema, ConfigBody, Leaf};
 
 use crate::template::hcl2::dynamic::expand;
 
 /// The name that stands for the running build.
 const RUN_TIME_ROOT: &str = "build";
-
-/// What every builder offers to later components.
-const USUAL: [&str; 14] = [
-    "name",
-    "ID",
-    "Host",
-    "Port",
-    "User",
-    "Password",
-    "ConnType",
-    "PackerRunUUID",
-    "PackerHTTPPort",
-    "PackerHTTPIP",
-    "PackerHTTPAddr",
-    "SSHPublicKey",
-    "SSHPrivateKey",
-    "WinRMPassword",
-];
 
 /// How to read a body.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +38,9 @@ impl RunTime<'_> {
     fn offers(self, name: &str) -> bool {
         match self {
             RunTime::Anything => true,
-            RunTime::Of(schema) => USUAL.contains(&name) || schema.generated.iter().any(|g| g == name),
+            RunTime::Of(schema) => {
+                name == "name" || USUAL_VALUES.contains(&name) || schema.generated.iter().any(|g| g == name)
+            }
         }
     }
 
@@ -64,7 +49,7 @@ impl RunTime<'_> {
             RunTime::Anything => Vec::new(),
             RunTime::Of(schema) => schema.generated.iter().map(ToString::to_string).collect(),
         };
-        USUAL.iter().map(ToString::to_string).chain(own).collect()
+        ["name"].iter().chain(&USUAL_VALUES).map(ToString::to_string).chain(own).collect()
     }
 }
 

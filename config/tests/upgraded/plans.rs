@@ -9,26 +9,9 @@ use kiln_lang::function::time::Moment;
 use kiln_lang::go_template::{Dot, Place, Question, Renderer, TemplateFacts};
 use kiln_lang::value::{Data, Value};
 use kiln_lang::{Diagnostics, Scope, function};
-use kiln_plan::build::Dialect;
+use kiln_plan::build::{Dialect, USUAL_VALUES};
 use kiln_plan::{BodyItem, BuildPlan, ComponentConfig, ConfigBody, Leaf, PostProcessorPlan, ProvisionerPlan};
 use serde_json::{Value as Json, json};
-
-/// What every builder tells later components.
-const BUILD: [&str; 13] = [
-    "ID",
-    "Host",
-    "Port",
-    "User",
-    "Password",
-    "ConnType",
-    "PackerRunUUID",
-    "PackerHTTPPort",
-    "PackerHTTPIP",
-    "PackerHTTPAddr",
-    "SSHPublicKey",
-    "SSHPrivateKey",
-    "WinRMPassword",
-];
 
 /// The plans of a template.
 ///
@@ -140,7 +123,7 @@ fn comparable(plan: &BuildPlan, source_name: &str) -> Json {
         ..TemplateFacts::default()
     };
     let told = |name: &str| ((*name).to_owned(), Value::from(format!("<{name}>").as_str()));
-    let build = Value::object(BUILD.iter().map(|name| told(name)));
+    let build = Value::object(USUAL_VALUES.iter().map(|name| told(name)));
     let mut dot = build.clone();
     if let Data::Object(entries) = &mut dot.data {
         entries.insert("BuildName".to_owned(), Value::from(source_name));
