@@ -54,7 +54,8 @@ impl Agent {
         };
         let underway = Underway::new(settings, factories);
         let (drain, abort) = (CancellationToken::new(), CancellationToken::new());
-        let kept = link::run(channel, hello, Arc::new(Hands(Arc::clone(&underway))), drain.clone());
+        let hands = Arc::new(Hands(Arc::clone(&underway)));
+        let kept = link::run(channel, hello, (hands.clone(), hands), drain.clone());
         let aborted = abort.clone();
         let link = tokio::spawn(async move {
             tokio::select! {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use kiln_component::reporter::EventSink;
-use kiln_plan::EventKind;
+use kiln_plan::{DataAnswer, DataQuery, EventKind};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,7 +14,8 @@ use tokio_util::task::TaskTracker;
 use crate::agent::Settings;
 use crate::attempt::{self, AttemptSettings};
 use crate::catalog::Factories;
-use crate::link::{Answer, AttemptKey, Attempts, Order, Stop, Voice};
+use crate::data_source;
+use crate::link::{Answer, AttemptKey, Attempts, Order, Questions, Stop, Voice};
 
 /// The attempts under way.
 #[derive(Debug)]
@@ -111,6 +112,13 @@ impl Attempts for Hands {
             // Whoever asked may have been cancelled meanwhile.
             let _ = waiting.send(answer.text);
         }
+    }
+}
+
+#[async_trait]
+impl Questions for Hands {
+    async fn answer(&self, query: DataQuery, cancel: CancellationToken) -> DataAnswer {
+        data_source::answer(&query, &self.0.factories, cancel).await
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use kiln_component::Factory;
 use kiln_plan::{Catalog, ComponentKind};
 
-use crate::{builder, post_processor, provisioner};
+use crate::{builder, data_source, post_processor, provisioner};
 
 /// How to make every component that this program knows.
 #[derive(Clone, Debug, Default)]
@@ -26,7 +26,7 @@ impl Factories {
             post_processor::shell_local::factory(),
         ];
         let all = builders.into_iter().chain(provisioner::factories()).chain(post_processors);
-        all.fold(Self::default(), Self::with)
+        all.chain(data_source::factories()).fold(Self::default(), Self::with)
     }
 
     /// Adds one; a later one of the same kind and name replaces the earlier.

@@ -2,7 +2,7 @@
 //!
 //! A [`link`] to the coordinator brings attempts; an [`attempt`] finishes the plan's deferred leaves, makes the
 //! components and carries them out; the components themselves lie in [`builder`], [`communicator`],
-//! [`provisioner`] and [`post_processor`], and are listed in the [`catalog`].
+//! [`provisioner`], [`post_processor`] and [`data_source`], and are listed in the [`catalog`].
 
 pub mod agent;
 pub mod artifact;
@@ -13,6 +13,7 @@ pub mod capability;
 pub mod catalog;
 pub mod communicator;
 pub mod config;
+pub mod data_source;
 pub mod download;
 pub mod http_server;
 pub mod link;

@@ -5,6 +5,7 @@
 //!   Attempts ◄──────────────────── table of attempts ◄───────────── stream ◄──► coordinator
 //!      │                                 ▲    │        CurrentState
 //!      └── Voice: running, say, finish ──┘    └── events in batches ──►
+//!   Questions ◄──────────────────────────────────── questions, answers ◄──►
 //! ```
 //!
 //! The life of an attempt, as the table keeps it:
@@ -23,8 +24,9 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kiln_plan::BuildPlan;
+use async_trait::async_trait;
 use kiln_plan::id::BuildId;
+use kiln_plan::{BuildPlan, DataAnswer, DataQuery};
 pub use kiln_proto::link::{Answer, AttemptKey, Hello};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +34,7 @@ use tonic::transport::Channel;
 
 mod desk;
 mod outlog;
+mod questions;
 mod stream;
 mod table;
 mod voice;
@@ -63,6 +66,13 @@ pub trait Attempts: Debug + Send + Sync + 'static {
 
     /// Passes on an answer to a question that the attempt asked.
     fn answer(&self, attempt: AttemptKey, answer: Answer);
+}
+
+/// Answers questions of evaluations: small tasks without lease.
+#[async_trait]
+pub trait Questions: Debug + Send + Sync + 'static {
+    /// The answer; soon after `cancel` fires nobody wants it any more.
+    async fn answer(&self, query: DataQuery, cancel: CancellationToken) -> DataAnswer;
 }
 
 /// A task to carry out.
@@ -99,14 +109,15 @@ pub enum LinkEnd {
 pub async fn run(
     channel: Channel,
     hello: Hello,
-    attempts: Arc<dyn Attempts>,
+    (attempts, oracle): (Arc<dyn Attempts>, Arc<dyn Questions>),
     drain: CancellationToken,
 ) -> LinkEnd {
     let desk = Arc::new(Desk::new(attempts));
     let mut pause = FIRST_PAUSE;
     let mut last_word = Instant::now();
     loop {
-        let mut stream = Stream::new(channel.clone(), hello.clone(), Arc::clone(&desk), drain.clone());
+        let hands = (Arc::clone(&desk), Arc::clone(&oracle));
+        let mut stream = Stream::new(channel.clone(), hello.clone(), hands, drain.clone());
         let broken = stream.keep().await;
         if let Some(heard) = stream.last_word() {
             (last_word, pause) = (heard, FIRST_PAUSE);

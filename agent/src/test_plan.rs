@@ -23,5 +23,6 @@ pub(crate) fn plan(builder: &str) -> BuildPlan {
         options: RunOptions::default(),
         secrets: vec![],
         requirements: Requirements::default(),
+        data: Vec::new(),
     }
 }

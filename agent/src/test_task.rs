@@ -44,6 +44,7 @@ pub(crate) fn task() -> TestTask {
         options: Default::default(),
         secrets: Vec::new(),
         requirements: Default::default(),
+        data: Vec::new(),
     };
     let cx = TaskContext {
         plan: Arc::new(plan),

@@ -4,8 +4,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kiln_agent::catalog::Factories;
-use kiln_config::{Answers, Evaluation, Inputs, Request, SharedHost};
-use kiln_lang::{Diagnostic, Diagnostics, SourceMap};
+use kiln_config::{Answers, Console, Evaluation, Inputs, Inspection, Opened, Request, SharedHost, Template};
+use kiln_coordinator::Evaluated;
+use kiln_lang::{Diagnostics, SourceMap};
 use kiln_plan::BuildPlan;
 
 use crate::local_host::LocalHost;
@@ -43,29 +44,45 @@ impl LocalEvaluation {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The plans of those builds that have no errors, and all findings.
-    pub(crate) fn run(&self, request: &Request, depth: Depth) -> (Vec<BuildPlan>, Diagnostics) {
+    /// The plans of those builds that have no errors, and all findings; or what must be asked first.
+    pub(crate) fn run(&self, request: &Request, depth: Depth, answers: &Answers) -> Evaluated {
         let (template, mut found, sources) = kiln_config::parse(request, &self.host);
         *self.sources.lock().unwrap_or_else(PoisonError::into_inner) = sources;
         let template = match template {
             Some(template) if !found.has_errors() && depth == Depth::Full => template,
-            _ => return (Vec::new(), found),
+            _ => return Evaluated { diagnostics: found, ..Evaluated::default() },
         };
         let catalog = &self.factories.catalog();
-        let answers = Answers::default();
-        let inputs = Inputs { request, catalog: Some(catalog), answers: &answers, host: &self.host };
+        let inputs = Inputs { request, catalog: Some(catalog), answers, host: &self.host };
         match kiln_config::evaluate(&template, inputs) {
             Evaluation::Done { plans, diagnostics } => {
                 found.extend(diagnostics);
-                (self.checked(plans, &mut found), found)
+                let plans = self.checked(plans, &mut found);
+                Evaluated { plans, diagnostics: found, questions: Vec::new() }
             }
-            Evaluation::NeedsData(queries) => {
-                for query in queries {
-                    found.push(no_data(&query));
-                }
-                (Vec::new(), found)
+            Evaluation::NeedsData(questions) => {
+                Evaluated { plans: Vec::new(), diagnostics: found, questions }
             }
         }
+    }
+
+    /// The template that a request names, or why its text can't be understood.
+    pub(crate) fn read(&self, request: &Request) -> Result<Template, Diagnostics> {
+        let (template, found, sources) = kiln_config::parse(request, &self.host);
+        *self.sources.lock().unwrap_or_else(PoisonError::into_inner) = sources;
+        template.filter(|_| !found.has_errors()).ok_or(found)
+    }
+
+    /// What there is to see of a template, or what must be asked first.
+    pub(crate) fn inspect(&self, template: &Template, request: &Request, answers: &Answers) -> Inspection {
+        let catalog = &self.factories.catalog();
+        kiln_config::inspect(template, Inputs { request, catalog: Some(catalog), answers, host: &self.host })
+    }
+
+    /// A console over a template, or what must be asked first.
+    pub(crate) fn console(&self, template: &Template, request: &Request, answers: &Answers) -> Opened {
+        let catalog = &self.factories.catalog();
+        Console::open(template, Inputs { request, catalog: Some(catalog), answers, host: &self.host })
     }
 
     /// Those plans whose components find nothing wrong with their configs.
@@ -82,10 +99,4 @@ impl LocalEvaluation {
         }
         good
     }
-}
-
-fn no_data(query: &kiln_config::DataQuery) -> Diagnostic {
-    let detail = format!("This version of Kiln has no data source {:?}.", query.component.name);
-    Diagnostic::error(format!("Unknown data type {}", query.component.name), detail)
-        .at(query.component.span.clone())
 }

@@ -1,7 +1,7 @@
 //! A farm as a person asks it for builds: near (in this process) or far, by one face.
 
-use kiln_plan::Event;
 use kiln_plan::id::{BuildId, TaskId};
+use kiln_plan::{DataAnswer, DataQuery, Event};
 use kiln_proto::event::TaskRecords;
 use kiln_proto::submission::{AnswerRequest, FollowRequest, SubmitReply, SubmitRequest};
 use kiln_proto::v1::submission_client::SubmissionClient;
@@ -81,6 +81,13 @@ impl FarmClient {
         let request = v1::AnswerRequest::from(AnswerRequest { task, question, text });
         self.submissions.answer(request).await.map_err(refused("pass on the answer"))?;
         Ok(())
+    }
+
+    /// Asks data sources; the answers come in the order of the questions.
+    pub(crate) async fn ask_data(&mut self, queries: &[DataQuery]) -> Result<Vec<DataAnswer>, FarmError> {
+        let request = v1::AskDataRequest::from(queries);
+        let reply = self.submissions.ask_data(request).await.map_err(refused("ask the data sources"))?;
+        Ok(reply.into_inner().try_into()?)
     }
 }
 

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_agent::agent::{Agent, Settings as AgentSettings};
-use kiln_coordinator::{ConnectError, Coordinator, Evaluated, Evaluator, Handle, Settings, StartError};
+use kiln_config::Answers;
+use kiln_coordinator::{
+    Answered, ConnectError, Coordinator, Evaluated, Evaluator, Handle, Settings, StartError,
+};
 use kiln_plan::Catalog;
 
 use crate::evaluation::{Depth, LocalEvaluation};
@@ -66,15 +69,14 @@ impl FarmOfOne {
 }
 
 impl Evaluator for LocalEvaluation {
-    fn evaluate(&self, request: &[u8], _catalog: &Catalog) -> Evaluated {
+    fn evaluate(&self, request: &[u8], _catalog: &Catalog, answered: &[Answered]) -> Evaluated {
+        let mut answers = Answers::none();
+        answered.iter().for_each(|(query, answer)| answers.take(query, answer.clone()));
         match serde_json::from_slice(request) {
-            Ok(request) => {
-                let (plans, diagnostics) = self.run(&request, Depth::Full);
-                Evaluated { plans, diagnostics }
-            }
+            Ok(request) => self.run(&request, Depth::Full, &answers),
             Err(error) => Evaluated {
-                plans: Vec::new(),
                 diagnostics: kiln_lang::Diagnostic::error("Unreadable request", error.to_string()).into(),
+                ..Evaluated::default()
             },
         }
     }

@@ -1,10 +1,14 @@
 //! This machine, as evaluation asks about it: files, environment, clock.
 
+use std::fs::OpenOptions;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use kiln_config::host::{DirectoryEntry, FileKind, Host, HostError};
+use kiln_plugin_host::Platform;
+use kiln_plugin_host::store::tree;
 
 /// The largest file that a template may read while it is evaluated.
 const LARGEST_FILE: u64 = 256 << 20;
@@ -16,7 +20,11 @@ pub(crate) struct LocalHost;
 impl Host for LocalHost {
     fn read_file(&self, path: &str) -> Result<Vec<u8>, HostError> {
         let failed = |reason: String| HostError::Failed { path: path.to_owned(), reason };
-        let metadata = std::fs::metadata(path).map_err(|e| told(path, &e))?;
+        // Opening a pipe would wait for somebody to write, and so would reading some files below /proc and /sys.
+        let mut file = OpenOptions::new();
+        let file =
+            file.read(true).custom_flags(nix::libc::O_NONBLOCK).open(path).map_err(|e| told(path, &e))?;
+        let metadata = file.metadata().map_err(|e| told(path, &e))?;
         if !metadata.is_file() {
             // A device or a pipe may never end.
             return Err(failed("it is not a regular file".to_owned()));
@@ -28,7 +36,15 @@ impl Host for LocalHost {
                 metadata.len()
             )));
         }
-        std::fs::read(path).map_err(|e| told(path, &e))
+        let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
+        // One that grows meanwhile, or tells no size, is read no further either.
+        file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(|e| told(path, &e))?;
+        match bytes.len() as u64 {
+            size if size > LARGEST_FILE => {
+                Err(failed(format!("a template may read up to {} MiB", LARGEST_FILE >> 20)))
+            }
+            _ => Ok(bytes),
+        }
     }
 
     fn read_standard_input(&self) -> Result<Vec<u8>, HostError> {
@@ -78,6 +94,12 @@ impl Host for LocalHost {
     fn home_directory(&self) -> Option<String> {
         std::env::home_dir().map(|home| home.to_string_lossy().into_owned())
     }
+
+    fn installed_plugin(&self, source: &str) -> Option<String> {
+        let directory = kiln_plugin_host::directory::of_this_machine().ok()?;
+        let file = tree::newest(&directory, &source.parse().ok()?, &Platform::current())?;
+        Some(file.display().to_string())
+    }
 }
 
 /// Now, in nanoseconds since the Unix epoch.
@@ -104,6 +126,15 @@ fn told(path: &str, error: &std::io::Error) -> HostError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pipe_that_nobody_writes_to_is_not_waited_for() {
+        let path = std::env::temp_dir().join(format!("kiln-pipe-{}", std::process::id()));
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let outcome = LocalHost.read_file(&path.to_string_lossy());
+        std::fs::remove_file(&path).unwrap();
+        assert!(outcome.unwrap_err().to_string().ends_with("it is not a regular file"));
+    }
 
     #[test]
     fn a_device_is_not_read() {

@@ -2,13 +2,17 @@
 
 mod arguments;
 mod command;
+mod core_config;
+mod data_desk;
 mod evaluation;
 mod exit_code;
 mod farm_client;
 mod farm_of_one;
 mod interrupt;
 mod local_host;
+mod plugin_store;
 mod render;
+mod replace_file;
 mod request;
 mod run_directory;
 

@@ -5,8 +5,10 @@
 //! build and the bars of what is moving.
 
 pub(crate) mod diagnostic;
+pub(crate) mod json;
 mod live;
 pub(crate) mod machine;
+pub(crate) mod overview;
 pub(crate) mod run;
 pub(crate) mod style;
 pub(crate) mod summary;
@@ -15,9 +17,8 @@ use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-use kiln_plan::event::ProgressUnit;
-
 use live::Live;
+pub(crate) use live::Movement;
 use style::Style;
 
 /// How to show a run.
@@ -29,6 +30,21 @@ pub(crate) struct Look {
     pub(crate) timestamps: bool,
     /// `-machine-readable`
     pub(crate) machine_readable: bool,
+    /// `-format json`
+    pub(crate) json: bool,
+}
+
+impl Look {
+    /// Whether other programs read it.
+    fn is_data(self) -> bool {
+        self.machine_readable || self.json
+    }
+}
+
+/// What is wrong before there is a screen, to standard error.
+pub(crate) fn fatal(text: &str) {
+    // Nobody is left to tell that nobody listens.
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// Tone of a message.
@@ -36,6 +52,8 @@ pub(crate) struct Look {
 pub(crate) enum Tone {
     /// Ordinary words.
     Say,
+    /// Words that machines get as a result rather than as talk.
+    Note,
     /// Something wrong.
     Error,
 }
@@ -62,11 +80,15 @@ impl Screen {
     /// The screen on standard output: live on a terminal, lines elsewhere.
     pub(crate) fn standard(mut look: Look) -> Self {
         look.color &= std::env::var_os("PACKER_NO_COLOR").is_none_or(|v| v.is_empty());
-        let live =
-            !look.machine_readable && std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
+        let live = !look.is_data() && std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
         let face =
             if live { Face::Live(Live::new()) } else { Face::Lines(Mutex::new(Box::new(std::io::stdout()))) };
         Self { look, face }
+    }
+
+    /// Standard output, where nothing ever moves: lines even on a terminal.
+    pub(crate) fn still(look: Look) -> Self {
+        Self { look, face: Face::Lines(Mutex::new(Box::new(std::io::stdout()))) }
     }
 
     /// A screen that writes lines to `sink`.
@@ -88,6 +110,11 @@ impl Screen {
     /// Words of the program itself.
     pub(crate) fn say(&self, text: &str) {
         self.message(Tone::Say, None, text, false);
+    }
+
+    /// A line of a result.
+    pub(crate) fn note(&self, text: &str) {
+        self.message(Tone::Note, None, text, false);
     }
 
     /// Something wrong, told by the program itself.
@@ -116,9 +143,16 @@ impl Screen {
 
     /// A machine-readable line of another type than `ui`; nothing for people.
     pub(crate) fn machine(&self, target: &str, kind: &str, data: &[&str]) {
-        if self.look.machine_readable {
+        if self.look.json {
+            self.object(&json::fact(target, kind, data));
+        } else if self.look.machine_readable {
             self.write(&machine::line(SystemTime::now(), target, kind, data));
         }
+    }
+
+    /// A line of data, for `-format json`.
+    pub(crate) fn object(&self, object: &serde_json::Value) {
+        self.write(&format!("{object}\n"));
     }
 
     /// Text as it is, for results such as help.
@@ -134,16 +168,9 @@ impl Screen {
     }
 
     /// How far something has come, for a live screen.
-    pub(crate) fn progress(
-        &self,
-        build: usize,
-        label: &str,
-        done: u64,
-        total: Option<u64>,
-        unit: ProgressUnit,
-    ) {
+    pub(crate) fn progress(&self, build: usize, movement: &Movement<'_>) {
         if let Face::Live(live) = &self.face {
-            live.progress(build, label, (done, total), unit);
+            live.progress(build, movement);
         }
     }
 
@@ -156,7 +183,7 @@ impl Screen {
 
     /// Whether there is somebody to ask.
     pub(crate) fn somebody_is_there(&self) -> bool {
-        !self.look.machine_readable && std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+        !self.look.is_data() && std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
     }
 
     /// Puts a question to the person at the terminal; the future yields the answer, empty when there is none.
@@ -172,8 +199,16 @@ impl Screen {
     }
 
     fn message(&self, tone: Tone, style: Option<Style>, text: &str, stamped: bool) {
+        if self.look.json {
+            self.object(&json::message(tone == Tone::Error, text));
+            return;
+        }
         if self.look.machine_readable {
-            let kind = if tone == Tone::Error { "error" } else { "say" };
+            let kind = match tone {
+                Tone::Say => "say",
+                Tone::Note => "message",
+                Tone::Error => "error",
+            };
             self.write(&machine::line(SystemTime::now(), "", "ui", &[kind, text]));
             return;
         }

@@ -4,12 +4,15 @@
 //! weakly and matches keys without regard to case. What isn't known before the run passes.
 
 mod fit;
+mod former;
 
 use kiln_lang::diagnostic::nearest;
 use kiln_lang::value::Data;
 use kiln_lang::{Diagnostic, Diagnostics, Span, Value};
-use kiln_plan::schema::OptionType;
-use kiln_plan::{BodyItem, Catalog, ComponentConfig, ConfigBody, Leaf, OptionSchema};
+use std::borrow::Cow;
+
+use kiln_plan::schema::{OptionType, Rule};
+use kiln_plan::{BodyItem, Catalog, ComponentConfig, ComponentSchema, ConfigBody, Leaf, OptionSchema};
 
 use crate::fix;
 
@@ -42,6 +45,9 @@ fn check(component: &ComponentConfig, catalog: &Catalog, dialect: Dialect<'_>) -
     let mut checker = Checker { dialect, component, found: Diagnostics::new() };
     if let Some(schema) = catalog.get(component.kind, &component.name) {
         checker.body(&component.body, &schema.options, component.span.as_ref());
+        for rule in &schema.rules {
+            checker.rule(rule, schema, component);
+        }
     }
     checker.found
 }
@@ -88,6 +94,55 @@ impl Checker<'_> {
         }
     }
 
+    fn rule(&mut self, rule: &Rule, schema: &ComponentSchema, component: &ComponentConfig) {
+        let given = |name: &&Cow<'static, str>| {
+            let mut items = component.body.items.iter().filter(|item| self.same_name(item.name(), name));
+            let ty = schema.option(name).map(|option| &option.ty);
+            items.next_back().is_some_and(|item| self.is_given(item, ty))
+        };
+        let given: Vec<&Cow<'static, str>> = rule.options().iter().filter(given).collect();
+        let names = rule.options().join(", ");
+        let complaint = match rule {
+            Rule::AtMostOne(_) if given.len() > 1 => {
+                let given = given.iter().map(|name| &***name).collect::<Vec<_>>().join(" and ");
+                Some(("Conflicting arguments", format!("Only one of {names} may be given, not {given}.")))
+            }
+            Rule::AtLeastOne(_) if given.is_empty() => {
+                Some(("Missing required argument", format!("One of {names} must be given.")))
+            }
+            _ => None,
+        };
+        if let Some((summary, detail)) = complaint {
+            let diagnostic = match self.dialect {
+                Dialect::Hcl2 => Diagnostic::error(summary, detail),
+                Dialect::Legacy { build, .. } => prepare(build, detail),
+            };
+            self.found.push(diagnostic.at(component.span.clone()));
+        }
+    }
+
+    /// Whether an item counts as given: not if it is null, empty, or an unknown collection, which components get as an empty
+    /// one.
+    fn is_given(&self, item: &BodyItem, ty: Option<&OptionType>) -> bool {
+        let BodyItem::Attribute { leaf: Leaf::Value(value), .. } = item else { return true };
+        let rendered = match self.dialect {
+            Dialect::Legacy { texts, .. } => texts.render(value),
+            Dialect::Hcl2 => None,
+        };
+        let value = rendered.as_ref().unwrap_or(value);
+        match &value.data {
+            Data::Null(_) => false,
+            Data::Unknown(_) => {
+                !matches!(ty, Some(OptionType::Strings | OptionType::StringLists | OptionType::StringMap))
+            }
+            Data::String(text) => !text.is_empty(),
+            _ => {
+                value.as_items().is_none_or(|items| !items.is_empty())
+                    && value.as_entries().is_none_or(|e| !e.is_empty())
+            }
+        }
+    }
+
     /// The option of that name; a complaint when there is none, a warning when it is out of date.
     fn option<'o>(
         &mut self,
@@ -104,7 +159,7 @@ impl Checker<'_> {
             None => self.unknown(name, options, span, is_block),
             Some(option) => {
                 if let Some(instead) = &option.deprecated {
-                    let detail = format!("The option {name:?} is out of date; {instead}.");
+                    let detail = format!("The option {name:?} is out of date; write {instead} in its place.");
                     self.found.push(Diagnostic::warning("Deprecated option", detail).at(span.cloned()));
                 }
             }
@@ -138,10 +193,17 @@ impl Checker<'_> {
             ),
         };
         let diagnostic = diagnostic.at(span.cloned());
-        self.found.push(match (self.outdated(name), similar) {
-            (Some(rewrite), _) => diagnostic.hint(format!("kiln fix rewrites it ({rewrite})")),
-            (None, Some(similar)) => diagnostic.hint(format!("did you mean {similar:?}?")),
-            (None, None) => diagnostic,
+        let hint = match (former::instead_of(name), self.outdated(name), similar) {
+            (Some(instead), Some(_), _) => {
+                Some(format!("write {instead}; `kiln fix` does it for the whole template"))
+            }
+            (Some(instead), None, _) => Some(format!("write {instead}")),
+            (None, Some(rewrite), _) => Some(format!("`kiln fix` rewrites it ({rewrite})")),
+            (None, None, similar) => similar.map(|similar| format!("did you mean {similar:?}?")),
+        };
+        self.found.push(match hint {
+            Some(hint) => diagnostic.hint(hint),
+            None => diagnostic,
         });
     }
 
@@ -258,7 +320,10 @@ impl Checker<'_> {
         let diagnostic = match self.dialect {
             Dialect::Hcl2 => Diagnostic::error(
                 "Incorrect attribute value type",
-                format!("Inappropriate value for attribute {name:?}: {reason}."),
+                match reason.ends_with('?') {
+                    true => format!("Inappropriate value for attribute {name:?}: {reason}"),
+                    false => format!("Inappropriate value for attribute {name:?}: {reason}."),
+                },
             ),
             Dialect::Legacy { build, .. } => prepare(build, format!("'{name}': {reason}")),
         };

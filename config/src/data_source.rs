@@ -3,30 +3,35 @@
 
 use std::collections::BTreeMap;
 
-use kiln_lang::Value;
-use kiln_plan::ComponentConfig;
-use kiln_plan::build::TemplateContext;
-use serde::{Deserialize, Serialize};
-
-/// One question.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DataQuery {
-    /// `type.name`: what the answer is filed under.
-    pub id: String,
-    /// The data source and its config.
-    pub component: ComponentConfig,
-    /// What the config's strings may ask for.
-    pub facts: TemplateContext,
-}
+use kiln_lang::{Type, Value};
+pub use kiln_plan::{DataAnswer, DataOrigin, DataQuery};
 
 /// The answers so far.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answers {
     /// By [`DataQuery::id`]: an object of everything the data source yields.
     pub values: BTreeMap<String, Value>,
     /// Whether an unknown value will do where an answer is missing: `validate` without
     /// `-evaluate-datasources`.
     pub placeholders: bool,
+    /// By id: why there is no answer, and will be none.
+    pub failures: BTreeMap<String, String>,
+    /// By id: where each answer comes from.
+    pub origins: BTreeMap<String, DataOrigin>,
+    /// By id: what else is to be told.
+    pub notices: BTreeMap<String, Vec<String>>,
+    /// The locals that answered questions were made of, by name.
+    pub locals: BTreeMap<String, Value>,
+}
+
+/// What is known of an answer.
+pub(crate) enum Known {
+    /// It is this, or an unknown value that stands for it.
+    Value(Value),
+    /// There is none, for this reason.
+    Failed(String),
+    /// Nobody has been asked.
+    Open,
 }
 
 impl Answers {
@@ -37,12 +42,38 @@ impl Answers {
 
     /// No answers, and none wanted.
     pub fn placeholders() -> Self {
-        Self { values: BTreeMap::new(), placeholders: true }
+        Self { placeholders: true, ..Self::default() }
     }
 
-    /// The answer to a question, or what stands for it.
-    pub(crate) fn get(&self, id: &str) -> Option<Value> {
-        let placeholder = || self.placeholders.then(|| Value::unknown(kiln_lang::Type::Any));
-        self.values.get(id).cloned().or_else(placeholder)
+    /// Pins the answer to a question.
+    pub fn take(&mut self, query: &DataQuery, answer: DataAnswer) {
+        let id = query.id.clone();
+        match answer.outcome {
+            Ok(value) => {
+                self.origins.insert(id.clone(), DataOrigin::new(query, &value));
+                self.values.insert(id.clone(), value);
+            }
+            Err(reason) => {
+                self.failures.insert(id.clone(), reason);
+            }
+        }
+        if !answer.notices.is_empty() {
+            self.notices.insert(id, answer.notices);
+        }
+        for (name, value) in &query.locals {
+            self.locals.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+    }
+
+    /// The answer to a question, or what stands for it: an unknown value of type `answer`.
+    pub(crate) fn get(&self, id: &str, answer: Option<&Type>) -> Known {
+        match (self.values.get(id), self.failures.get(id)) {
+            (Some(value), _) => Known::Value(value.clone()),
+            (None, Some(reason)) => Known::Failed(reason.clone()),
+            (None, None) if self.placeholders => {
+                Known::Value(Value::unknown(answer.cloned().unwrap_or(Type::Any)))
+            }
+            (None, None) => Known::Open,
+        }
     }
 }

@@ -11,12 +11,17 @@
 //! build's plan.
 
 mod body;
+mod console;
 mod global;
 mod hcl2;
+mod inspect;
 mod legacy;
 mod missing;
 mod requirement;
 mod selection;
+
+pub use console::{Answer, Completion, Console, INPUT as CONSOLE_INPUT, Opened};
+pub use inspect::{Inspection, inspect};
 
 use kiln_lang::Diagnostics;
 use kiln_plan::build::TemplateContext;

@@ -207,8 +207,9 @@ fn syntax_error(file: &SourceFile, at: usize, message: &str) -> Diagnostic {
     };
     let detail =
         format!("Error parsing JSON: {message}\nAt line {line}, column {column} (offset {})", read.len());
+    let character = file.text()[at..].chars().next().map_or(0, char::len_utf8);
     Diagnostic::error("Failed to parse template", detail)
-        .at(Span::new(file.name().clone(), at, at + 1))
+        .at(Span::new(file.name().clone(), at, at + character))
         .hint("if this is an HCL2 template, its name must end with .pkr.hcl or .pkr.json")
 }
 
@@ -297,6 +298,17 @@ mod tests {
         for (text, position) in cases {
             let found = details(text);
             assert!(found.len() == 1 && found[0].contains(position), "{text:?}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn syntax_errors_point_into_the_text_and_cut_no_character() {
+        for text in ["", "é", "{\"a\": 1}é", "{{\u{7a}\u{301}\"\"", "[", "\u{feff}{"] {
+            let file = SourceFile::new("t.json", text);
+            let found = read(&file).unwrap_err();
+            for span in found.iter().filter_map(|d| d.span.as_ref()) {
+                assert!(text.get(span.start..span.end).is_some(), "{text:?}: {span:?}");
+            }
         }
     }
 

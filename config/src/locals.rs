@@ -3,8 +3,9 @@
 //! Mentions are textual: what stands in a branch that is never taken counts too, and so does a name that a
 //! `for` variable hides.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
+use kiln_lang::diagnostic::nearest;
 use kiln_lang::syntax::Reference;
 use kiln_lang::{Diagnostic, Diagnostics, Span};
 
@@ -23,45 +24,67 @@ pub(crate) enum Definition {
 #[derive(Clone, Debug)]
 pub(crate) struct Order {
     pub(crate) definitions: Vec<(Definition, Vec<Definition>)>,
+    /// Those that can't be: they mention what isn't declared, or go round in a circle, or wait for one that does.
+    pub(crate) hopeless: HashSet<Definition>,
+    /// What is wrong with them.
+    pub(crate) complaints: Diagnostics,
 }
+
+/// After so many undeclared names no more are looked for.
+const MOST_FINDINGS: usize = 500;
+
+/// How many parts of a cycle are told.
+const LONGEST_CYCLE: usize = 20;
 
 const SUMMARY: &str = "failed to prepare execution graph";
 
 /// Finds an order.
-///
-/// # Errors
-/// References to what isn't declared, references of a thing to itself, cycles.
-pub(crate) fn order(document: &Document) -> Result<Order, Diagnostics> {
+pub(crate) fn order(document: &Document) -> Order {
     let names = Names::of(document);
-    let mut found = Diagnostics::new();
+    let mut complaints = Diagnostics::new();
+    let mut hopeless = HashSet::new();
     let mut needs = Vec::new();
     for definition in names.definitions() {
         let (name, references) = names.describe(definition);
         let mut mentioned = Vec::new();
+        let mut seen = HashSet::new();
+        let mut sound = true;
         for reference in references {
             match names.target(&reference) {
-                Some(Ok(target)) if !mentioned.contains(&target) => mentioned.push(target),
+                Some(Ok(target)) if target == definition => {
+                    sound = false;
+                    let detail = format!("Self reference: {name}");
+                    complaints.push(Diagnostic::error(SUMMARY, detail).at(names.span(definition)));
+                }
+                Some(Ok(target)) if seen.insert(target) => mentioned.push(target),
                 Some(Err(missing)) => {
-                    let detail = format!("{name} refers to {missing}, which is not declared.");
-                    found.push(Diagnostic::error(SUMMARY, detail).at(reference.span.clone()));
+                    sound = false;
+                    if complaints.len() < MOST_FINDINGS {
+                        complaints.push(names.undeclared(&name, &missing, &reference));
+                    }
                 }
                 _ => {}
             }
         }
-        if mentioned.contains(&definition) {
-            let detail = format!("Self reference: {name}");
-            found.push(Diagnostic::error(SUMMARY, detail).at(names.span(definition)));
+        if !sound {
+            hopeless.insert(definition);
         }
         needs.push((definition, mentioned));
     }
-    if found.has_errors() {
-        return Err(found);
+    let (mut definitions, waiting, index) = take_ready(&needs);
+    if let Some(start) = (0..needs.len()).find(|i| waiting[*i] > 0) {
+        complaints.push(cycle(start, &needs, &index, &waiting, &names));
     }
-    sort(needs, &names).map_err(Diagnostics::from)
+    hopeless.extend((0..needs.len()).filter(|i| waiting[*i] > 0).map(|i| needs[i].0));
+    definitions.retain(|(definition, _)| !hopeless.contains(definition));
+    Order { definitions, hopeless, complaints }
 }
 
-/// Takes what needs nothing more, until nothing is left or the rest is a cycle.
-fn sort(needs: Vec<(Definition, Vec<Definition>)>, names: &Names<'_>) -> Result<Order, Diagnostic> {
+type Needs = (Definition, Vec<Definition>);
+
+/// Takes what needs nothing more, until nothing is left or the rest is in cycles; how many needs of each are left, and
+/// where each stands.
+fn take_ready(needs: &[Needs]) -> (Vec<Needs>, Vec<usize>, HashMap<Definition, usize>) {
     let index: HashMap<Definition, usize> = needs.iter().enumerate().map(|(i, (n, _))| (*n, i)).collect();
     let mut waiting: Vec<usize> = needs.iter().map(|(_, mentioned)| mentioned.len()).collect();
     let mut wanted_by: Vec<Vec<usize>> = vec![Vec::new(); needs.len()];
@@ -81,10 +104,7 @@ fn sort(needs: Vec<(Definition, Vec<Definition>)>, names: &Names<'_>) -> Result<
             }
         }
     }
-    match (0..needs.len()).find(|i| waiting[*i] > 0) {
-        None => Ok(Order { definitions }),
-        Some(start) => Err(cycle(start, &needs, &index, &waiting, names)),
-    }
+    (definitions, waiting, index)
 }
 
 /// Follows what is left until it comes round.
@@ -96,15 +116,19 @@ fn cycle(
     names: &Names<'_>,
 ) -> Diagnostic {
     let mut path = vec![start];
+    let mut places = HashMap::from([(start, 0)]);
     let round = loop {
         let last = path[path.len() - 1];
         let next = needs[last].1.iter().map(|n| index[n]).find(|i| waiting[*i] > 0).unwrap_or(start);
-        if let Some(at) = path.iter().position(|i| *i == next) {
-            break &path[at..];
+        if let Some(at) = places.get(&next) {
+            break &path[*at..];
         }
+        places.insert(next, path.len());
         path.push(next);
     };
-    let round: Vec<String> = round.iter().map(|i| names.describe(needs[*i].0).0).collect();
+    // A long one says no more in whole.
+    let round: Vec<String> =
+        round.iter().take(LONGEST_CYCLE).map(|i| names.describe(needs[*i].0).0).collect();
     Diagnostic::error(SUMMARY, format!("Cycle: {}", round.join(", "))).at(names.span(needs[start].0))
 }
 
@@ -139,6 +163,29 @@ impl<'a> Names<'a> {
                 (format!("data.{}.{}", source.kind, source.name), data::references(&source.block.body))
             }
         }
+    }
+
+    /// The complaint about a name that isn't declared.
+    fn undeclared(&self, name: &str, missing: &str, reference: &Reference) -> Diagnostic {
+        let detail = format!("{name} refers to {missing}, which is not declared.");
+        let complaint = Diagnostic::error(SUMMARY, detail).at(reference.span.clone());
+        match self.similar(missing) {
+            Some(similar) => complaint.hint(format!("did you mean {similar}?")),
+            None => complaint,
+        }
+    }
+
+    /// The declared local or data source whose name is nearest to one that isn't declared.
+    fn similar(&self, missing: &str) -> Option<String> {
+        if let Some(name) = missing.strip_prefix("local.") {
+            let near = nearest(name, self.locals.keys().copied());
+            let variable = || self.document.variables.iter().find(|v| v.name == name);
+            return near
+                .map(|near| format!("local.{near}"))
+                .or_else(|| variable().map(|v| format!("var.{}", v.name)));
+        }
+        let known: Vec<String> = self.data.keys().map(|(kind, name)| format!("data.{kind}.{name}")).collect();
+        nearest(missing, known.iter().map(String::as_str)).map(str::to_owned)
     }
 
     fn span(&self, definition: Definition) -> Span {

@@ -1,10 +1,18 @@
 //! Templates in, plans and complaints out, against a world that is a table.
 
+mod blocks;
+mod bounds;
 mod bundle;
 mod check;
+mod console;
+mod contexts;
 mod data_source;
+mod functions;
 mod hcl2;
+mod inspect;
 mod legacy;
+mod missing;
+mod phases;
 mod selection;
 mod variables;
 mod world;

@@ -9,6 +9,7 @@ mod file;
 use kiln_lang::function::hash;
 use kiln_lang::function::time::{self, Moment};
 use kiln_lang::function::{Function, FunctionError, Functions, Parameter};
+use kiln_lang::scope::Allowance;
 use kiln_lang::{Type, Value};
 
 use crate::host::SharedHost;
@@ -28,6 +29,7 @@ pub(crate) fn all(host: &SharedHost, base: &str, started_ns: i64) -> Functions {
         .with_all(file::functions(host, base))
         .with_all(clock_and_chance(host, started_ns))
         .with_all(secret_stores());
+    let functions = functions.with_allowance(Allowance::default());
     let inner = functions.clone();
     functions.with(file::template_file(host, base, inner))
 }

@@ -2,8 +2,10 @@
 //!
 //! ```text
 //!   request ──► wait for an agent ──► evaluate ──► no plans? ── tell, and submit nothing
-//!                (its catalog says                    │ some
-//!                 what there is)                      └─► keep plans ──► open logs ──► Submit
+//!                (its catalog says     ▲     │        │ some
+//!                 what there is)       │     │        └─► keep plans ──► open logs ──► Submit
+//!                                 answers    └─► questions to data sources?
+//!                                      └── agents ◄──┘
 //! ```
 
 use std::fmt::Debug;
@@ -13,7 +15,7 @@ use std::sync::Arc;
 use kiln_lang::Diagnostics;
 use kiln_model::{Action, NewTask, Outcome};
 use kiln_plan::id::{BuildId, TaskId};
-use kiln_plan::{BuildPlan, Catalog};
+use kiln_plan::{BuildPlan, Catalog, DataAnswer, DataQuery};
 use kiln_proto::submission::{SubmitReply, SubmitRequest};
 use kiln_proto::{Bytes, Code, Problem};
 use uuid::Uuid;
@@ -27,8 +29,9 @@ const PLAN_LIMIT: usize = 16 << 20;
 /// where a request's files are and what the components say to a plan.
 pub trait Evaluator: Debug + Send + Sync + 'static {
     /// Evaluates `request`, JSON of `kiln_config::Request`, against the components of `catalog`. Runs on a thread
-    /// where it may take its time; must start no component.
-    fn evaluate(&self, request: &[u8], catalog: &Catalog) -> Evaluated;
+    /// where it may take its time; must start no component. What data sources must be asked first is returned
+    /// as questions, and the evaluation repeated once `answers` has what came of them.
+    fn evaluate(&self, request: &[u8], catalog: &Catalog, answers: &[Answered]) -> Evaluated;
 }
 
 /// What an evaluation yields.
@@ -39,7 +42,16 @@ pub struct Evaluated {
     pub plans: Vec<BuildPlan>,
     /// What was found.
     pub diagnostics: Diagnostics,
+    /// What must be asked before there can be plans.
+    pub questions: Vec<DataQuery>,
 }
+
+/// A question with what came of it.
+pub type Answered = (DataQuery, DataAnswer);
+
+/// The most rounds of questions. Each round answers at least one data source, so that only a template with a longer chain
+/// of data sources could need more.
+const ROUNDS: usize = 100;
 
 /// Admits a request.
 ///
@@ -54,11 +66,7 @@ pub(crate) async fn submit(
         return Err(Problem::new(Code::Unavailable, "this coordinator is about to stop"));
     }
     let catalog = catalog(coordinator).await?;
-    let evaluator = Arc::clone(&coordinator.evaluator);
-    let evaluate = move || evaluator.evaluate(&request.request, &catalog);
-    let Evaluated { plans, diagnostics } = tokio::task::spawn_blocking(evaluate).await.map_err(|_| {
-        Problem::new(Code::Internal, "the evaluation of the template broke off; please report it")
-    })?;
+    let Evaluated { plans, diagnostics, .. } = evaluate(coordinator, &request, catalog).await?;
     if plans.is_empty() {
         return Ok(SubmitReply { build: None, tasks: Vec::new(), diagnostics });
     }
@@ -67,6 +75,54 @@ pub(crate) async fn submit(
     let named = tasks.iter().map(|task| (task.id, task.name.clone())).collect();
     enter(coordinator, build, NonZeroU32::new(request.parallel), tasks).await?;
     Ok(SubmitReply { build: Some(build), tasks: named, diagnostics })
+}
+
+/// Evaluates and asks in turn, until nothing is left to ask.
+async fn evaluate(
+    coordinator: &Arc<Coordinator>,
+    request: &SubmitRequest,
+    catalog: Catalog,
+) -> Result<Evaluated, Problem> {
+    let catalog = Arc::new(catalog);
+    let mut answers: Vec<Answered> = Vec::new();
+    for _ in 0..ROUNDS {
+        let (evaluator, request) = (Arc::clone(&coordinator.evaluator), request.request.clone());
+        let catalog = Arc::clone(&catalog);
+        let evaluate = move || {
+            let evaluated = evaluator.evaluate(&request, &catalog, &answers);
+            (evaluated, answers)
+        };
+        let broke_off =
+            |_| Problem::new(Code::Internal, "the evaluation of the template broke off; please report it");
+        let (evaluated, given) = tokio::task::spawn_blocking(evaluate).await.map_err(broke_off)?;
+        if evaluated.questions.is_empty() {
+            return Ok(evaluated);
+        }
+        let came = ask(coordinator, &evaluated.questions).await?;
+        answers = given;
+        answers.extend(evaluated.questions.into_iter().zip(came));
+    }
+    let told = format!("the template asks data sources in more than {ROUNDS} rounds");
+    Err(Problem::new(Code::Invalid, told))
+}
+
+/// Asks data sources, all at once.
+///
+/// # Errors
+/// When no agent answers. What a data source says of its failure is an answer.
+pub(crate) async fn ask(
+    coordinator: &Coordinator,
+    queries: &[DataQuery],
+) -> Result<Vec<DataAnswer>, Problem> {
+    let patience = coordinator.settings.agent_patience;
+    let one = |query| coordinator.data_desk.ask(query, &coordinator.roster, patience);
+    let all = futures::future::try_join_all(queries.iter().map(one));
+    tokio::select! {
+        answers = all => answers,
+        () = coordinator.lifecycle.closing().cancelled() => {
+            Err(Problem::new(Code::Unavailable, "this coordinator is about to stop"))
+        }
+    }
 }
 
 async fn catalog(coordinator: &Coordinator) -> Result<Catalog, Problem> {

@@ -23,6 +23,7 @@ use tonic::transport::Channel;
 mod admission;
 mod answers;
 mod clock;
+mod data_desk;
 mod events;
 mod grpc;
 mod ledger;
@@ -35,7 +36,7 @@ mod settings;
 mod shutdown;
 mod vigil;
 
-pub use admission::{Evaluated, Evaluator};
+pub use admission::{Answered, Evaluated, Evaluator};
 pub use ledger::{OpenLedgerError, ProposeError, Storage};
 pub use pipe::ConnectError;
 pub use plan_store::PlanStoreError;
@@ -43,6 +44,7 @@ pub use settings::Settings;
 
 use answers::Answers;
 use clock::Clock;
+use data_desk::DataDesk;
 use events::Events;
 use ledger::Ledger;
 use pipe::Dialler;
@@ -60,6 +62,7 @@ pub struct Coordinator {
     plans: Arc<dyn PlanStore>,
     events: Events,
     answers: Answers,
+    data_desk: Arc<DataDesk>,
     roster: Arc<Roster>,
     evaluator: Arc<dyn Evaluator>,
     lifecycle: Lifecycle,
@@ -98,6 +101,7 @@ impl Coordinator {
             ledger: ledger.map_err(StartError::Ledger)?,
             events: Events::new(settings.event_memory),
             answers: Answers::default(),
+            data_desk: Arc::default(),
             roster: Arc::default(),
             settings,
             clock,

@@ -55,6 +55,18 @@ impl Roster {
         })
     }
 
+    /// The agents here whose catalogs `suit`.
+    pub(crate) fn agents_with(&self, suit: impl Fn(&Catalog) -> bool) -> Vec<AgentId> {
+        self.with(|connected| {
+            connected.iter().filter(|(_, agent)| suit(&agent.catalog)).map(|(id, _)| *id).collect()
+        })
+    }
+
+    /// Tells of every coming and going.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
     /// The same, once an agent is here.
     pub(crate) async fn first_catalog(&self) -> Catalog {
         let mut changed = self.changed.subscribe();
@@ -104,6 +116,8 @@ mod tests {
             name: (*name).into(),
             options: vec![],
             generated: vec![],
+            answer: None,
+            rules: vec![],
         };
         Catalog { components: names.iter().map(component).collect() }
     }

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use kiln_plan::id::TaskId;
 
+pub mod data;
 pub mod event;
 pub mod link;
 pub mod outcome;

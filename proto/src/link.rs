@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use kiln_plan::Catalog;
 use kiln_plan::event::TaskOutcome;
 use kiln_plan::id::{AgentId, AttemptId, BuildId, Epoch, TaskId};
+use kiln_plan::{Catalog, DataAnswer, DataQuery};
 use prost::bytes::Bytes;
 
 use crate::event::Record;
@@ -143,4 +143,27 @@ pub struct AttemptReceipt {
     pub next_sequence: u64,
     /// Whether the fencing number is stale: nothing of the attempt will be taken any more.
     pub refused: bool,
+}
+
+/// What a coordinator wants to know of an agent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DataQuestion {
+    /// Unique on its stream.
+    pub number: u64,
+    /// What; `None` when the question with this number needs no answer any more.
+    pub query: Option<DataQuery>,
+}
+
+/// What an agent says on the stream of questions.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DataReply {
+    /// Who it is: its first message.
+    Seated(AgentId),
+    /// The answer to a question.
+    Answered {
+        /// Its number.
+        number: u64,
+        /// What came of it.
+        answer: DataAnswer,
+    },
 }

@@ -4,12 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use kiln_lang::go_template::{Dot, Renderer};
-use kiln_lang::{Diagnostic, Diagnostics, Value};
+use kiln_lang::{Diagnostic, Diagnostics, Type, Value};
 use kiln_plan::build::{BuildPlan, TemplateContext};
+use kiln_plan::schema::Rule;
 use kiln_plan::{ComponentKind, ComponentSchema, OptionSchema};
 use serde::de::DeserializeOwned;
 
 use crate::builder::Builder;
+use crate::data_source::{DataConfig, DataSource};
 use crate::post_processor::PostProcessor;
 use crate::provisioner::{GeneratedData, Provisioner};
 use crate::render;
@@ -40,10 +42,7 @@ impl FinishedConfig {
     /// # Errors
     /// One diagnostic for each option that does not fit.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Diagnostics> {
-        let diagnostic = |e: kiln_lang::decode::DecodeError| {
-            Diagnostic::error("Incorrect attribute value type", e.to_string())
-        };
-        kiln_lang::decode::decode(&self.options).map_err(|all| all.0.into_iter().map(diagnostic).collect())
+        decode(&self.options)
     }
 
     /// Renders late options with the guest's values and `data` of the component's own: `{{ .HTTPIP }}`,
@@ -94,10 +93,46 @@ impl Factory {
     ) -> Self {
         Self { schema: schema(ComponentKind::PostProcessor, name, options), make: Make::PostProcessor(make) }
     }
+
+    /// A data source by its name, its options, and the attributes of its answers.
+    pub fn data_source(
+        name: &'static str,
+        options: Vec<OptionSchema>,
+        answer: Type,
+        make: fn(DataConfig) -> Made<Box<dyn DataSource>>,
+    ) -> Self {
+        let schema =
+            ComponentSchema { answer: Some(answer), ..schema(ComponentKind::DataSource, name, options) };
+        Self { schema, make: Make::DataSource(make) }
+    }
+}
+
+impl Factory {
+    /// The same, with rules between its options.
+    #[must_use]
+    pub fn with_rules(mut self, rules: impl IntoIterator<Item = Rule>) -> Self {
+        self.schema.rules.extend(rules);
+        self
+    }
+}
+
+/// The options as a component's own type.
+pub(crate) fn decode<T: DeserializeOwned>(options: &Value) -> Result<T, Diagnostics> {
+    let diagnostic = |e: kiln_lang::decode::DecodeError| {
+        Diagnostic::error("Incorrect attribute value type", e.to_string())
+    };
+    kiln_lang::decode::decode(options).map_err(|all| all.0.into_iter().map(diagnostic).collect())
 }
 
 fn schema(kind: ComponentKind, name: &'static str, options: Vec<OptionSchema>) -> ComponentSchema {
-    ComponentSchema { kind, name: name.into(), options, generated: Vec::new() }
+    ComponentSchema {
+        kind,
+        name: name.into(),
+        options,
+        generated: Vec::new(),
+        answer: None,
+        rules: Vec::new(),
+    }
 }
 
 /// Makes a component from its config, or says everything that is wrong with it. Warnings may come along with
@@ -110,6 +145,8 @@ pub enum Make {
     Provisioner(fn(FinishedConfig) -> Made<Box<dyn Provisioner>>),
     /// A post-processor.
     PostProcessor(fn(FinishedConfig) -> Made<Box<dyn PostProcessor>>),
+    /// A data source.
+    DataSource(fn(DataConfig) -> Made<Box<dyn DataSource>>),
 }
 
 /// A component with the warnings about its config, or the errors.
@@ -121,6 +158,7 @@ impl fmt::Debug for Make {
             Self::Builder(_) => "Builder",
             Self::Provisioner(_) => "Provisioner",
             Self::PostProcessor(_) => "PostProcessor",
+            Self::DataSource(_) => "DataSource",
         })
     }
 }

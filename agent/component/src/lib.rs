@@ -1,8 +1,8 @@
 //! What a thing that runs on an agent is, and how such things meet.
 //!
-//! Five kinds: a [`builder::Builder`] makes a guest and an artifact; a [`communicator::Communicator`] speaks
+//! Six kinds: a [`builder::Builder`] makes a guest and an artifact; a [`communicator::Communicator`] speaks
 //! with the guest; a [`provisioner::Provisioner`] changes it; a [`post_processor::PostProcessor`] works on the
-//! artifact; a [`factory::Factory`] makes any of them from its config. Around them: steps with typed results
+//! artifact; a [`data_source::DataSource`] answers a question before the build; a [`factory::Factory`] makes any of them from its config. Around them: steps with typed results
 //! and undo ([`step`], [`pipeline`]), child processes ([`process`]), scratch space ([`scratch`]), a journal of
 //! intents that outlives a crash ([`journal`]), and the voice with which all of them speak ([`reporter`]).
 
@@ -10,6 +10,7 @@ pub mod artifact;
 pub mod builder;
 pub mod communicator;
 pub mod context;
+pub mod data_source;
 pub mod factory;
 pub mod journal;
 pub mod lines;
@@ -26,6 +27,7 @@ pub use artifact::Artifact;
 pub use builder::{Builder, ProvisionHook};
 pub use communicator::{Communicator, CommunicatorError, Exit};
 pub use context::TaskContext;
+pub use data_source::{DataConfig, DataContext, DataSource};
 pub use factory::{Factory, FinishedConfig};
 pub use journal::{Intent, Journal};
 pub use pipeline::Pipeline;

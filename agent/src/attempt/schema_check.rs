@@ -1,4 +1,4 @@
-//! A config against its component's schema: names that don't exist, names that are missing, names out of date. Types are
+//! A config against its component's schema: names that don't exist, names that are missing. Types are
 //! the component's own affair when it decodes its options.
 
 use kiln_lang::diagnostic::nearest;
@@ -64,7 +64,8 @@ impl Checker {
     ) -> Option<&'o OptionSchema> {
         let option = options.iter().find(|o| same(&o.name, name));
         match option {
-            Some(option) => found.extend(out_of_date(option).map(|d| d.at(span.cloned()))),
+            // What is out of date has been told when the template was evaluated.
+            Some(_) => {}
             None if name.starts_with(CORE_PREFIX) => {}
             None => found.push(self.unsupported(name, options).at(span.cloned())),
         }
@@ -119,12 +120,6 @@ fn nested(option: &OptionSchema) -> Option<&[OptionSchema]> {
     }
 }
 
-fn out_of_date(option: &OptionSchema) -> Option<Diagnostic> {
-    let instead = option.deprecated.as_ref()?;
-    let detail = format!("The argument {:?} is out of date.", option.name);
-    Some(Diagnostic::warning("Deprecated argument", detail).hint(format!("use {instead} instead")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,7 +157,7 @@ mod tests {
             (std::slice::from_ref(&target), &[]),
             (&[], &["Missing required argument; target: Where"]),
             (&[("target", Value::null())], &["Missing required argument; target: Where"]),
-            (&[target.clone(), ("old", Value::from("y"))], &["Deprecated argument; use target instead"]),
+            (&[target.clone(), ("old", Value::from("y"))], &[]),
             (
                 &[target.clone(), ("packer_debug", Value::from(true)), ("taget", Value::from(1))],
                 &["Unsupported argument; did you mean \"target\"?"],

@@ -16,7 +16,7 @@ use kiln_component::{
     Step, TaskContext, Undo,
 };
 use kiln_lang::{Diagnostic, Diagnostics};
-use kiln_plan::schema::OptionType;
+use kiln_plan::schema::{OptionType, Rule};
 use kiln_plan::{Failure, Fault, OptionSchema};
 use serde::Deserialize;
 
@@ -37,7 +37,7 @@ pub fn factory() -> Factory {
         OptionSchema::new("content", OptionType::String, "What the file holds"),
         OptionSchema::new("source", OptionType::String, "Path of a file to copy, instead of content"),
     ];
-    Factory::builder("file", options, &[], make)
+    Factory::builder("file", options, &[], make).with_rules([Rule::at_most_one(&["content", "source"])])
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kiln_plan::id::AgentId;
 use kiln_proto::link::{AttemptEvents, AttemptReceipt, CurrentState, DesiredState, Hello};
 use kiln_proto::v1::agent_link_client::AgentLinkClient;
 use kiln_proto::{Code, ConvertError, MESSAGE_LIMIT, Problem, v1};
@@ -15,9 +16,10 @@ use tonic::Streaming;
 use tonic::transport::Channel;
 
 use super::desk::Desk;
+use super::{Questions, questions};
 
 /// How long opening a stream may take.
-const OPEN_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const OPEN_LIMIT: Duration = Duration::from_secs(10);
 
 /// Every renewal is answered; a coordinator that says nothing for this long is out of reach.
 const SILENCE_LIMIT: Duration = Duration::from_secs(20);
@@ -64,7 +66,7 @@ impl From<ConvertError> for Broken {
     }
 }
 
-fn lost(message: &str) -> Broken {
+pub(super) fn lost(message: &str) -> Broken {
     Broken::Lost(Problem::new(Code::Unavailable, message))
 }
 
@@ -73,16 +75,23 @@ pub(super) struct Stream {
     client: AgentLinkClient<Channel>,
     hello: Option<Hello>,
     desk: Arc<Desk>,
+    oracle: Arc<dyn Questions>,
+    agent: AgentId,
     drain: CancellationToken,
     last_word: Option<Instant>,
 }
 
 impl Stream {
-    pub(super) fn new(channel: Channel, hello: Hello, desk: Arc<Desk>, drain: CancellationToken) -> Self {
+    pub(super) fn new(
+        channel: Channel,
+        hello: Hello,
+        (desk, oracle): (Arc<Desk>, Arc<dyn Questions>),
+        drain: CancellationToken,
+    ) -> Self {
         let client = AgentLinkClient::new(channel)
             .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(MESSAGE_LIMIT);
-        Self { client, hello: Some(hello), desk, drain, last_word: None }
+        Self { client, agent: hello.agent, hello: Some(hello), desk, oracle, drain, last_word: None }
     }
 
     /// When the coordinator was heard of last on this connection.
@@ -95,10 +104,13 @@ impl Stream {
         self.desk.rewind();
         let events = send_events(self.client.clone(), Arc::clone(&self.desk));
         let mut events = pin!(events);
+        let answers = questions::answer(self.client.clone(), self.agent, Arc::clone(&self.oracle));
+        let mut answers = pin!(answers);
         let states = self.exchange_states();
         tokio::select! {
             broken = states => broken.err().unwrap_or(Broken::Left),
             broken = &mut events => broken.err().unwrap_or_else(|| lost("the coordinator took no more events")),
+            broken = &mut answers => broken.err().unwrap_or_else(|| lost("the coordinator asks no more questions")),
         }
     }
 

@@ -5,9 +5,10 @@ use std::sync::Mutex;
 
 use kiln_plan::event::{EventKind, TaskOutcome};
 use kiln_plan::id::{AgentId, AttemptId, Epoch, TaskId};
-use kiln_plan::{Catalog, Fault};
+use kiln_plan::{Catalog, ComponentConfig, ComponentKind, ConfigBody, Fault};
 use kiln_proto::link::{
-    Assignment, AttemptEvents, AttemptPhase, AttemptReceipt, CurrentState, DesiredState, WantedAttempt,
+    Assignment, AttemptEvents, AttemptPhase, AttemptReceipt, CurrentState, DataQuestion, DataReply,
+    DesiredState, WantedAttempt,
 };
 use kiln_proto::v1;
 use kiln_proto::v1::agent_link_server::{AgentLink, AgentLinkServer};
@@ -27,6 +28,7 @@ enum Said {
     /// A stream was opened; its other end is for the script.
     Opened(mpsc::Sender<Result<v1::DesiredState, Status>>),
     State(CurrentState),
+    Answered(String),
 }
 
 #[derive(Debug)]
@@ -39,6 +41,34 @@ struct Script {
 impl AgentLink for Script {
     type SynchronizeStream = ReceiverStream<Result<v1::DesiredState, Status>>;
     type AppendEventsStream = ReceiverStream<Result<v1::EventReceipt, Status>>;
+    type AnswerQuestionsStream = ReceiverStream<Result<v1::DataQuestion, Status>>;
+
+    /// Asks two questions, of which it takes one back, and notes what is answered.
+    async fn answer_questions(
+        &self,
+        request: Request<Streaming<v1::DataReply>>,
+    ) -> Result<Response<Self::AnswerQuestionsStream>, Status> {
+        let (send, questions) = mpsc::channel(8);
+        let said = self.said.clone();
+        tokio::spawn(async move {
+            let mut inbound = request.into_inner();
+            while let Ok(Some(reply)) = inbound.message().await {
+                match reply.try_into().unwrap() {
+                    DataReply::Seated(_) => {
+                        for (number, id) in [(1, Some("slow")), (2, Some("quick")), (1, None)] {
+                            let query = id.map(query);
+                            send.send(Ok(DataQuestion { number, query }.into())).await.unwrap();
+                        }
+                    }
+                    DataReply::Answered { number, answer } => {
+                        let told = format!("{number}: {}", answer.outcome.unwrap_err());
+                        let _ = said.send(Said::Answered(told));
+                    }
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(questions)))
+    }
 
     async fn synchronize(
         &self,
@@ -74,6 +104,29 @@ impl AgentLink for Script {
             }
         });
         Ok(Response::new(ReceiverStream::new(receipts)))
+    }
+}
+
+fn query(id: &str) -> DataQuery {
+    let component = ComponentConfig {
+        kind: ComponentKind::DataSource,
+        name: "null".into(),
+        span: None,
+        body: ConfigBody::default(),
+    };
+    let facts = kiln_plan::build::TemplateContext::default();
+    DataQuery { id: id.to_owned(), component, facts, locals: std::collections::BTreeMap::new() }
+}
+
+/// Answers quick questions with their names, slow ones once nobody waits for them.
+#[async_trait]
+impl Questions for Hands {
+    async fn answer(&self, query: DataQuery, cancel: CancellationToken) -> DataAnswer {
+        if query.id == "slow" {
+            cancel.cancelled().await;
+            return DataAnswer::failed("taken back");
+        }
+        DataAnswer::failed(query.id)
     }
 }
 
@@ -170,8 +223,8 @@ impl Play {
             .unwrap();
         let hands = Arc::new(Hands::default());
         let drain = CancellationToken::new();
-        let attempts: Arc<dyn Attempts> = Arc::clone(&hands) as _;
-        let link = tokio::spawn(run(channel, hello(), attempts, drain.clone()));
+        let both = (Arc::clone(&hands) as Arc<dyn Attempts>, Arc::clone(&hands) as Arc<dyn Questions>);
+        let link = tokio::spawn(run(channel, hello(), both, drain.clone()));
         let (tell, _) = mpsc::channel(1);
         let mut play = Self { said: listen, tell, events, hands, drain, link };
         let first = play.opened().await;
@@ -394,4 +447,17 @@ async fn a_coordinator_that_does_not_understand_ends_the_link() {
     play.tell.send(Err(Status::invalid_argument("too old"))).await.unwrap();
     let end = bounded(&mut play.link).await.unwrap();
     assert!(matches!(&end, LinkEnd::Rejected(problem) if problem.message == "too old"), "{end:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn questions_are_answered_as_they_can_be_and_given_up_when_nobody_waits() {
+    let (mut play, _) = Play::open().await;
+    let mut answers = Vec::new();
+    while answers.len() < 2 {
+        if let Said::Answered(told) = bounded(play.said.recv()).await.unwrap() {
+            answers.push(told);
+        }
+    }
+    answers.sort();
+    assert_eq!(answers, ["1: taken back", "2: quick"]);
 }

@@ -7,11 +7,11 @@ use kiln_component::factory::Made;
 use kiln_component::{Artifact, Factory, FinishedConfig, Keep, PostProcessor, Processed, TaskContext};
 use kiln_plan::Failure;
 
-use crate::provisioner::shell_local::{ShellLocal, schema};
+use crate::provisioner::shell_local::{ShellLocal, rules, schema};
 
 /// How it is made.
 pub fn factory() -> Factory {
-    Factory::post_processor("shell-local", schema(), make)
+    Factory::post_processor("shell-local", schema(), make).with_rules(rules())
 }
 
 fn make(config: FinishedConfig) -> Made<Box<dyn PostProcessor>> {

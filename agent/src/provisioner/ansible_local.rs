@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use kiln_component::factory::Made;
 use kiln_component::{Exit, Factory, FinishedConfig, ProvisionContext, Provisioner};
 use kiln_lang::{Diagnostic, Diagnostics};
-use kiln_plan::schema::OptionType;
+use kiln_plan::schema::{OptionType, Rule};
 use kiln_plan::{Failure, Fault, OptionSchema};
 use serde::Deserialize;
 
@@ -69,7 +69,9 @@ fn schema() -> Vec<OptionSchema> {
 
 /// How it is made.
 pub fn factory() -> Factory {
+    const PLAYBOOKS: [&str; 2] = ["playbook_file", "playbook_files"];
     Factory::provisioner("ansible-local", schema(), make)
+        .with_rules([Rule::at_least_one(&PLAYBOOKS), Rule::at_most_one(&PLAYBOOKS)])
 }
 
 fn make(config: FinishedConfig) -> Made<Box<dyn Provisioner>> {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use kiln_component::factory::Made;
 use kiln_component::{CommunicatorError, Factory, FinishedConfig, ProvisionContext, Provisioner};
 use kiln_lang::{Diagnostic, Diagnostics};
-use kiln_plan::schema::OptionType;
+use kiln_plan::schema::{OptionType, Rule};
 use kiln_plan::{Failure, OptionSchema};
 use serde::Deserialize;
 
@@ -41,6 +41,7 @@ fn schema() -> Vec<OptionSchema> {
 /// How it is made.
 pub fn factory() -> Factory {
     Factory::provisioner("file", schema(), make)
+        .with_rules([Rule::at_most_one(&["source", "content"]), Rule::at_most_one(&["sources", "content"])])
 }
 
 fn make(config: FinishedConfig) -> Made<Box<dyn Provisioner>> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use kiln_component::{FinishedConfig, GeneratedData, TaskContext};
 use kiln_lang::{Diagnostic, Diagnostics};
-use kiln_plan::schema::OptionType;
+use kiln_plan::schema::{OptionType, Rule};
 use kiln_plan::{Failure, Fault, OptionSchema};
 
 use crate::config::{self, Expected};
@@ -42,6 +42,12 @@ pub fn options() -> Vec<OptionSchema> {
         OptionSchema::new("env", OptionType::StringMap, "environment by name; wins over environment_vars"),
         OptionSchema::new("env_var_format", OptionType::String, "how one assignment is written, with two %s"),
     ]
+}
+
+/// The rules between them: one source of scripts.
+pub fn rules() -> [Rule; 2] {
+    const SOURCES: [&str; 3] = ["inline", "script", "scripts"];
+    [Rule::at_least_one(&SOURCES), Rule::at_most_one(&SOURCES)]
 }
 
 impl ScriptOptions {

@@ -86,7 +86,7 @@ fn schema() -> Vec<OptionSchema> {
 
 /// How it is made.
 pub fn factory() -> Factory {
-    Factory::provisioner("shell", schema(), make)
+    Factory::provisioner("shell", schema(), make).with_rules(script::rules())
 }
 
 fn make(config: FinishedConfig) -> Made<Box<dyn Provisioner>> {

@@ -11,7 +11,7 @@ use kiln_component::factory::Made;
 use kiln_component::process::{self, ProcessExit, Program, Stream};
 use kiln_component::{Factory, FinishedConfig, GeneratedData, ProvisionContext, Provisioner, TaskContext};
 use kiln_lang::{Diagnostic, Diagnostics};
-use kiln_plan::schema::OptionType;
+use kiln_plan::schema::{OptionType, Rule};
 use kiln_plan::{Failure, Fault, OptionSchema};
 use serde::Deserialize;
 use tempfile::TempPath;
@@ -64,9 +64,15 @@ pub fn schema() -> Vec<OptionSchema> {
     options
 }
 
+/// The rules between the options, for either kind.
+pub fn rules() -> [Rule; 2] {
+    const SOURCES: [&str; 4] = ["command", "inline", "script", "scripts"];
+    [Rule::at_least_one(&SOURCES), Rule::at_most_one(&SOURCES)]
+}
+
 /// How it is made as a provisioner.
 pub fn factory() -> Factory {
-    Factory::provisioner("shell-local", schema(), make)
+    Factory::provisioner("shell-local", schema(), make).with_rules(rules())
 }
 
 fn make(config: FinishedConfig) -> Made<Box<dyn Provisioner>> {

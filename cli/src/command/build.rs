@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use kiln_agent::catalog::Factories;
 use kiln_config::Request;
+use kiln_lang::Diagnostic;
 use kiln_plan::id::BuildId;
 use kiln_plan::{Event, EventKind};
 
@@ -121,11 +122,18 @@ async fn submitted(
         Err(error) => return Left::Ended(failed(screen, &kiln_plan::fault::chain(&error))),
     };
     diagnostic::show(screen, &reply.diagnostics, &evaluation.sources());
-    let Some(build) = reply.build else { return Left::Ended(Ended::Failed) };
+    let Some(build) = reply.build else {
+        if !reply.diagnostics.has_errors() {
+            let detail = "The template has no build that -only and -except leave over.";
+            let nothing = Diagnostic::error("No builds to run", detail);
+            diagnostic::show(screen, &nothing.into(), &evaluation.sources());
+        }
+        return Left::Ended(Ended::Failed);
+    };
     let mut following = Follow { client, build, screen, interrupted: false };
     let mut view = RunView::new(screen, reply.tasks);
     view.header();
-    match following.to_the_end(&mut view, interrupts).await {
+    match following.until_the_end(&mut view, interrupts).await {
         Ok(true) => {}
         Ok(false) => return Left::Behind,
         Err(error) => {
@@ -148,7 +156,7 @@ struct Follow<'a> {
 
 impl Follow<'_> {
     /// Shows what happens until all has ended; `false` when a person didn't want to wait for that.
-    async fn to_the_end(
+    async fn until_the_end(
         &mut self,
         view: &mut RunView<'_>,
         interrupts: &mut Interrupts,

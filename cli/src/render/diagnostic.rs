@@ -2,6 +2,8 @@
 
 use kiln_lang::{Diagnostic, Diagnostics, Severity, SourceMap, Span};
 
+use super::json;
+
 const WIDTH: usize = 80;
 
 /// All findings as one text, in Packer's shape.
@@ -82,9 +84,35 @@ pub(crate) fn show(screen: &super::Screen, diagnostics: &Diagnostics, sources: &
     if diagnostics.is_empty() {
         return;
     }
+    if screen.look().json {
+        json::diagnostics(diagnostics, sources).iter().for_each(|object| screen.object(object));
+        return;
+    }
+    if screen.look().machine_readable {
+        diagnostics.iter().for_each(|diagnostic| facts(screen, diagnostic, sources));
+    }
     let text = text(diagnostics, sources);
     match diagnostics.has_errors() {
         true => screen.plain_error(&text),
         false => screen.say(&text),
     }
+}
+
+/// A finding as a machine-readable line of its own, of which Packer has none: severity, file, line and column of both
+/// ends, summary, detail, hint.
+fn facts(screen: &super::Screen, diagnostic: &Diagnostic, sources: &SourceMap) {
+    let severity = if diagnostic.severity == Severity::Error { "error" } else { "warning" };
+    let file = diagnostic.span.as_ref().map_or("", |span| &*span.file);
+    let mut places = [const { String::new() }; 4];
+    if let Some((span, source)) =
+        diagnostic.span.as_ref().and_then(|span| Some((span, sources.get(&span.file)?)))
+    {
+        let (start, end) = (source.position(span.start), source.position(span.end));
+        places = [start.line, start.column, end.line, end.column].map(|number| number.to_string());
+    }
+    let hint = diagnostic.hint.as_deref().unwrap_or_default();
+    let [line, column, end_line, end_column] = &places;
+    let data =
+        [severity, file, line, column, end_line, end_column, &diagnostic.summary, &diagnostic.detail, hint];
+    screen.machine("", "diagnostic", &data);
 }

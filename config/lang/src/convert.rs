@@ -34,6 +34,8 @@ pub fn convert(value: &Value, ty: &Type) -> Result<Value, ConvertError> {
         (_, Type::Any) => return Ok(value.clone()),
         (Data::Null(_), ty) => Data::Null(ty.clone()),
         (Data::Unknown(_), ty) => Data::Unknown(ty.clone()),
+        // Long texts are shared, not copied.
+        (Data::String(text), Type::String) => Data::String(text.clone()),
         (_, Type::String) => {
             Data::String(primitive_text(value).ok_or_else(|| ConvertError::required(ty))?.into())
         }

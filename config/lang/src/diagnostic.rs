@@ -97,6 +97,11 @@ impl Diagnostics {
         self.list.iter().any(|d| d.severity == Severity::Error)
     }
 
+    /// How many are errors.
+    pub fn errors(&self) -> usize {
+        self.list.iter().filter(|d| d.severity == Severity::Error).count()
+    }
+
     /// Whether there are none at all.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
@@ -148,11 +153,20 @@ impl FromIterator<Diagnostic> for Diagnostics {
     }
 }
 
+/// The longest word that is looked for among known ones, in letters.
+const LONGEST_WORD: usize = 200;
+
 /// The known word nearest to `word`, for "did you mean": at most a third of its letters differ.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (word.chars().count() / 3).clamp(1, 3);
+    let length = word.chars().count();
+    // Nobody misspells a word that long, and comparing such words takes long.
+    if length > LONGEST_WORD {
+        return None;
+    }
+    let limit = (length / 3).clamp(1, 3);
     known
         .into_iter()
+        .filter(|k| k.chars().take(length + limit + 1).count().abs_diff(length) <= limit)
         .map(|k| (edit_distance(&word.to_lowercase(), &k.to_lowercase()), k))
         .filter(|(d, _)| *d <= limit)
         .min_by_key(|(d, _)| *d)

@@ -33,8 +33,20 @@ const DEEPEST: usize = 400;
 pub fn evaluate(expression: &Expression, scope: &Scope) -> Result<Value, Diagnostics> {
     let mut evaluator = Evaluator::new(scope);
     let value = evaluator.value(expression, None);
-    evaluator.finish(value)
+    let value = evaluator.finish(value)?;
+    if nesting(&value) > DEEPEST_VALUE {
+        let detail = format!("Values can be nested at most {DEEPEST_VALUE} levels deep.");
+        return Err(Diagnostic::error("Nesting too deep", detail).at(expression.span.clone()).into());
+    }
+    Ok(value)
 }
+
+/// The deepest value that an expression may yield. Locals that enclose each other could otherwise make one that no
+/// stack holds.
+const DEEPEST_VALUE: usize = 512;
+
+/// After so many errors no more are looked for: a loop finds the same one again and again.
+const MOST_ERRORS: usize = 200;
 
 /// A name bound by a `for`, and those bound around it.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +59,7 @@ struct Names<'n> {
 struct Evaluator<'s> {
     scope: &'s Scope,
     diagnostics: Diagnostics,
+    given: Budget,
     left: Budget,
     depth: usize,
     exhausted: Option<Diagnostic>,
@@ -59,10 +72,13 @@ fn poison() -> Value {
 
 impl<'s> Evaluator<'s> {
     fn new(scope: &'s Scope) -> Self {
-        Self { scope, diagnostics: Diagnostics::new(), left: scope.budget(), depth: 0, exhausted: None }
+        let given = scope.budget();
+        Self { scope, diagnostics: Diagnostics::new(), given, left: given, depth: 0, exhausted: None }
     }
 
     fn finish(mut self, value: Value) -> Result<Value, Diagnostics> {
+        let Budget { steps, bytes } = self.given;
+        self.scope.spent(Budget { steps: steps - self.left.steps, bytes: bytes - self.left.bytes });
         if let Some(exhausted) = self.exhausted {
             return Err(exhausted.into());
         }
@@ -79,7 +95,7 @@ impl<'s> Evaluator<'s> {
         let enough = self.left.steps >= steps;
         self.left.steps = self.left.steps.saturating_sub(steps);
         if !enough {
-            self.exhaust("It takes more steps than one expression may.", span);
+            self.exhaust("It takes more steps than are left to it: one expression may take 2 million, a template 8 million.", span);
         }
         enough && self.exhausted.is_none()
     }
@@ -90,7 +106,7 @@ impl<'s> Evaluator<'s> {
         let enough = self.left.bytes >= bytes;
         self.left.bytes = self.left.bytes.saturating_sub(bytes);
         if !enough {
-            self.exhaust("It produces more text than one expression may.", span);
+            self.exhaust("It produces more text than is left to it: one expression may produce 64 MiB, a template 512 MiB.", span);
         }
         enough && self.exhausted.is_none()
     }
@@ -109,7 +125,7 @@ impl<'s> Evaluator<'s> {
     }
 
     fn value(&mut self, expression: &Expression, names: Option<&Names<'_>>) -> Value {
-        if !self.spend(1, &expression.span) {
+        if !self.spend(1, &expression.span) || self.diagnostics.len() >= MOST_ERRORS {
             return poison();
         }
         if self.depth >= DEEPEST {
@@ -199,6 +215,11 @@ impl<'s> Evaluator<'s> {
         let (mut known, mut sensitive) = (true, false);
         for item in items {
             let key = self.object_key(&item.key, names);
+            if let Some((key, _)) = &key
+                && !self.spend_bytes(key.len(), item.key.span())
+            {
+                return poison();
+            }
             let value = self.value(&item.value, names);
             match key {
                 Some(key) => {
@@ -241,7 +262,23 @@ impl<'s> Evaluator<'s> {
     }
 }
 
-/// How many values a value consists of.
+/// How many values a value consists of; long keys and numbers count as several.
 fn size(value: &Value) -> u64 {
-    1 + value.children().map(size).sum::<u64>()
+    let keys = value.as_entries().map_or(0, |entries| entries.keys().map(|key| key.len() as u64 / 64).sum());
+    // So do numbers of many digits.
+    let digits = value.as_number().map_or(0, |number| number.as_bigint_and_scale().0.bits() / 512);
+    1 + keys + digits + value.children().map(size).sum::<u64>()
+}
+
+/// What it costs to read all the text in a value once, in steps.
+fn reading(value: &Value) -> u64 {
+    match &value.data {
+        crate::value::Data::String(text) => text.len() as u64 / 64,
+        _ => value.children().map(reading).sum(),
+    }
+}
+
+/// How deep values are nested in a value.
+fn nesting(value: &Value) -> usize {
+    1 + value.children().map(nesting).max().unwrap_or(0)
 }

@@ -53,11 +53,13 @@ fn write_console(value: &Value, indent: usize, text: &mut String) {
         }
         Data::Map(_, entries) | Data::Object(entries) => {
             text.push('{');
-            for (key, item) in entries {
+            // A member that is null counts as absent.
+            let present: Vec<_> = entries.iter().filter(|(_, item)| !item.is_null()).collect();
+            for (key, item) in &present {
                 let _ = write!(text, "\n{:width$}{} = ", "", go_quoted(key), width = indent + 2);
                 write_console(item, indent + 2, text);
             }
-            close(entries.is_empty(), '}', indent, text);
+            close(present.is_empty(), '}', indent, text);
         }
     }
 }
@@ -226,7 +228,8 @@ mod tests {
             ("[]", "[]"),
             ("{}", "{}"),
             ("[1, \"x\\ty\", [true]]", "[\n  1,\n  \"x\\ty\",\n  [\n    true,\n  ],\n]"),
-            ("{b = null, a = {c = []}}", "{\n  \"a\" = {\n    \"c\" = []\n  }\n  \"b\" = null\n}"),
+            ("{b = 1, a = {c = []}}", "{\n  \"a\" = {\n    \"c\" = []\n  }\n  \"b\" = 1\n}"),
+            ("{b = null, a = [null, {c = null}]}", "{\n  \"a\" = [\n    null,\n    {},\n  ]\n}"),
         ];
         for (text, shown) in table {
             assert_eq!(console_text(&value(text)), shown, "{text}");

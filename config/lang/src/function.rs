@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
+use crate::scope::Allowance;
 use crate::types::Type;
 use crate::value::Value;
 
@@ -130,7 +131,12 @@ pub struct Function {
     pub returns: Type,
     /// What it does.
     pub body: Arc<Body>,
+    /// What a call costs beyond reading its arguments and making its result, in steps of an evaluation's budget.
+    pub work: Option<Work>,
 }
+
+/// The cost of a call, told from its arguments before it is made.
+pub type Work = fn(&[Value]) -> u64;
 
 impl Function {
     /// A function of fixed arity.
@@ -140,13 +146,27 @@ impl Function {
         returns: Type,
         body: impl Fn(&[Value]) -> Result<Value, FunctionError> + Send + Sync + 'static,
     ) -> Self {
-        Self { name, parameters: parameters.into(), rest: None, optional: 0, returns, body: Arc::new(body) }
+        Self {
+            name,
+            parameters: parameters.into(),
+            rest: None,
+            optional: 0,
+            returns,
+            body: Arc::new(body),
+            work: None,
+        }
     }
 
     /// The same, taking any number of further arguments.
     #[must_use]
     pub fn variadic(self, rest: Parameter) -> Self {
         Self { rest: Some(rest), ..self }
+    }
+
+    /// The same, whose calls cost as much as `work` says.
+    #[must_use]
+    pub fn costing(self, work: Work) -> Self {
+        Self { work: Some(work), ..self }
     }
 
     /// The same, with the last `count` parameters optional.
@@ -170,6 +190,7 @@ impl fmt::Debug for Function {
 pub struct Functions {
     // Shared, because every scope holds the table.
     table: Arc<BTreeMap<&'static str, Function>>,
+    allowance: Option<Allowance>,
 }
 
 impl Functions {
@@ -189,6 +210,17 @@ impl Functions {
     #[must_use]
     pub fn with_all(self, functions: impl IntoIterator<Item = Function>) -> Self {
         functions.into_iter().fold(self, Self::with)
+    }
+
+    /// The same functions, whose every use draws on this allowance.
+    #[must_use]
+    pub fn with_allowance(self, allowance: Allowance) -> Self {
+        Self { allowance: Some(allowance), ..self }
+    }
+
+    /// What their use draws on, besides the limits of each evaluation.
+    pub fn allowance(&self) -> Option<&Allowance> {
+        self.allowance.as_ref()
     }
 
     /// The function of that name.

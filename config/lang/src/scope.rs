@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::function::Functions;
 use crate::value::Value;
@@ -39,6 +40,13 @@ impl Scope {
         self
     }
 
+    /// The same scope without that name.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.variables.remove(name);
+        self
+    }
+
     /// The same scope without `try`, `can` and `convert`, as in the defaults of variables.
     #[must_use]
     pub fn without_special_forms(self) -> Self {
@@ -71,9 +79,53 @@ impl Scope {
         self.special_forms
     }
 
-    /// How much work one evaluation may cause.
+    /// How much work one evaluation may cause: its own limit, or what is left of the template's allowance.
     pub fn budget(&self) -> Budget {
-        self.budget
+        let Some(left) = self.functions.allowance().map(Allowance::left) else { return self.budget };
+        Budget { steps: self.budget.steps.min(left.steps), bytes: self.budget.bytes.min(left.bytes) }
+    }
+
+    /// Takes what an evaluation used.
+    pub(crate) fn spent(&self, used: Budget) {
+        if let Some(allowance) = self.functions.allowance() {
+            allowance.take(used);
+        }
+    }
+}
+
+/// How much work all evaluations that share it may cause together. Every set of functions made for one template
+/// carries one, and every scope made with those functions draws on it.
+#[derive(Clone, Debug)]
+pub struct Allowance {
+    left: Arc<[AtomicU64; 2]>,
+}
+
+impl Allowance {
+    /// One of this size.
+    pub fn new(budget: Budget) -> Self {
+        Self { left: Arc::new([AtomicU64::new(budget.steps), AtomicU64::new(budget.bytes)]) }
+    }
+
+    /// What is left.
+    pub fn left(&self) -> Budget {
+        let [steps, bytes] = &*self.left;
+        Budget { steps: steps.load(Ordering::Relaxed), bytes: bytes.load(Ordering::Relaxed) }
+    }
+
+    /// Takes what was used; what is not there counts as gone.
+    pub fn take(&self, used: Budget) {
+        for (left, used) in self.left.iter().zip([used.steps, used.bytes]) {
+            // The closure never declines.
+            let _ = left
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(used)));
+        }
+    }
+}
+
+impl Default for Allowance {
+    /// What a whole template may cost: 8 million steps, 512 MiB of text.
+    fn default() -> Self {
+        Self::new(Budget { steps: 8_000_000, bytes: 512 << 20 })
     }
 }
 
@@ -81,9 +133,10 @@ impl Scope {
 /// defaults are far above what templates need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// Expressions evaluated and values copied. Default 2 million, some seconds at most.
+    /// Expressions evaluated, values copied, and 64 bytes of text read by a function or a comparison. Default
+    /// 2 million, some seconds at most.
     pub steps: u64,
-    /// Bytes of text produced. Default 64 MiB.
+    /// Bytes of text produced, keys included. Default 64 MiB.
     pub bytes: u64,
 }
 

@@ -6,6 +6,7 @@ use kiln_lang::duration::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::component::ComponentConfig;
+use crate::data::DataOrigin;
 use crate::fingerprint::Fingerprint;
 use crate::requirements::Requirements;
 use crate::secret::Sensitive;
@@ -41,6 +42,9 @@ pub struct BuildPlan {
     pub secrets: Vec<Sensitive<String>>,
     /// What the machine must offer.
     pub requirements: Requirements,
+    /// The answers of data sources that went into it.
+    #[serde(default)]
+    pub data: Vec<DataOrigin>,
 }
 
 impl BuildPlan {

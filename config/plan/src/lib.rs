@@ -7,19 +7,25 @@
 pub mod artifact;
 pub mod build;
 pub mod component;
+pub mod data;
 pub mod event;
 pub mod fault;
 pub mod fingerprint;
 pub mod id;
+pub mod plugin;
 pub mod requirements;
 pub mod schema;
 pub mod secret;
+pub mod version;
 
 pub use artifact::ArtifactRecord;
 pub use build::{BuildPlan, OnError, PostProcessorPlan, ProvisionerPlan, RunOptions};
 pub use component::{BodyItem, ComponentConfig, ComponentKind, ConfigBody, Leaf};
+pub use data::{DataAnswer, DataOrigin, DataQuery};
 pub use event::{Event, EventKind};
 pub use fault::{Failure, Fault};
+pub use plugin::PluginSource;
 pub use requirements::Requirements;
 pub use schema::{Catalog, ComponentSchema, OptionSchema};
 pub use secret::{Redactor, Sensitive};
+pub use version::{Constraints, Version};

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use kiln_lang::Type;
 use serde::{Deserialize, Serialize};
 
 use crate::component::ComponentKind;
@@ -37,6 +38,40 @@ pub struct ComponentSchema {
     pub options: Vec<OptionSchema>,
     /// Names under which a builder offers values to later components (`build.X`), beyond the usual ones.
     pub generated: Vec<Cow<'static, str>>,
+    /// What a data source answers with: an object type. None for other components.
+    #[serde(default)]
+    pub answer: Option<Type>,
+    /// What must hold between options.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
+}
+
+/// What must hold between options of a component. An option that is null, an empty text or an empty list counts as not given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Rule {
+    /// At most one of these may be given.
+    AtMostOne(Vec<Cow<'static, str>>),
+    /// At least one of these must be given.
+    AtLeastOne(Vec<Cow<'static, str>>),
+}
+
+impl Rule {
+    /// At most one of these may be given.
+    pub fn at_most_one(names: &[&'static str]) -> Self {
+        Self::AtMostOne(names.iter().map(|name| (*name).into()).collect())
+    }
+
+    /// At least one of these must be given.
+    pub fn at_least_one(names: &[&'static str]) -> Self {
+        Self::AtLeastOne(names.iter().map(|name| (*name).into()).collect())
+    }
+
+    /// The options that it is about.
+    pub fn options(&self) -> &[Cow<'static, str>] {
+        match self {
+            Self::AtMostOne(names) | Self::AtLeastOne(names) => names,
+        }
+    }
 }
 
 impl ComponentSchema {

@@ -22,7 +22,7 @@ impl Texts {
     }
 
     /// A value whose texts are rendered; `None` when one of them has to wait.
-    fn render(&self, value: &Value) -> Option<Value> {
+    pub(super) fn render(&self, value: &Value) -> Option<Value> {
         self.renderer.render_tree(value, &|_| false).ok()
     }
 }

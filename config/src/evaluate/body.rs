@@ -68,10 +68,51 @@ impl RunTime<'_> {
     }
 }
 
+/// With so many errors nothing is read further: repeated blocks find the same one again and again.
+const MOST_ERRORS: usize = 500;
+
+/// Whether there are so many errors that more would help nobody.
+pub(super) fn are_enough(found: &Diagnostics) -> bool {
+    found.len() >= MOST_ERRORS && found.errors() >= MOST_ERRORS
+}
+
+/// The most text that one component's config may hold, in bytes: it goes to an agent in one message.
+const LARGEST_CONFIG: usize = 16 << 20;
+
+/// Refuses a config that holds too much text, of which values share what they repeat and plans don't.
+pub(super) fn check_size(body: &ConfigBody) -> Option<Diagnostic> {
+    let bytes = text_size(body);
+    let item = body.items.first().filter(|_| bytes > LARGEST_CONFIG)?;
+    let detail = format!(
+        "The config holds {} MiB of text, at most {} are possible. Put large files beside the template and let a \
+         component read them.",
+        bytes >> 20,
+        LARGEST_CONFIG >> 20
+    );
+    Some(Diagnostic::error("Configuration too large", detail).at(item.span().cloned()))
+}
+
+fn text_size(body: &ConfigBody) -> usize {
+    let item = |item: &BodyItem| match item {
+        BodyItem::Attribute { leaf: Leaf::Value(value), .. } => value_size(value),
+        BodyItem::Attribute { .. } => 0,
+        BodyItem::Block { body, .. } => text_size(body),
+    };
+    body.items.iter().map(item).fold(0, usize::saturating_add)
+}
+
+fn value_size(value: &Value) -> usize {
+    let own = value.as_str().map_or(0, str::len);
+    value.children().map(value_size).fold(own, usize::saturating_add)
+}
+
 /// Reads a body and everything in it.
 pub(super) fn read(body: &Body, scope: &Scope, reading: Reading<'_>, found: &mut Diagnostics) -> ConfigBody {
     let mut items: Vec<(usize, BodyItem)> = Vec::with_capacity(body.attributes.len() + body.blocks.len());
     for attribute in body.attributes.iter().filter(|a| !reading.skip.contains(&a.name.as_str())) {
+        if are_enough(found) {
+            break;
+        }
         match leaf(attribute, scope, reading) {
             Ok(leaf) => items.push((
                 attribute.span.start,
@@ -85,6 +126,9 @@ pub(super) fn read(body: &Body, scope: &Scope, reading: Reading<'_>, found: &mut
         }
     }
     for nested in expand(body, scope, found) {
+        if are_enough(found) {
+            break;
+        }
         let inside = read(nested.body, &nested.scope, Reading { skip: &[], ..reading }, found);
         items.push((
             nested.header.start,

@@ -4,73 +4,79 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use kiln_lang::evaluate::evaluate;
 use kiln_lang::scope::Scope;
-use kiln_lang::{Diagnostics, Functions, Type, Value};
+use kiln_lang::{Diagnostic, Diagnostics, Functions, Type, Value};
 use kiln_plan::{ComponentConfig, ComponentKind};
 
 use super::body::{self, Reading};
 use super::{Inputs, missing};
-use crate::data_source::DataQuery;
+use crate::data_source::{DataOrigin, DataQuery, Known};
 use crate::locals::{self, Definition};
 use crate::template::hcl2::Document;
+use crate::template::hcl2::data::DataBlock;
 use crate::variables::{self, Assignments};
 use crate::world_function;
 
 /// The names that stand for the same everywhere, and what must not be shown.
 #[derive(Debug)]
 pub(super) struct Globals {
-    /// `var`, `local`, `data`, `path`, `packer`; `source` is unknown.
+    /// `var`, `local`, `data`, `path`, `packer`; `source` is unknown, and so is whatever has no value.
     pub(super) scope: Scope,
     pub(super) secrets: Vec<String>,
+    /// The answers that went into them.
+    pub(super) data: Vec<DataOrigin>,
+    /// Every variable; those without a value are unknown.
+    pub(super) variables: BTreeMap<String, Value>,
+    /// The locals that have a value.
+    pub(super) locals: BTreeMap<String, Value>,
+    /// Questions that must be answered first.
+    pub(super) queries: Vec<DataQuery>,
+    /// What is wrong, and what data sources want to be known besides.
+    pub(super) found: Diagnostics,
 }
 
-/// Why there are no globals.
-#[derive(Debug)]
-pub(super) enum Stop {
-    /// Questions come first.
-    NeedsData(Vec<DataQuery>),
-    /// Something is wrong.
-    Failed(Diagnostics),
+/// What stands in the place of a value that couldn't be evaluated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Gaps {
+    /// An unknown value, so that other mistakes are found and no consequences are told.
+    #[default]
+    Unknown,
+    /// Nothing: `try` takes its second choice.
+    Absent,
 }
 
-impl From<Diagnostics> for Stop {
-    fn from(found: Diagnostics) -> Self {
-        Stop::Failed(found)
-    }
-}
-
-/// Evaluates variables, locals and data sources.
+/// Evaluates variables, locals and data sources, as far as can be.
 pub(super) fn evaluate_globals(
     document: &Document,
     assignments: &Assignments,
     root: &str,
     inputs: Inputs<'_>,
-) -> Result<Globals, Stop> {
+    gaps: Gaps,
+) -> Globals {
     let started = inputs.request.started_ns;
     let in_working_directory = world_function::all(inputs.host, "", started);
-    let (values, found) = variables::bind(&document.variables, assignments, &in_working_directory);
-    if found.has_errors() {
-        return Err(found.into());
-    }
-    let mut secrets = Vec::new();
-    for value in values.values() {
-        variables::secrets_in(value, &mut secrets);
-    }
+    let (variables, mut found) = variables::bind(&document.variables, assignments, &in_working_directory);
     let functions = world_function::all(inputs.host, root, started);
-    let base = base_scope(&functions, values, root, inputs);
-    let mut evaluated = Evaluated::default();
-    for (definition, needs) in locals::order(document)?.definitions {
-        evaluated.add(definition, &needs, (document, &base, root), inputs)?;
+    let base = base_scope(&functions, variables.clone(), root, inputs);
+    let order = locals::order(document);
+    found.extend(order.complaints);
+    let mut evaluated = Evaluated { failed: order.hopeless, gaps, ..Evaluated::default() };
+    for (definition, needs) in order.definitions {
+        if let Err(complaints) = evaluated.add(definition, &needs, (document, &base, root), inputs) {
+            found.extend(complaints);
+            evaluated.failed.insert(definition);
+        }
     }
-    if !evaluated.queries.is_empty() {
-        return Err(Stop::NeedsData(evaluated.queries));
-    }
-    let all: Vec<Definition> = evaluated.values.keys().copied().collect();
+    found.extend(evaluated.notices.clone());
+    let all: Vec<Definition> = evaluated.known().collect();
     let scope = evaluated.scope(&all, document, &base);
-    secrets.extend(evaluated.secrets);
+    let mut secrets = evaluated.secrets.clone();
+    variables.values().for_each(|value| variables::secrets_in(value, &mut secrets));
     secrets.retain(|s| !s.is_empty());
     secrets.sort();
     secrets.dedup();
-    Ok(Globals { scope, secrets })
+    let data = inputs.answers.origins.values().cloned().collect();
+    let locals = evaluated.locals(document);
+    Globals { scope, secrets, data, variables, locals, queries: evaluated.queries, found }
 }
 
 fn base_scope(
@@ -102,10 +108,15 @@ fn base_scope(
 #[derive(Debug, Default)]
 struct Evaluated {
     values: HashMap<Definition, Value>,
+    needs: HashMap<Definition, Vec<Definition>>,
     /// Data sources without an answer, and what depends on them.
     open: HashSet<Definition>,
+    /// What is wrong, and what is made of it.
+    failed: HashSet<Definition>,
+    gaps: Gaps,
     queries: Vec<DataQuery>,
     secrets: Vec<String>,
+    notices: Diagnostics,
 }
 
 impl Evaluated {
@@ -121,21 +132,36 @@ impl Evaluated {
             self.open.insert(definition);
             return Ok(());
         }
+        if self.gaps == Gaps::Unknown && needs.iter().any(|need| self.failed.contains(need)) {
+            self.failed.insert(definition);
+        }
         let scope = self.scope(needs, document, base);
+        self.needs.insert(definition, needs.to_vec());
         match definition {
             Definition::Local(i) => {
                 let local = &document.locals[i];
-                let value = evaluate(&local.expression, &scope)?.marked(local.sensitive);
+                let value = match inputs.answers.locals.get(&local.name) {
+                    Some(pinned) => pinned.clone(),
+                    None => evaluate(&local.expression, &scope)?.marked(local.sensitive),
+                };
                 variables::secrets_in(&value, &mut self.secrets);
                 self.values.insert(definition, value);
             }
             Definition::Data(i) => {
-                let query = data_query(document, i, &scope, (root, inputs))?;
-                match inputs.answers.get(&query.id) {
-                    Some(answer) => {
+                let mut query = data_query(document, i, &scope, (root, inputs))?;
+                let schema =
+                    inputs.catalog.and_then(|c| c.get(ComponentKind::DataSource, &query.component.name));
+                match inputs.answers.get(&query.id, schema.and_then(|s| s.answer.as_ref())) {
+                    Known::Value(answer) => {
+                        variables::secrets_in(&answer, &mut self.secrets);
                         self.values.insert(definition, answer);
+                        self.notices.extend(notices(&query, inputs));
                     }
-                    None => {
+                    Known::Failed(reason) => {
+                        return Err(unanswered(&query, reason, &document.data_blocks[i]).into());
+                    }
+                    Known::Open => {
+                        query.locals = self.locals_behind(definition, document);
                         self.open.insert(definition);
                         self.queries.push(query);
                     }
@@ -145,25 +171,74 @@ impl Evaluated {
         Ok(())
     }
 
+    /// Whatever has been tried.
+    fn known(&self) -> impl Iterator<Item = Definition> {
+        self.values.keys().chain(&self.failed).chain(&self.open).copied()
+    }
+
+    /// The locals that have a value.
+    fn locals(&self, document: &Document) -> BTreeMap<String, Value> {
+        let sound = self.values.iter().filter(|(definition, _)| !self.failed.contains(definition));
+        let local = |(definition, value): (&Definition, &Value)| match definition {
+            Definition::Local(i) => Some((document.locals[*i].name.clone(), value.clone())),
+            Definition::Data(_) => None,
+        };
+        sound.filter_map(local).collect()
+    }
+
+    /// Every local that a definition is made of, directly or not.
+    fn locals_behind(&self, definition: Definition, document: &Document) -> BTreeMap<String, Value> {
+        let mut found = BTreeMap::new();
+        let mut seen = HashSet::new();
+        let mut waiting = vec![definition];
+        while let Some(next) = waiting.pop() {
+            let needs = self.needs.get(&next).into_iter().flatten();
+            waiting.extend(needs.filter(|need| seen.insert(**need)));
+            if let (Definition::Local(i), Some(value)) = (next, self.values.get(&next)) {
+                found.insert(document.locals[i].name.clone(), value.clone());
+            }
+        }
+        found
+    }
+
     /// The scope in which these definitions have their values.
     fn scope(&self, definitions: &[Definition], document: &Document, base: &Scope) -> Scope {
         let mut locals = BTreeMap::new();
         let mut data: BTreeMap<String, BTreeMap<String, Value>> = BTreeMap::new();
         for definition in definitions {
-            let Some(value) = self.values.get(definition) else { continue };
+            let value = match (self.values.get(definition), self.gaps) {
+                (Some(value), _) => value.clone(),
+                (None, Gaps::Unknown) => Value::unknown(Type::Any),
+                (None, Gaps::Absent) => continue,
+            };
             match definition {
                 Definition::Local(i) => {
-                    locals.insert(document.locals[*i].name.clone(), value.clone());
+                    locals.insert(document.locals[*i].name.clone(), value);
                 }
                 Definition::Data(i) => {
                     let source = &document.data_blocks[*i];
-                    data.entry(source.kind.clone()).or_default().insert(source.name.clone(), value.clone());
+                    data.entry(source.kind.clone()).or_default().insert(source.name.clone(), value);
                 }
             }
         }
         let data = data.into_iter().map(|(kind, named)| (kind, Value::object(named)));
         base.clone().with("local", Value::object(locals)).with("data", Value::object(data))
     }
+}
+
+/// The error of a data source without an answer: its words are the summary, as in Packer.
+fn unanswered(query: &DataQuery, reason: String, source: &DataBlock) -> Diagnostic {
+    let detail = format!("The data source {} gave no answer.", query.id);
+    Diagnostic::error(reason, detail).at(source.block.header.clone()).within(source.block.header_text())
+}
+
+fn notices(query: &DataQuery, inputs: Inputs<'_>) -> Vec<Diagnostic> {
+    let told = inputs.answers.notices.get(&query.id).into_iter().flatten();
+    let warning = |notice: &String| {
+        let summary = format!("Answer of data source {}", query.id);
+        Diagnostic::warning(summary, format!("{notice}.")).at(query.component.span.clone())
+    };
+    told.map(warning).collect()
 }
 
 fn data_query(
@@ -180,10 +255,15 @@ fn data_query(
         summary: &format!("Unknown data type {}", source.kind),
         span: &source.block.header,
     };
-    if let Some(complaint) = missing::complaint(wanted, inputs.catalog, &document.required_plugins) {
+    let required = missing::Required::Hcl2(&document.required_plugins);
+    if let Some(complaint) = missing::complaint(wanted, inputs, required) {
         return Err(complaint.into());
     }
     let mut found = Diagnostics::new();
+    for dynamic in source.block.body.blocks_of("dynamic") {
+        let detail = "Blocks of type \"dynamic\" are not expected here.";
+        found.push(Diagnostic::error("Unsupported block type", detail).at(dynamic.kind_span.clone()));
+    }
     let reading = Reading { skip: &[], run_time: None };
     let body = body::read(&source.block.body, scope, reading, &mut found);
     let component = ComponentConfig {
@@ -201,6 +281,7 @@ fn data_query(
             id: format!("{}.{}", source.kind, source.name),
             component,
             facts: inputs.facts(root),
+            locals: BTreeMap::new(),
         }),
     }
 }

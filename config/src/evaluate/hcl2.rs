@@ -1,5 +1,7 @@
 //! HCL2 templates: every build's sources to plans.
 
+use std::collections::HashSet;
+
 use kiln_lang::scope::Scope;
 use kiln_lang::syntax::Block;
 use kiln_lang::{Diagnostic, Diagnostics, Value};
@@ -10,14 +12,16 @@ use kiln_plan::{
 };
 
 use super::body::{self, Reading, RunTime};
-use super::global::{self, Globals, Stop};
-use super::missing::{self, Wanted};
+use super::global::{self, Gaps, Globals};
+use super::missing::{self, Required, Wanted};
 use super::selection::Selection;
 use super::{Evaluation, Inputs, done, failed, requirement};
 use crate::check;
+use crate::template::hcl2::argument;
 use crate::template::hcl2::build::{Build, SourceUse};
 use crate::template::hcl2::post_processor::{self, PostProcessor};
 use crate::template::hcl2::provisioner::{self, Provisioner};
+use crate::template::hcl2::registry;
 use crate::template::hcl2::source::Sources;
 use crate::template::hcl2::{Document, dynamic::Nested};
 use crate::variables::Assignments;
@@ -28,18 +32,20 @@ pub(super) fn evaluate(
     root: &str,
     inputs: Inputs<'_>,
 ) -> Evaluation {
-    let globals = match global::evaluate_globals(document, assignments, root, inputs) {
-        Ok(globals) => globals,
-        Err(Stop::NeedsData(queries)) => return Evaluation::NeedsData(queries),
-        Err(Stop::Failed(found)) => return failed(found),
-    };
-    let mut found = Diagnostics::new();
+    let mut globals = global::evaluate_globals(document, assignments, root, inputs, Gaps::Unknown);
+    let mut found = std::mem::take(&mut globals.found);
+    let sound = !found.has_errors();
+    if sound && !globals.queries.is_empty() {
+        return Evaluation::NeedsData(globals.queries);
+    }
     let sources = Sources::new(&document.sources, &mut found);
+    found.extend(registry::check(&document.registries, &globals.scope));
     let mut builds = Vec::with_capacity(document.builds.len());
     for block in &document.builds {
         let mut inner = Diagnostics::new();
         builds.push(Build::read(block, &globals.scope, &mut inner));
-        found.extend(inner);
+        // What is unknown because of a mistake is not a second one.
+        found.extend(inner.into_iter().filter(|d| sound || !argument::asks_for_a_value(d)));
     }
     if document.builds.is_empty() {
         found.push(Diagnostic::error(
@@ -59,10 +65,18 @@ pub(super) fn evaluate(
         Err(complaints) => return failed(complaints),
     };
     let mut plans = Vec::new();
+    // What a provisioner gets wrong, it gets wrong for every source of its build: it is told once.
+    let mut seen = HashSet::new();
     for build in &builds {
         for source in &build.sources {
-            if selection.runs(&full_name(build, source)) {
-                plans.extend(planner.plan(build, source, &mut selection, &mut found));
+            if !body::are_enough(&found) && selection.runs(&full_name(build, source)) {
+                let mut inner = Diagnostics::new();
+                plans.extend(planner.plan(build, source, &mut selection, &mut inner));
+                found.extend(
+                    inner
+                        .into_iter()
+                        .filter(|d| seen.insert((d.span.clone(), d.summary.clone(), d.detail.clone()))),
+                );
             }
         }
     }
@@ -125,7 +139,8 @@ impl Planner<'_> {
     }
 
     fn check_type(&self, wanted: Wanted<'_>, found: &mut Diagnostics) {
-        let complaint = missing::complaint(wanted, self.inputs.catalog, &self.document.required_plugins);
+        let complaint =
+            missing::complaint(wanted, self.inputs, Required::Hcl2(&self.document.required_plugins));
         // Each type once: a build of twenty sources would say it twenty times.
         if let Some(complaint) = complaint
             && !found.iter().any(|d| d.summary == complaint.summary && d.span == complaint.span)
@@ -159,7 +174,7 @@ impl Planner<'_> {
         let error_cleanup = error_cleanup.map(|p| self.provisioner(p, &target, &mut inner));
         let post_processors = self.post_processors(&target, selection, &mut inner);
         let failed = inner.has_errors() || builder.is_none();
-        found.extend(inner.into_iter().filter(|d| !found.iter().any(|f| f == d)).collect::<Vec<_>>());
+        found.extend(inner);
         let mut plan = BuildPlan {
             format: PLAN_FORMAT,
             name: full_name(build, source),
@@ -173,6 +188,7 @@ impl Planner<'_> {
             options: self.inputs.request.options.clone(),
             secrets: self.globals.secrets.iter().cloned().map(Sensitive::new).collect(),
             requirements: Requirements::default(),
+            data: self.globals.data.clone(),
         };
         plan.requirements = requirement::of(&plan);
         (!failed).then_some(plan)
@@ -213,6 +229,7 @@ impl Planner<'_> {
         context: &str,
         found: &mut Diagnostics,
     ) {
+        inner.extend(body::check_size(&component.body));
         if let Some(catalog) = self.inputs.catalog {
             inner.extend(check::hcl2(component, catalog));
         }

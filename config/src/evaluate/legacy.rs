@@ -29,14 +29,8 @@ pub(super) fn evaluate(
     }
     let mut found = document.validate();
     let context = inputs.facts(root);
-    let facts = TemplateFacts {
-        start: moment(inputs.request.started_ns),
-        template_dir: Some(context.template_dir.clone()),
-        pwd: context.working_dir.clone(),
-        packer_version: inputs.request.core_version.clone(),
-        ..TemplateFacts::default()
-    };
-    let world: Arc<dyn World> = Arc::new(HostWorld(inputs.host.clone()));
+    let facts = template_facts(&context, inputs);
+    let world: Arc<dyn World> = Arc::new(HostWorld::new(inputs.host));
     let variables = match Variables::resolve(document, given, facts, &world) {
         Ok((variables, complaints)) => {
             found.extend(complaints);
@@ -100,6 +94,17 @@ impl Repeated {
     }
 }
 
+/// What text may ask for besides variables.
+pub(super) fn template_facts(context: &TemplateContext, inputs: Inputs<'_>) -> TemplateFacts {
+    TemplateFacts {
+        start: moment(inputs.request.started_ns),
+        template_dir: Some(context.template_dir.clone()),
+        pwd: context.working_dir.clone(),
+        packer_version: inputs.request.core_version.clone(),
+        ..TemplateFacts::default()
+    }
+}
+
 fn check_version(document: &Document, core_version: &str) -> Option<Diagnostic> {
     let (text, span) = document.min_version.as_ref()?;
     let problem = match (text.parse::<Version>(), core_version.parse::<Version>()) {
@@ -114,7 +119,14 @@ fn check_version(document: &Document, core_version: &str) -> Option<Diagnostic> 
 
 /// Answers what variables may ask.
 #[derive(Debug)]
-struct HostWorld(SharedHost);
+pub(super) struct HostWorld(SharedHost);
+
+impl HostWorld {
+    /// By asking this host.
+    pub(super) fn new(host: &SharedHost) -> Self {
+        Self(host.clone())
+    }
+}
 
 impl World for HostWorld {
     fn uuid(&self) -> String {
@@ -205,6 +217,7 @@ impl<'a> Planner<'a> {
             options: self.inputs.request.options.clone(),
             secrets: self.variables.secrets().cloned().map(Sensitive::new).collect(),
             requirements: Requirements::default(),
+            data: Vec::new(),
         };
         plan.requirements = requirement::of(&plan);
         (!failed).then_some(plan)
@@ -274,7 +287,7 @@ impl<'a> Planner<'a> {
         let summary = format!("Failed to initialize build {name:?}");
         let mut check = |kind, name: &str, span: &Span| {
             let wanted = missing::Wanted { kind, name, summary: &summary, span };
-            found.extend(missing::complaint(wanted, self.inputs.catalog, &[]));
+            found.extend(missing::complaint(wanted, self.inputs, missing::Required::Legacy));
         };
         check(ComponentKind::Builder, &builder.kind, &builder.span);
         let provisioners = self.document.provisioners.iter().chain(&self.document.error_cleanup);

@@ -61,7 +61,11 @@ impl Shape {
         } else if let Some(similar) = nearest(name, known.iter().copied()) {
             detail.push_str(&format!(" Did you mean {similar:?}?"));
         }
-        Diagnostic::error("Unsupported argument", detail).at(span.clone())
+        let summary = match span.file.ends_with(".json") {
+            true => "Extraneous JSON object property",
+            false => "Unsupported argument",
+        };
+        Diagnostic::error(summary, detail).at(span.clone())
     }
 
     fn unsupported_block(&self, kind: &str, span: &Span) -> Diagnostic {

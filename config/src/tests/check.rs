@@ -1,6 +1,6 @@
 //! Plans against a catalog.
 
-use kiln_plan::schema::OptionType;
+use kiln_plan::schema::{OptionType, Rule};
 use kiln_plan::{Catalog, ComponentKind, ComponentSchema, OptionSchema};
 
 use super::{World, outcome_with, request};
@@ -20,23 +20,35 @@ fn catalog() -> Catalog {
         option("qemuargs", OptionType::StringLists),
         option("labels", OptionType::StringMap),
         option("format", OptionType::String).values(&["qcow2", "raw"]),
-        option("old_size", OptionType::String).deprecated("write memory"),
+        option("old_size", OptionType::String).deprecated("memory"),
         option("vga", OptionType::Block(network())),
         option("network", OptionType::Blocks(network())),
         option("anything", OptionType::Any),
     ];
-    let shell = vec![option("inline", OptionType::Strings)];
-    let schema = |kind, name: &'static str, options| ComponentSchema {
+    let shell = vec![option("inline", OptionType::Strings), option("script", OptionType::String)];
+    let schema = |kind, name: &'static str, options, rules| ComponentSchema {
         kind,
         name: name.into(),
         options,
         generated: vec!["VMName".into()],
+        answer: None,
+        rules,
     };
     Catalog {
         components: vec![
-            schema(ComponentKind::Builder, "qemu", builder),
-            schema(ComponentKind::Provisioner, "shell", shell),
-            schema(ComponentKind::PostProcessor, "manifest", vec![]),
+            schema(
+                ComponentKind::Builder,
+                "qemu",
+                builder,
+                vec![Rule::at_most_one(&["ports", "memory", "anything"])],
+            ),
+            schema(
+                ComponentKind::Provisioner,
+                "shell",
+                shell,
+                vec![Rule::at_least_one(&["inline", "script"])],
+            ),
+            schema(ComponentKind::PostProcessor, "manifest", vec![], vec![]),
         ],
     }
 }
@@ -101,8 +113,9 @@ fn bad_values_are_told_with_place_and_block() {
         ("format = \"qcow\"", "\"qcow\" is not one of qcow2, raw; did you mean \"qcow2\"?"),
         (
             "old_size = \"1\"",
-            "Warning: t.pkr.hcl:4: Deprecated option: The option \"old_size\" is out of date; write memory.",
+            "Warning: t.pkr.hcl:4: Deprecated option: The option \"old_size\" is out of date; write memory in its place.",
         ),
+        ("iso_checksum_type = \"md5\"", "[write the type before the sum: iso_checksum = \"sha256:…\"]"),
         ("network {}", "The argument \"model\" is required"),
         ("network {\n model = \"m\"\n mtu = \"x\"\n}", "Inappropriate value for attribute \"mtu\""),
         ("network {\n model = \"m\"\n mt = 1\n}", "An argument named \"mt\""),
@@ -232,6 +245,7 @@ fn legacy_values_decode_weakly() {
             r#""memory": "{{user `w`}}""#,
             "'memory': a whole number is required, but found the string \"much\"",
         ),
+        (r#""ISO_md5": "1""#, "[write iso_checksum = \"md5:…\"; `kiln fix` does it for the whole template]"),
         (r#""memory": {}"#, "'memory': a whole number is required"),
         (r#""boot_wait": "5""#, "lacks a unit"),
         (r#""format": "qcow""#, "'format': \"qcow\" is not one of qcow2, raw"),
@@ -251,4 +265,49 @@ fn a_legacy_build_with_an_unknown_type_leaves_the_others_alone() {
     assert!(shown.starts_with(
         "qemu (qemu): qemu {iso_url=\"u\"}\nError: t.json:1: Failed to initialize build \"amazon-ebs\""
     ));
+}
+
+#[test]
+fn rules_between_options_hold_for_what_is_given() {
+    let conflict = "Error: t.pkr.hcl:2: Conflicting arguments: Only one of ports, memory, anything may be given, not ports and memory. (in source \"qemu\" \"a\")";
+    let cases = [
+        ("ports = [1]\nmemory = 5", conflict),
+        ("ports = []\nmemory = 5\nanything = null", ""),
+        ("ports = split(\",\", packer.iterationID)", ""),
+    ];
+    for (inside, expected) in cases {
+        assert_eq!(source(inside), expected, "{inside}");
+    }
+    let shell = |inside: &str| {
+        let text = format!(
+            "source \"qemu\" \"a\" {{ iso_url = \"u\" }}\nbuild {{\n sources = [\"qemu.a\"]\n provisioner \"shell\" {{\n{inside}\n}}\n}}"
+        );
+        check("t.pkr.hcl", &text)
+    };
+    for given in ["inline = [\"x\"]", "script = \"x\"", "script = build.ID", "script = packer.iterationID"] {
+        assert!(!shell(given).contains("Error"), "{given}: {}", shell(given));
+    }
+    for missing in ["", "script = \"\"", "inline = []", "inline = split(\",\", packer.iterationID)"] {
+        let shown = shell(missing);
+        assert!(
+            shown.contains("Missing required argument: One of inline, script must be given."),
+            "{missing}: {shown}"
+        );
+    }
+}
+
+#[test]
+fn rules_look_at_rendered_values_in_legacy_templates() {
+    let provisioner = |inside: &str| {
+        let text = format!(
+            r#"{{"variables": {{"empty": "", "full": "x"}}, "builders": [{{"type": "qemu", "iso_url": "u"}}], "provisioners": [{{"type": "shell", {inside}}}]}}"#
+        );
+        check("t.json", &text)
+    };
+    assert!(!provisioner(r#""script": "{{user `full`}}""#).contains("Error"));
+    let shown = provisioner(r#""script": "{{user `empty`}}""#);
+    assert!(
+        shown.contains("Failed to prepare build: \"qemu\": One of inline, script must be given."),
+        "{shown}"
+    );
 }

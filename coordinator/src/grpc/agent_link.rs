@@ -1,11 +1,11 @@
-//! Agents' side: the states of a stream go to its session, events to the logs.
+//! Agents' side: the states of a stream go to its session, events to the logs, answers to whoever asked.
 
 use std::sync::Arc;
 
 use kiln_plan::id::{Epoch, TaskId};
-use kiln_proto::link::{AttemptEvents, AttemptReceipt};
+use kiln_proto::link::{AttemptEvents, AttemptReceipt, DataReply};
 use kiln_proto::v1::agent_link_server::AgentLink;
-use kiln_proto::{ConvertError, v1};
+use kiln_proto::{Code, ConvertError, Problem, v1};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -17,6 +17,9 @@ const WAITING_STATES: usize = 2;
 
 /// Receipts that may wait for an agent; beyond it no further batch is read.
 const WAITING_RECEIPTS: usize = 16;
+
+/// Questions that may wait for an agent to read them.
+const WAITING_QUESTIONS: usize = 16;
 
 /// The service.
 #[derive(Debug)]
@@ -34,6 +37,7 @@ impl Service {
 impl AgentLink for Service {
     type SynchronizeStream = ReceiverStream<Result<v1::DesiredState, Status>>;
     type AppendEventsStream = ReceiverStream<Result<v1::EventReceipt, Status>>;
+    type AnswerQuestionsStream = ReceiverStream<Result<v1::DataQuestion, Status>>;
 
     async fn synchronize(
         &self,
@@ -65,6 +69,21 @@ impl AgentLink for Service {
         self.coordinator.lifecycle.servers().spawn(serve);
         Ok(Response::new(ReceiverStream::new(receipts)))
     }
+
+    async fn answer_questions(
+        &self,
+        request: Request<Streaming<v1::DataReply>>,
+    ) -> Result<Response<Self::AnswerQuestionsStream>, Status> {
+        let (send, questions) = mpsc::channel(WAITING_QUESTIONS);
+        let coordinator = Arc::clone(&self.coordinator);
+        let serve = async move {
+            if let Err(status) = take_answers(&coordinator, request.into_inner(), &send).await {
+                let _ = send.send(Err(status)).await;
+            }
+        };
+        self.coordinator.lifecycle.servers().spawn(serve);
+        Ok(Response::new(ReceiverStream::new(questions)))
+    }
 }
 
 async fn take_events(
@@ -84,6 +103,42 @@ async fn take_events(
             attempts.into_iter().map(|events| append(coordinator, events)).collect();
         if receipts.send(Ok(taken.into())).await.is_err() {
             return Ok(());
+        }
+    }
+}
+
+/// Seats the agent at the desk where questions are asked, and carries them to and fro.
+async fn take_answers(
+    coordinator: &Coordinator,
+    mut replies: Streaming<v1::DataReply>,
+    questions: &mpsc::Sender<Result<v1::DataQuestion, Status>>,
+) -> Result<(), Status> {
+    let closing = coordinator.lifecycle.closing();
+    let first = tokio::select! {
+        first = replies.message() => first?,
+        () = closing.cancelled() => return Ok(()),
+    };
+    let Some(first) = first else { return Ok(()) };
+    let DataReply::Seated(agent) = first.try_into()? else {
+        return Err(Problem::new(Code::Invalid, "the first message of an agent must say who it is").into());
+    };
+    let (seat, mut asked) = coordinator.data_desk.sit(agent);
+    loop {
+        tokio::select! {
+            reply = replies.message() => {
+                let Some(reply) = reply? else { return Ok(()) };
+                if let DataReply::Answered { number, answer } = reply.try_into()? {
+                    seat.answered(number, answer);
+                }
+            }
+            question = asked.recv() => {
+                // A later stream of the same agent has taken the seat.
+                let Some(question) = question else { return Ok(()) };
+                if questions.send(Ok(question.into())).await.is_err() {
+                    return Ok(());
+                }
+            }
+            () = closing.cancelled() => return Ok(()),
         }
     }
 }

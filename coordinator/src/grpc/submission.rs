@@ -1,9 +1,10 @@
-//! People's side: submit, follow, cancel, answer.
+//! People's side: submit, follow, cancel, answer, ask.
 
 use std::pin::Pin;
 use std::sync::Arc;
 
 use kiln_model::{Action, Outcome, Refusal};
+use kiln_plan::DataQuery;
 use kiln_plan::id::{BuildId, Epoch, TaskId};
 use kiln_proto::link::Answer;
 use kiln_proto::submission::{AnswerRequest, FollowRequest};
@@ -77,6 +78,15 @@ impl Submission for Service {
         let epoch = self.asking(task)?;
         self.coordinator.answers.give(task, epoch, Answer { question, text });
         Ok(Response::new(v1::AnswerReply {}))
+    }
+
+    async fn ask_data(
+        &self,
+        request: Request<v1::AskDataRequest>,
+    ) -> Result<Response<v1::AskDataReply>, Status> {
+        let queries: Vec<DataQuery> = request.into_inner().try_into()?;
+        let answers = admission::ask(&self.coordinator, &queries).await?;
+        Ok(Response::new(answers.into()))
     }
 }
 

@@ -38,6 +38,8 @@ fn hello(n: u128, slots: u32) -> Hello {
         name: "null".into(),
         options: vec![],
         generated: vec![],
+        answer: None,
+        rules: vec![],
     };
     Hello {
         agent: agent_id(n),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kiln_coordinator::{Coordinator, Evaluated, Evaluator, Handle, Settings};
+use kiln_coordinator::{Answered, Coordinator, Evaluated, Evaluator, Handle, Settings};
 use kiln_lang::{Diagnostic, Diagnostics};
 use kiln_plan::build::{Dialect, PLAN_FORMAT, TemplateContext};
 use kiln_plan::event::{Event, EventKind, TaskOutcome};
@@ -29,7 +29,7 @@ pub(crate) async fn bounded<T>(future: impl Future<Output = T>) -> T {
 pub(crate) struct Plans;
 
 impl Evaluator for Plans {
-    fn evaluate(&self, request: &[u8], catalog: &Catalog) -> Evaluated {
+    fn evaluate(&self, request: &[u8], catalog: &Catalog, _answers: &[Answered]) -> Evaluated {
         let request: Value = serde_json::from_slice(request).unwrap();
         let mut diagnostics = Diagnostics::new();
         if catalog.get(ComponentKind::Builder, "null").is_none() {
@@ -40,7 +40,8 @@ impl Evaluator for Plans {
         }
         let tasks = if diagnostics.has_errors() { 0 } else { request["tasks"].as_u64().unwrap_or(1) };
         let needs = request["needs"].as_str().unwrap_or("builder/null");
-        Evaluated { plans: (0..tasks).map(|n| plan(n, needs)).collect(), diagnostics }
+        let plans = (0..tasks).map(|n| plan(n, needs)).collect();
+        Evaluated { plans, diagnostics, questions: Vec::new() }
     }
 }
 
@@ -64,6 +65,7 @@ fn plan(n: u64, needs: &str) -> BuildPlan {
         options: RunOptions::default(),
         secrets: vec![],
         requirements: Requirements { components: [needs.to_owned()].into(), ..Requirements::default() },
+        data: Vec::new(),
     }
 }
 

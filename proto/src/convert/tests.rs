@@ -92,8 +92,14 @@ fn a_kind_of_event_from_the_future_survives_unread() {
 
 #[test]
 fn states_of_agents_are_carried() {
-    let component =
-        |kind, name| ComponentSchema { kind, name, options: vec![], generated: vec!["ID".into()] };
+    let component = |kind, name| ComponentSchema {
+        kind,
+        name,
+        options: vec![],
+        generated: vec!["ID".into()],
+        answer: None,
+        rules: vec![],
+    };
     let hello = Hello {
         agent: a(),
         name: "host-1".into(),
@@ -161,4 +167,38 @@ fn nonsense_is_refused_with_the_reason() {
         assert!(message.starts_with(expected), "{message}");
     }
     assert!(id::<AgentId>("agent", UUID).is_ok() && id::<AttemptId>("attempt", UUID).is_ok());
+}
+
+#[test]
+fn questions_to_data_sources_and_their_answers_are_carried() {
+    use kiln_lang::Value;
+    use kiln_plan::build::TemplateContext;
+    use kiln_plan::{ComponentConfig, ConfigBody, DataAnswer, DataQuery};
+
+    use crate::link::{DataQuestion, DataReply};
+
+    let mut body = ConfigBody::default();
+    body.set("input", Value::from("s").marked(true));
+    let component =
+        ComponentConfig { kind: ComponentKind::DataSource, name: "null".into(), span: None, body };
+    let query = DataQuery {
+        id: "null.x".into(),
+        component,
+        facts: TemplateContext::default(),
+        locals: [("l".to_owned(), Value::from("kept at home"))].into(),
+    };
+    let sent = DataQuery { locals: std::collections::BTreeMap::new(), ..query.clone() };
+    let question = DataQuestion { number: 3, query: Some(query.clone()) };
+    let arrived = carried::<_, v1::DataQuestion>(question);
+    assert_eq!(arrived, DataQuestion { number: 3, query: Some(sent.clone()) });
+    let over = DataQuestion { number: 3, query: None };
+    assert_eq!(carried::<_, v1::DataQuestion>(over.clone()), over);
+    let request = v1::AskDataRequest::from([query].as_slice());
+    assert_eq!(Vec::<DataQuery>::try_from(request).unwrap(), [sent]);
+    let answer = DataAnswer { outcome: Ok(Value::from("a").marked(true)), notices: vec!["n".into()] };
+    for reply in [DataReply::Seated(a()), DataReply::Answered { number: 3, answer: answer.clone() }] {
+        assert_eq!(carried::<_, v1::DataReply>(reply.clone()), reply);
+    }
+    let answers = vec![answer, DataAnswer::failed("no")];
+    assert_eq!(carried::<_, v1::AskDataReply>(answers.clone()), answers);
 }

@@ -58,6 +58,7 @@ fn plan(options: RunOptions) -> BuildPlan {
         options,
         secrets: vec![],
         requirements: Default::default(),
+        data: Vec::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use kiln_plan::schema::OptionType::{Block, Bool, Duration, Integer, String as Text, StringLists, Strings};
+use kiln_plan::schema::Rule;
 use kiln_plan::{ComponentKind, ComponentSchema, OptionSchema};
 
 use crate::communicator;
@@ -22,6 +23,14 @@ pub fn schema() -> ComponentSchema {
         name: Cow::Borrowed("qemu"),
         options,
         generated: Vec::new(),
+        answer: None,
+        rules: vec![
+            Rule::at_least_one(&["iso_url", "iso_urls"]),
+            Rule::at_most_one(&["iso_url", "iso_urls"]),
+            Rule::at_most_one(&["boot_command", "boot_steps"]),
+            Rule::at_most_one(&["http_directory", "http_content"]),
+            Rule::at_most_one(&["ssh_bastion_host", "ssh_proxy_host"]),
+        ],
     }
 }
 

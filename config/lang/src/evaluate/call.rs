@@ -1,6 +1,6 @@
 //! Function calls, and the special forms `try`, `can` and `convert`, whose arguments aren't plain values.
 
-use super::{Evaluator, Names, poison, size};
+use super::{Evaluator, Names, poison, reading, size};
 use crate::convert::convert;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::function::{Function, FunctionError, Parameter};
@@ -43,6 +43,11 @@ impl Evaluator<'_> {
             .any(|(value, parameter)| !parameter.allow_unknown && !value.is_known());
         if must_wait {
             return Value::unknown(function.returns.clone()).marked(sensitive);
+        }
+        let reading = values.iter().map(|value| size(value) + reading(value)).sum::<u64>();
+        let work = function.work.map_or(0, |work| work(&values));
+        if !self.spend(reading.saturating_add(work), span) {
+            return poison();
         }
         match (function.body)(&values) {
             Ok(value) => {
@@ -257,10 +262,11 @@ fn parameters(function: &Function) -> impl Iterator<Item = &Parameter> {
     function.parameters.iter().chain(function.rest.iter().cycle())
 }
 
-/// The bytes of text in a value.
+/// The bytes of text in a value, keys included.
 fn text_size(value: &Value) -> usize {
+    let keys: usize = value.as_entries().map_or(0, |entries| entries.keys().map(String::len).sum());
     match &value.data {
         Data::String(text) => text.len(),
-        _ => value.children().map(text_size).sum(),
+        _ => keys + value.children().map(text_size).sum::<usize>(),
     }
 }

@@ -108,6 +108,7 @@ impl Evaluator<'_> {
         }
         let key = match &each.key {
             Some(expression) => match self.for_key(expression, gathered, names) {
+                Some(key) if !self.spend_bytes(key.len(), &expression.span) => return,
                 Some(key) => Some((key, expression)),
                 None => {
                     gathered.unknown = true;

@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 
 use bigdecimal::{BigDecimal, RoundingMode, Zero as _};
 
-use super::{Evaluator, Names, poison};
+use super::{Evaluator, Names, poison, reading};
 use crate::convert::convert;
 use crate::span::Span;
 use crate::syntax::{BinaryOperator, Expression, UnaryOperator};
@@ -65,6 +65,10 @@ impl Evaluator<'_> {
         let b = self.operand(&b, &operands, right, "right");
         let (Some(a), Some(b)) = (a, b) else { return poison() };
         if self.diagnostics.len() > before {
+            return poison();
+        }
+        let equality = matches!(operator, BinaryOperator::Equal | BinaryOperator::NotEqual);
+        if equality && !self.spend(reading(&a).min(reading(&b)), span) {
             return poison();
         }
         let sensitive = a.contains_sensitive() || b.contains_sensitive();

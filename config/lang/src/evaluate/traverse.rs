@@ -218,20 +218,24 @@ fn index<'v>(value: &'v Value, key: &Value) -> Result<Cow<'v, Value>, NoWay> {
     if matches!(key.data, Data::Unknown(Type::Any)) || matches!(value.data, Data::Unknown(Type::Any)) {
         return Ok(Cow::Owned(poison()));
     }
-    let ty = value.ty();
-    let wanted = match &ty {
-        Type::List(_) | Type::Tuple(_) => Type::Number,
-        Type::Map(_) | Type::Object(_) => Type::String,
-        Type::Set(_) => {
+    // The whole type of a large value takes long to find, and here it matters little.
+    let wanted = match &value.data {
+        Data::List(..) | Data::Tuple(_) | Data::Unknown(Type::List(_) | Type::Tuple(_)) => Type::Number,
+        Data::Map(..) | Data::Object(_) | Data::Unknown(Type::Map(_) | Type::Object(_)) => Type::String,
+        Data::Set(..) | Data::Unknown(Type::Set(_)) => {
             return Err(NoWay::new(INDEX, "The members of a set have no order and no keys to pick one by."));
         }
-        _ => return Err(NoWay::new(INDEX, format!("A {} does not have any indices.", ty.friendly_name()))),
+        _ => {
+            let found = value.ty().friendly_name();
+            return Err(NoWay::new(INDEX, format!("A {found} does not have any indices.")));
+        }
     };
     let converted = convert(key, &wanted)
         .map_err(|error| NoWay::new(INDEX, format!("The index is invalid: {error}.")))?;
     if !converted.is_known() {
-        return Ok(Cow::Owned(Value::unknown(match ty {
-            Type::List(of) | Type::Map(of) => *of,
+        return Ok(Cow::Owned(Value::unknown(match &value.data {
+            Data::List(of, _) | Data::Map(of, _) => of.clone(),
+            Data::Unknown(Type::List(of) | Type::Map(of)) => (**of).clone(),
             _ => Type::Any,
         })));
     }

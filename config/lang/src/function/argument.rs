@@ -114,6 +114,14 @@ pub(super) fn check_size(bytes: usize) -> Result<(), FunctionError> {
     Err(FunctionError::new(format!("the result would be larger than {} MiB", MAX_TEXT >> 20)))
 }
 
+/// Refuses results of more than [`MAX_ITEMS`] values; call it before making one.
+pub(super) fn check_count(items: usize) -> Result<(), FunctionError> {
+    if items <= MAX_ITEMS {
+        return Ok(());
+    }
+    Err(FunctionError::new(format!("the result would have more than {MAX_ITEMS} values")))
+}
+
 /// A whole number as a value.
 pub(super) fn count(n: usize) -> Value {
     Value::number(Number::from(n as u64))

@@ -52,6 +52,36 @@ pub(super) fn same(a: &Value, b: &Value) -> Option<bool> {
     }
 }
 
+/// A text that is the same for two wholly known values of one type exactly when [`same`] finds them so.
+pub(super) fn identity(value: &Value) -> String {
+    let mut key = String::new();
+    identify(value, &mut key);
+    key
+}
+
+fn identify(value: &Value, key: &mut String) {
+    match &value.data {
+        Data::Null(_) => key.push('n'),
+        Data::Unknown(_) => key.push('?'),
+        Data::Bool(b) => key.push(if *b { 't' } else { 'f' }),
+        Data::Number(n) => key.push_str(&format!("#{};", n.normalized())),
+        Data::String(text) => key.push_str(&format!("\"{}:{text}", text.len())),
+        Data::List(_, items) | Data::Set(_, items) | Data::Tuple(items) => {
+            key.push('[');
+            items.iter().for_each(|item| identify(item, key));
+            key.push(']');
+        }
+        Data::Map(_, entries) | Data::Object(entries) => {
+            key.push('{');
+            for (name, item) in entries {
+                key.push_str(&format!("{}:{name}", name.len()));
+                identify(item, key);
+            }
+            key.push('}');
+        }
+    }
+}
+
 fn all_same<'a>(pairs: impl Iterator<Item = (&'a Value, &'a Value)>) -> Option<bool> {
     let mut known = true;
     for (a, b) in pairs {

@@ -57,7 +57,11 @@ pub fn bcrypt(salt: impl Fn() -> [u8; 16] + Send + Sync + 'static) -> Function {
             .map_err(|e| FunctionError::new(format!("failed to hash the password: {e}")))?;
         bounded(hash.format_for_version(bcrypt::Version::TwoA))
     };
-    Function::new("bcrypt", [string("str"), number("cost")], Type::String, body).optional(1)
+    let work = |args: &[Value]| {
+        let cost = if args.len() > 1 { integer(args, 1).unwrap_or(MAX_COST) } else { DEFAULT_COST };
+        25 << cost.clamp(MIN_COST, MAX_COST)
+    };
+    Function::new("bcrypt", [string("str"), number("cost")], Type::String, body).optional(1).costing(work)
 }
 
 /// PKCS #1 v1.5, with a private key in PEM that has no password.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use bigdecimal::Zero;
 
 use super::argument::{Outcome, any, integer, items, needs_all, number, strings, uniform_items};
-use super::collection::same;
+use super::collection::identity;
 use super::{Function, FunctionError, Parameter};
 use crate::convert::{convert, unify};
 use crate::types::Type;
@@ -83,11 +83,12 @@ fn concat(args: &[Value]) -> Outcome {
 
 fn distinct(args: &[Value]) -> Outcome {
     let mut texts: HashSet<&str> = HashSet::new();
+    let mut others: HashSet<String> = HashSet::new();
     let mut kept: Vec<Value> = Vec::new();
     for member in uniform_items(args, 0)? {
         let is_new = match member.as_str() {
             Some(text) => texts.insert(text),
-            None => !kept.iter().any(|k| same(k, member) == Some(true)),
+            None => others.insert(identity(member)),
         };
         if is_new {
             kept.push(member.clone());

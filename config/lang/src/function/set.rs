@@ -1,6 +1,9 @@
 //! Functions on sets.
 
+use std::collections::HashSet;
+
 use super::argument::{MAX_ITEMS, Outcome, items, needs_all, uniform_items};
+use super::collection::identity;
 use super::{Function, FunctionError, Parameter};
 use crate::convert::{convert, set, unify};
 use crate::function::argument::any;
@@ -9,7 +12,7 @@ use crate::value::{Data, Value};
 
 pub(super) fn functions() -> Vec<Function> {
     let sets = |name| Parameter::new(name, Type::set(Type::Any));
-    let operation = |name, keep: fn(&[Vec<Value>], &Value) -> bool| {
+    let operation = |name, keep: fn(&[HashSet<String>], &str) -> bool| {
         let body = move |args: &[Value]| combine(args, keep);
         needs_all(
             Function::new(name, [sets("first_set")], Type::set(Type::Any), body).variadic(sets("other_sets")),
@@ -23,7 +26,7 @@ pub(super) fn functions() -> Vec<Function> {
 }
 
 /// All members of all sets, converted to one type, that `keep` wants.
-fn combine(args: &[Value], keep: fn(&[Vec<Value>], &Value) -> bool) -> Outcome {
+fn combine(args: &[Value], keep: fn(&[HashSet<String>], &str) -> bool) -> Outcome {
     let of = |arg: &Value| match &arg.data {
         Data::Set(of, members) if members.is_empty() && *of == Type::Any => None,
         Data::Set(of, _) => Some(of.clone()),
@@ -38,7 +41,10 @@ fn combine(args: &[Value], keep: fn(&[Vec<Value>], &Value) -> bool) -> Outcome {
             .map_err(|e| FunctionError::argument(index, e.to_string()))?;
         sets.push(converted.as_items().unwrap_or_default().to_vec());
     }
-    let members = sets.iter().flatten().filter(|member| keep(&sets, member)).cloned().collect();
+    let identities: Vec<HashSet<String>> =
+        sets.iter().map(|set| set.iter().map(identity).collect()).collect();
+    let wanted = |member: &&Value| keep(&identities, &identity(member));
+    let members = sets.iter().flatten().filter(wanted).cloned().collect();
     Ok(Value::new(set(of, members)))
 }
 

@@ -4,7 +4,8 @@
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::argument::{
-    Outcome, bounded, check_size, integer, items, needs_all, number, string, string_list, strings, text,
+    Outcome, bounded, check_count, check_size, integer, items, needs_all, number, string, string_list,
+    strings, text,
 };
 use super::{Function, FunctionError};
 use crate::types::Type;
@@ -21,7 +22,9 @@ pub(super) fn functions() -> Vec<Function> {
         ),
         Function::new("replace", [string("str"), string("substr"), string("replace")], Type::String, replace),
         Function::new("split", [string("separator"), string("str")], Type::list(Type::String), |args| {
-            Ok(string_list(split_like_go(text(args, 1)?, text(args, 0)?)))
+            let (separator, source) = (text(args, 0)?, text(args, 1)?);
+            check_count(if separator.is_empty() { source.len() } else { source.matches(separator).count() })?;
+            Ok(string_list(split_like_go(source, separator)))
         }),
         Function::new("strrev", [string("str")], Type::String, |args| {
             bounded(text(args, 0)?.graphemes(true).rev().collect())
@@ -48,7 +51,10 @@ fn trims() -> Vec<Function> {
     vec![
         on_text("chomp", |s| s.trim_end_matches(['\r', '\n']).to_owned()),
         on_text("trimspace", |s| s.trim().to_owned()),
-        with("trim", "cutset", |s, cutset| s.trim_matches(|c| cutset.contains(c)).to_owned()),
+        with("trim", "cutset", |s, cutset| {
+            let cutset: std::collections::HashSet<char> = cutset.chars().collect();
+            s.trim_matches(|c| cutset.contains(&c)).to_owned()
+        }),
         with("trimprefix", "prefix", |s, prefix| s.strip_prefix(prefix).unwrap_or(s).to_owned()),
         with("trimsuffix", "suffix", |s, suffix| s.strip_suffix(suffix).unwrap_or(s).to_owned()),
     ]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use gotmpl::{TemplateError as Raised, Value as Tv};
 
-use super::{Dot, Place, Question, Reason, Renderer};
+use super::{Dot, Place, Question, Reason, Renderer, bounded};
 use crate::convert::primitive_text;
 use crate::function::time::{layout, strftime};
 use crate::value::Value;
@@ -72,9 +72,12 @@ type Call = Box<dyn Fn(&[Tv]) -> Result<Tv, Reason> + Send + Sync>;
 
 /// The function that templates call `name`, reporting to `traces`.
 pub(super) fn named(renderer: &Renderer, name: &str, traces: &Arc<Traces>) -> Option<gotmpl::ValueFunc> {
-    let call = own(renderer, name).or_else(|| packer(renderer, name, traces))?;
+    let Some(call) = own(renderer, name).or_else(|| packer(renderer, name, traces)) else {
+        return bounded::built_in(name);
+    };
     let (name, traces) = (name.to_owned(), Arc::clone(traces));
     Some(Arc::new(move |args: &[Tv]| {
+        bounded::check_arguments(&name, args)?;
         call(args).map_err(|reason| {
             traces.fail(match reason {
                 Reason::Failed(message) => Reason::Failed(format!("{name}: {message}")),
@@ -126,6 +129,7 @@ fn packer(renderer: &Renderer, name: &str, traces: &Arc<Traces>) -> Option<Call>
         "replace" => Box::new(replace),
         "replace_all" => Box::new(|args| {
             let (old, new, source) = (text(args, 0)?, text(args, 1)?, text(args, 2)?);
+            check_growth(source, old, new)?;
             Ok(Tv::from_text(&source.replace(old, new)))
         }),
         "sed" => Box::new(|_| Err(failed("sed is deprecated; use replace or replace_all instead"))),
@@ -216,10 +220,17 @@ fn split(args: &[Tv]) -> Result<Tv, Reason> {
 /// `replace old new n source`; a negative `n` replaces all.
 fn replace(args: &[Tv]) -> Result<Tv, Reason> {
     let (old, new, count, source) = (text(args, 0)?, text(args, 1)?, whole(args, 2)?, text(args, 3)?);
+    check_growth(source, old, new)?;
     Ok(Tv::from_text(&match usize::try_from(count) {
         Ok(count) => source.replacen(old, new, count),
         Err(_) => source.replace(old, new),
     }))
+}
+
+/// Refuses a replacement that would make too long a text.
+fn check_growth(source: &str, old: &str, new: &str) -> Result<(), Reason> {
+    let grown = source.matches(old).count().saturating_mul(new.len()).saturating_add(source.len());
+    bounded::check_result("replace", grown).map_err(|raised| Reason::Failed(raised.to_string()))
 }
 
 fn failed(message: &str) -> Reason {

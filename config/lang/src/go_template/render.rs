@@ -8,7 +8,7 @@ use gotmpl::{MissingKey, Template, TemplateError as Raised};
 
 use super::function::{BUILT_IN, PACKER, Traces, named};
 use super::tree::Mentions;
-use super::{Dot, Reason, Renderer, TemplateError, action, data};
+use super::{Dot, Reason, Renderer, TemplateError, action, data, tree};
 use crate::diagnostic::nearest;
 use crate::value::Value;
 
@@ -16,6 +16,8 @@ use crate::value::Value;
 const MAX_OUTPUT: usize = 64 << 20;
 /// How often the ranges of one rendering may go round, all together.
 const MAX_ROUNDS: u64 = 1_000_000;
+/// How many parts of a template may be run through in one rendering, rounds of ranges and definitions included.
+const MAX_PARTS: u64 = 20_000_000;
 /// How much of a text an error shows, in characters.
 const MAX_SHOWN: usize = 160;
 
@@ -54,6 +56,12 @@ fn run(renderer: &Renderer, text: &str) -> Result<Rendered, TemplateError> {
     let fail = |raised: Raised| from_raised(text, raised);
     let (body, defines) = Parser::new(text, "{{", "}}").and_then(Parser::parse).map_err(fail)?;
     let mentions = Mentions::of(&body, &defines);
+    let too_much = |what: &str| Err(error(text, Reason::Failed(what.to_owned()), None));
+    let parts = match tree::parts(&body, &defines) {
+        Ok(parts) if parts <= MAX_PARTS => parts,
+        Ok(_) => return too_much("its definitions stand for more than a template may do"),
+        Err(name) => return too_much(&format!("the template {name:?} invokes itself, which may never end")),
+    };
     let traces = Arc::new(Traces::default());
     let mut functions = gotmpl::FuncMap::new();
     for name in &mentions.functions {
@@ -72,7 +80,7 @@ fn run(renderer: &Renderer, text: &str) -> Result<Rendered, TemplateError> {
     };
     let template = Template::new("")
         .missing_key(if strict { MissingKey::Error } else { MissingKey::default() })
-        .max_range_iters(MAX_ROUNDS)
+        .max_range_iters(MAX_ROUNDS.min(MAX_PARTS / parts.max(1)).max(1))
         .funcs(functions)
         .parse(text)
         .map_err(fail)?;

@@ -179,3 +179,23 @@ fn runaway_templates_end() {
         assert!(renderer.render(template).is_err(), "{template}");
     }
 }
+
+#[test]
+fn a_template_that_could_go_on_for_ever_is_refused() {
+    let recursion = "{{define `x`}}{{if lt (len .) 40}}{{template `x` (print . `a`)}}{{template `x` (print . `a`)}}{{end}}{{end}}\
+                     {{template `x` ``}}";
+    let doubling = "{{$x := `0123456789`}}".to_owned() + &"{{$x = print $x $x}}".repeat(40);
+    let widths = format!("{{{{printf `{}` 1}}}}", "%[1]99999d".repeat(2000));
+    let growth = "{{$x := `0123456789`}}".to_owned() + &"{{$x = replace_all `` $x $x}}".repeat(40);
+    let cases = [
+        (recursion, "the template \"x\" invokes itself"),
+        (&doubling, "print: the arguments are longer than 4 MiB"),
+        (&widths, "printf: the result would be longer than 64 MiB"),
+        (&growth, "longer than"),
+    ];
+    for (text, expected) in cases {
+        let renderer = Renderer::new(Arc::new(facts()), Arc::new(Answers), Place::Component);
+        let told = renderer.render(text).unwrap_err().to_string();
+        assert!(told.contains(expected), "{told}");
+    }
+}

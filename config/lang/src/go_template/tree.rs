@@ -1,7 +1,7 @@
 //! What a parsed template calls and reads, found before it runs: so that a misspelt function is an error even in
 //! a branch that isn't taken, and a text that shows a secret is marked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gotmpl::parse::{BranchNode, CommandNode, DefineNode, Expr, ListNode, Node, PipeNode};
 
@@ -79,5 +79,56 @@ impl Mentions {
             Expr::Chain(_, inner, _) => self.expr(inner),
             Expr::String(..) | Expr::Number(..) | Expr::Bool(..) | Expr::Nil(_) => {}
         }
+    }
+}
+
+/// How many parts a rendering runs through at most, ranges counted once; saturates.
+///
+/// # Errors
+/// The name of a definition that invokes itself, directly or not.
+pub(super) fn parts(body: &ListNode, defines: &[DefineNode]) -> Result<u64, String> {
+    let bodies = defines.iter().map(|define| (define.name.to_string(), &define.body)).collect();
+    let mut count = Count { bodies, known: BTreeMap::new(), open: Vec::new() };
+    count.list(body)
+}
+
+struct Count<'t> {
+    bodies: BTreeMap<String, &'t ListNode>,
+    known: BTreeMap<String, u64>,
+    /// The definitions that are being looked into.
+    open: Vec<String>,
+}
+
+impl Count<'_> {
+    fn list(&mut self, list: &ListNode) -> Result<u64, String> {
+        list.nodes.iter().try_fold(1_u64, |sum, node| Ok(sum.saturating_add(self.node(node)?)))
+    }
+
+    fn node(&mut self, node: &Node) -> Result<u64, String> {
+        match node {
+            Node::List(list) => self.list(list),
+            Node::If(branch) | Node::Range(branch) | Node::With(branch) => {
+                let otherwise = branch.else_body.as_ref().map_or(Ok(0), |list| self.list(list))?;
+                Ok(self.list(&branch.body)?.saturating_add(otherwise))
+            }
+            Node::Template(call) => self.definition(&call.name.to_string()),
+            Node::Action(_) | Node::Define(_) | Node::Text(_) | Node::Break(_) | Node::Continue(_) => Ok(1),
+        }
+    }
+
+    fn definition(&mut self, name: &str) -> Result<u64, String> {
+        if self.open.iter().any(|open| open == name) {
+            return Err(name.to_owned());
+        }
+        if let Some(known) = self.known.get(name) {
+            return Ok(*known);
+        }
+        // One that isn't there fails when it is run.
+        let Some(body) = self.bodies.get(name).copied() else { return Ok(1) };
+        self.open.push(name.to_owned());
+        let parts = self.list(body)?;
+        self.open.pop();
+        self.known.insert(name.to_owned(), parts);
+        Ok(parts)
     }
 }

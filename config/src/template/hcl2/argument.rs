@@ -58,7 +58,7 @@ pub(crate) fn literal_bool(attribute: &Attribute) -> Result<bool, Diagnostic> {
 pub(crate) fn known(attribute: &Attribute, ty: &Type, scope: &Scope) -> Result<Option<Value>, Diagnostic> {
     let value = value(&attribute.expression, scope)?;
     if !value.is_wholly_known() {
-        return Err(unsuitable(attribute, "value must be known"));
+        return Err(unsuitable(attribute, MUST_BE_KNOWN));
     }
     let value = convert(&value, ty).map_err(|error| unsuitable(attribute, &error.to_string()))?;
     Ok((!value.is_null()).then_some(value))
@@ -117,6 +117,13 @@ pub(crate) fn duration(attribute: &Attribute, scope: &Scope) -> Result<SignedDur
         Diagnostic::error(format!("Failed to parse {} duration", attribute.name), error.to_string())
             .at(attribute.expression.span.clone())
     })
+}
+
+const MUST_BE_KNOWN: &str = "value must be known";
+
+/// Whether a complaint is that a value isn't known before the build.
+pub(crate) fn asks_for_a_value(complaint: &Diagnostic) -> bool {
+    complaint.detail.ends_with(&format!("{MUST_BE_KNOWN}."))
 }
 
 /// The complaint about a value of the wrong type.

@@ -8,6 +8,7 @@ use super::argument;
 use super::dynamic::{Nested, expand};
 use super::post_processor::PostProcessor;
 use super::provisioner::Provisioner;
+use super::registry;
 use super::source::SourceReference;
 use crate::template::shape::{Attributes, BlockShape, Shape};
 
@@ -16,11 +17,14 @@ use crate::template::shape::{Attributes, BlockShape, Shape};
 pub(crate) struct Build<'a> {
     /// Empty when the template gives none.
     pub(crate) name: String,
+    /// Empty when the template gives none.
+    pub(crate) description: String,
     /// In the order in which they are built: those of `sources`, then the blocks.
     pub(crate) sources: Vec<SourceUse<'a>>,
     pub(crate) provisioners: Vec<Provisioner<'a>>,
     pub(crate) error_cleanup: Option<Provisioner<'a>>,
     pub(crate) post_processors: Vec<Vec<PostProcessor<'a>>>,
+    has_registry: bool,
     /// Where the block's header stands.
     pub(crate) span: &'a Span,
 }
@@ -71,17 +75,17 @@ impl<'a> Build<'a> {
         SHAPE.check_attributes(&block.body, found);
         let attribute = |name: &str| block.body.attribute(name);
         let name = attribute("name").and_then(|a| found.take(argument::string(a, scope)));
-        if let Some(description) = attribute("description") {
-            found.take(argument::string(description, scope));
-        }
+        let description = attribute("description").and_then(|a| found.take(argument::string(a, scope)));
         let name = name.unwrap_or_default();
         let named = Value::object([("name".to_owned(), Value::from(name.as_str()))]);
         let mut build = Self {
             name,
+            description: description.unwrap_or_default(),
             sources: Vec::new(),
             provisioners: Vec::new(),
             error_cleanup: None,
             post_processors: Vec::new(),
+            has_registry: false,
             span: &block.header,
         };
         if let Some(attribute) = attribute("sources") {
@@ -89,7 +93,7 @@ impl<'a> Build<'a> {
         }
         for nested in expand(&block.body, scope, found) {
             if SHAPE.check_block(&nested.head(), found) {
-                build.read_block(nested, &named, found);
+                build.read_block(nested, (&named, scope), found);
             }
         }
         if build.sources.is_empty() && !found.has_errors() {
@@ -115,10 +119,15 @@ impl<'a> Build<'a> {
         }
     }
 
-    fn read_block(&mut self, mut nested: Nested<'a>, named: &Value, found: &mut Diagnostics) {
+    fn read_block(
+        &mut self,
+        mut nested: Nested<'a>,
+        (named, outside): (&Value, &Scope),
+        found: &mut Diagnostics,
+    ) {
         let meta = |scope: Scope| scope.with("build", named.clone());
         match nested.kind {
-            "source" => self.sources.extend(found.take(read_source(nested))),
+            "source" => self.sources.extend(found.take(read_source(nested, outside))),
             "provisioner" => {
                 nested.scope = meta(nested.scope);
                 self.provisioners.push(Provisioner::read(nested, found));
@@ -149,17 +158,45 @@ impl<'a> Build<'a> {
                 }
                 self.post_processors.push(sequence);
             }
-            // `hcp_packer_registry` and `from` have no effect here.
+            "hcp_packer_registry" => {
+                if std::mem::replace(&mut self.has_registry, true) {
+                    found.push(registry::second_block(nested.header));
+                } else {
+                    registry::check_one(nested.body, nested.header, &nested.scope, found);
+                }
+            }
+            // `from` has no effect.
             _ => {}
         }
     }
 }
 
-fn read_source(nested: Nested<'_>) -> Result<SourceUse<'_>, Diagnostic> {
+/// Reads a source block of a build, whose scope differs from the one outside only by the iterators of dynamic blocks.
+fn read_source<'a>(nested: Nested<'a>, outside: &Scope) -> Result<SourceUse<'a>, Diagnostic> {
     let reference = SourceReference::parse(nested.label(0), nested.header)?;
     let local_name = match nested.body.attribute("name") {
-        Some(attribute) => Some(argument::string(attribute, &nested.scope)?).filter(|n| !n.is_empty()),
+        Some(attribute) => {
+            let scope = iterators_only(attribute, &nested.scope, outside)?;
+            Some(argument::string(attribute, &scope)?).filter(|name| !name.is_empty())
+        }
         None => None,
     };
     Ok(SourceUse { reference, local_name, block: Some(nested) })
+}
+
+/// The scope of the iterators that an argument refers to. It may refer to nothing else, and call nothing.
+fn iterators_only(attribute: &Attribute, inside: &Scope, outside: &Scope) -> Result<Scope, Diagnostic> {
+    let mut scope = Scope::literals_only();
+    for reference in attribute.expression.references() {
+        match inside.get(&reference.root) {
+            Some(value) if outside.get(&reference.root) != Some(value) => {
+                scope = scope.with(reference.root.clone(), value.clone());
+            }
+            _ => {
+                let detail = "The name of a source block is a plain text; variables may not be used here.";
+                return Err(Diagnostic::error("Variables not allowed", detail).at(reference.span));
+            }
+        }
+    }
+    Ok(scope)
 }

@@ -12,6 +12,8 @@ use super::dynamic::Nested;
 #[derive(Clone, Debug)]
 pub(crate) struct Provisioner<'a> {
     pub(crate) block: Nested<'a>,
+    /// Empty when the template gives none; only shown.
+    pub(crate) name: String,
     pub(crate) pause_before: SignedDuration,
     pub(crate) timeout: SignedDuration,
     pub(crate) max_retries: u32,
@@ -68,9 +70,7 @@ impl<'a> Provisioner<'a> {
         let body: &'a Body = block.body;
         let scope = &block.scope;
         let attribute = |name: &str| -> Option<&'a Attribute> { body.attribute(name) };
-        if let Some(name) = attribute("name") {
-            inner.take(argument::string(name, scope));
-        }
+        let name = attribute("name").and_then(|a| inner.take(argument::string(a, scope)));
         let pause_before = attribute("pause_before").and_then(|a| inner.take(argument::duration(a, scope)));
         let timeout = attribute("timeout").and_then(|a| inner.take(argument::duration(a, scope)));
         let max_retries = attribute("max_retries").and_then(|a| inner.take(argument::count(a, scope)));
@@ -80,6 +80,7 @@ impl<'a> Provisioner<'a> {
         found.extend(inner.into_iter().map(|d| d.within(header.clone())));
         Self {
             block,
+            name: name.unwrap_or_default(),
             pause_before: pause_before.unwrap_or_default(),
             timeout: timeout.unwrap_or_default(),
             max_retries: max_retries.unwrap_or_default(),

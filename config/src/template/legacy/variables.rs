@@ -13,6 +13,9 @@ use crate::json::{self, Json, JsonData, Member};
 /// How often variables are rendered at most.
 const PASSES: usize = 100;
 
+/// The most text that all variables together may hold, in bytes.
+const MAX_BYTES: usize = 16 << 20;
+
 /// The final values, and what else text is rendered with.
 #[derive(Clone, Debug)]
 pub(crate) struct Variables {
@@ -103,9 +106,31 @@ impl Variables {
         let declared = |name: &&String| document.variables.contains_key(*name);
         let sensitive_variables: BTreeSet<String> = sensitive.filter(declared).cloned().collect();
         let facts = TemplateFacts { user_variables: Some(BTreeMap::new()), sensitive_variables, ..facts };
-        let mut rendering = Rendering { facts: Arc::new(facts), world, document, unset: BTreeMap::new() };
+        let mut rendering =
+            Rendering { facts: Arc::new(facts), world, document, bytes: 0, unset: BTreeMap::new() };
         let found = rendering.run(texts)?;
         Ok((Self { facts: rendering.facts }, found))
+    }
+
+    /// The same as far as it goes, for those who only look: what must be set and isn't is missing, and when something
+    /// can't be rendered, all texts stay as they are written.
+    pub(crate) fn possible(
+        document: &Document,
+        given: &BTreeMap<String, String>,
+        facts: TemplateFacts,
+        world: &Arc<dyn World>,
+    ) -> Self {
+        let mut document = document.clone();
+        document.variables.retain(|name, (default, _)| default.is_some() || given.contains_key(name));
+        if let Ok((variables, _)) = Self::resolve(&document, given, facts.clone(), world) {
+            return variables;
+        }
+        let defaults = document.variables.iter();
+        let mut texts: BTreeMap<String, String> =
+            defaults.filter_map(|(name, (default, _))| Some((name.clone(), default.clone()?))).collect();
+        texts.extend(given.clone());
+        let sensitive_variables = document.sensitive_variables.iter().cloned().collect();
+        Self { facts: Arc::new(TemplateFacts { user_variables: Some(texts), sensitive_variables, ..facts }) }
     }
 
     /// The final values.
@@ -132,6 +157,8 @@ struct Rendering<'a> {
     facts: Arc<TemplateFacts>,
     world: &'a Arc<dyn World>,
     document: &'a Document,
+    /// How much text the values hold.
+    bytes: usize,
     /// What failed in the last pass for want of a variable, and how.
     unset: BTreeMap<String, String>,
 }
@@ -168,6 +195,13 @@ impl Rendering<'_> {
             match rendered {
                 Ok(rendered) => {
                     let values = Arc::make_mut(&mut self.facts).user_variables.get_or_insert_default();
+                    let before = values.get(*name).map_or(0, String::len);
+                    self.bytes = self.bytes - before + rendered.text.len();
+                    if self.bytes > MAX_BYTES {
+                        let reason =
+                            format!("all variables together are larger than {} MiB", MAX_BYTES >> 20);
+                        return Err(self.complaint(name, &reason).into());
+                    }
                     if values.get(*name) != Some(&rendered.text) {
                         values.insert((*name).to_owned(), rendered.text);
                         changed = true;

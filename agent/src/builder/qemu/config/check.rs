@@ -199,16 +199,10 @@ pub(super) fn vnc(raw: &Raw, found: &mut Diagnostics) -> Vnc {
 pub(super) fn network(raw: &Raw, found: &mut Diagnostics) -> Network {
     let network = &raw.network;
     let mut range = (network.host_port_min, network.host_port_max);
-    let deprecated = [
-        ("ssh_host_port_min", network.ssh_host_port_min, "host_port_min", &mut range.0),
-        ("ssh_host_port_max", network.ssh_host_port_max, "host_port_max", &mut range.1),
-    ];
-    for (old, value, new, place) in deprecated {
+    // Their old names; the schema says so.
+    let deprecated = [(network.ssh_host_port_min, &mut range.0), (network.ssh_host_port_max, &mut range.1)];
+    for (value, place) in deprecated {
         if value != 0 {
-            found.push(Diagnostic::warning(
-                format!("{old} is deprecated"),
-                format!("It is now called {new}; please change the template."),
-            ));
             *place = value;
         }
     }
@@ -262,9 +256,6 @@ pub(super) fn boot(raw: &Raw, found: &mut Diagnostics) -> Boot {
         invalid(found, "disable_vnc", detail.to_owned());
     }
     commands.iter().for_each(|command| check_command(&command.text, found));
-    if raw.run.run_once {
-        found.push(Diagnostic::warning("run_once does nothing", "Please remove it from the template."));
-    }
     Boot {
         commands,
         wait: match boot.boot_wait {

@@ -180,7 +180,6 @@ fn what_is_wrong_is_told_all_at_once() {
 #[test]
 fn what_works_but_is_probably_not_meant_is_a_warning() {
     let cases = [
-        (serde_json::json!({"ssh_host_port_min": 3000}), "ssh_host_port_min is deprecated"),
         (serde_json::json!({"memory": 4}), "The memory is too small to be meant"),
         (serde_json::json!({"iso_checksum": "none"}), "The ISO is not verified"),
         (
@@ -191,7 +190,6 @@ fn what_works_but_is_probably_not_meant_is_a_warning() {
             serde_json::json!({"boot_command": "é"}),
             "The boot command has characters that a US keyboard lacks",
         ),
-        (serde_json::json!({"run_once": true}), "run_once does nothing"),
     ];
     for (options, expected) in cases {
         let (_, found) = Config::parse(&finished(options)).expect("only a warning");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::convert::convert;
+use crate::function::argument::MAX_ITEMS;
 use crate::types::Type;
 use crate::value::Value;
 
@@ -11,7 +12,7 @@ const MAX_DEPTH: usize = 256;
 
 /// Reads one JSON document; the error says what was expected, and where.
 pub(super) fn value(text: &str) -> Result<Value, String> {
-    let mut reader = Reader { text, at: 0, depth: 0 };
+    let mut reader = Reader { text, at: 0, depth: 0, made: 0 };
     let value = reader.value()?;
     reader.blanks();
     if reader.at < text.len() {
@@ -24,6 +25,8 @@ struct Reader<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+    /// How many values have been made.
+    made: usize,
 }
 
 impl Reader<'_> {
@@ -51,6 +54,10 @@ impl Reader<'_> {
     }
 
     fn value(&mut self) -> Result<Value, String> {
+        self.made += 1;
+        if self.made > MAX_ITEMS {
+            return Err(format!("the JSON value has more than {MAX_ITEMS} parts"));
+        }
         self.blanks();
         match self.peek() {
             Some(b'{') => self.nested(Self::object),
