@@ -4,6 +4,7 @@
 use kiln_config::fix::fix;
 use kiln_config::upgrade::{Options, upgrade};
 use kiln_lang::SourceFile;
+use kiln_lang::format_source::canonical;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -152,6 +153,9 @@ proptest! {
         let result = upgrade(&SourceFile::new("t.json", template.to_string()), Options::default());
         let shown = |found: &kiln_lang::Diagnostics| found.iter().map(|d| d.detail.clone()).collect::<Vec<_>>();
         prop_assert!(result.is_ok(), "{}\n{:?}", template, result.as_ref().err().map(shown));
+        // And `fmt` leaves it as it is.
+        let text = result.unwrap().text;
+        prop_assert_eq!(canonical(&text), text);
     }
 
     #[test]
