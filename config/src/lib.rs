@@ -10,6 +10,8 @@
 //! Evaluation is pure and repeatable: whatever it must know of the world it asks one [`Host`], whatever it must
 //! know of components it reads in a catalog. It starts nothing and waits for nothing.
 //!
+//! Two commands work on text alone: [`fix`] brings old JSON templates up to date, [`upgrade`] turns them into HCL2.
+//!
 //! Three languages come in (HCL2, its JSON profile, legacy JSON), one plan goes out. Values that exist only
 //! at run time stay in the plan as deferred expressions or as text with actions; agents finish them.
 

@@ -82,7 +82,8 @@ pub fn upgrade(file: &SourceFile, options: Options<'_>) -> Result<Upgraded, Diag
 
 fn blocks(document: &Document, translator: &mut Translator<'_>, options: Options<'_>) -> Vec<Block> {
     let variables = Variables::of(document, &variable::referred(document), translator);
-    let parts = Parts { document, sources: translator.sources, catalog: options.catalog };
+    let by_name = translator.sources.iter().map(|source| (source.raw.as_str(), source)).collect();
+    let parts = Parts { document, sources: translator.sources, by_name: &by_name, catalog: options.catalog };
     let (mut plain, sensitive) = variables.locals(document, translator);
     let mut images = Images::default();
     let sources = parts.source_blocks(translator, &mut images);

@@ -50,6 +50,11 @@ fn compare(unit: &Unit) -> Outcome {
         Err(found) => return Outcome::NoPlans(plans::shown(&found)),
     };
     let world = world::World::of(directory, &upgraded.text);
+    // HCL2 reads var files as they are; to JSON templates they are templates too.
+    let var_files = unit.words.iter().filter_map(|word| word.strip_prefix("-var-file="));
+    if var_files.filter_map(|file| std::fs::read_to_string(file).ok()).any(|text| text.contains("{{")) {
+        return Outcome::NoPlans("its var files hold templates".to_owned());
+    }
     let mut words = unit.words.clone();
     let mut after = plans::of(&world, &request(world::UPGRADED, &words));
     if let Err(complaint) = &after {

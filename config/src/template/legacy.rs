@@ -7,7 +7,7 @@
 mod component;
 mod variables;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use kiln_lang::diagnostic::nearest;
 use kiln_lang::{Diagnostic, Diagnostics, SourceFile, Span};
@@ -125,50 +125,67 @@ impl Document {
         if self.builders.is_empty() {
             found.push(Diagnostic::error("Invalid template", "at least one builder must be defined"));
         }
+        let names = Names::of(&self.builders);
         for (i, provisioner) in self.provisioners.iter().enumerate() {
             let place = format!("provisioner {}", i + 1);
-            self.validate_restriction(&place, &provisioner.restriction, &mut found);
-            for over in &provisioner.overrides {
-                if !self.has_builder(&over.builder) {
-                    let detail = format!("{place}: override '{}' doesn't exist", over.builder);
-                    let missing = Diagnostic::error("Invalid template", detail).at(over.span.clone());
-                    found.push(self.with_builders(missing, &over.builder));
-                }
+            names.check(&place, &provisioner.restriction, &mut found);
+            for over in provisioner.overrides.iter().filter(|over| !names.has(&over.builder)) {
+                let detail = format!("{place}: override '{}' doesn't exist", over.builder);
+                found.push(names.missing(&over.builder, detail, &over.span));
             }
         }
         for (i, sequence) in self.post_processors.iter().enumerate() {
             for (j, post_processor) in sequence.iter().enumerate() {
                 let place = format!("post-processor {}.{}", i + 1, j + 1);
-                self.validate_restriction(&place, &post_processor.restriction, &mut found);
+                names.check(&place, &post_processor.restriction, &mut found);
             }
         }
         found
     }
+}
 
-    /// The complaint, with the builder that was perhaps meant, or all.
-    fn with_builders(&self, complaint: Diagnostic, name: &str) -> Diagnostic {
-        let names = || self.builders.iter().map(|b| b.name.as_str());
-        match nearest(name, names()) {
+/// How many names a hint lists.
+const LISTED: usize = 20;
+
+/// The raw names of all builders.
+struct Names<'a> {
+    known: HashSet<&'a str>,
+    in_order: Vec<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    fn of(builders: &'a [Builder]) -> Self {
+        let in_order: Vec<&str> = builders.iter().map(|builder| builder.name.as_str()).collect();
+        Self { known: in_order.iter().copied().collect(), in_order }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.known.contains(name)
+    }
+
+    /// The complaint about a name that no builder has, with the one that was perhaps meant, or all.
+    fn missing(&self, name: &str, detail: String, span: &Span) -> Diagnostic {
+        let complaint = Diagnostic::error("Invalid template", detail).at(span.clone());
+        match nearest(name, self.in_order.iter().copied()) {
             Some(similar) => complaint.hint(format!("did you mean {similar:?}?")),
-            None => complaint.hint(format!("builders: {}", names().collect::<Vec<_>>().join(", "))),
-        }
-    }
-
-    fn has_builder(&self, raw_name: &str) -> bool {
-        self.builders.iter().any(|b| b.name == raw_name)
-    }
-
-    fn validate_restriction(&self, place: &str, restriction: &Restriction, found: &mut Diagnostics) {
-        let invalid =
-            |detail: String| Diagnostic::error("Invalid template", detail).at(restriction.span.clone());
-        if !restriction.only.is_empty() && !restriction.except.is_empty() {
-            found.push(invalid(format!("{place}: only one of 'only' or 'except' may be specified")));
-        }
-        for (key, names) in [("only", &restriction.only), ("except", &restriction.except)] {
-            for name in names.iter().filter(|n| !self.has_builder(n)) {
-                let missing = invalid(format!("{place}: '{key}' specified builder '{name}' not found"));
-                found.push(self.with_builders(missing, name));
+            None => {
+                let more = if self.in_order.len() > LISTED { ", …" } else { "" };
+                let listed = &self.in_order[..self.in_order.len().min(LISTED)];
+                complaint.hint(format!("builders: {}{more}", listed.join(", ")))
             }
+        }
+    }
+
+    fn check(&self, place: &str, restriction: &Restriction, found: &mut Diagnostics) {
+        if !restriction.only.is_empty() && !restriction.except.is_empty() {
+            let detail = format!("{place}: only one of 'only' or 'except' may be specified");
+            found.push(Diagnostic::error("Invalid template", detail).at(restriction.span.clone()));
+        }
+        let only = restriction.only.iter().zip(&restriction.only_spans).map(|name| ("only", name));
+        let except = restriction.except.iter().zip(&restriction.except_spans).map(|name| ("except", name));
+        for (key, (name, span)) in only.chain(except).filter(|(_, (name, _))| !self.has(name)) {
+            let detail = format!("{place}: '{key}' specified builder '{name}' not found");
+            found.push(self.missing(name, detail, span));
         }
     }
 }
@@ -178,6 +195,11 @@ impl Document {
 pub(crate) struct Restriction {
     pub(crate) only: Vec<String>,
     pub(crate) except: Vec<String>,
+    /// Where the names of `only` stand.
+    pub(crate) only_spans: Vec<Span>,
+    /// Where the names of `except` stand.
+    pub(crate) except_spans: Vec<Span>,
+    /// Where the later of the two keys stands.
     pub(crate) span: Option<Span>,
 }
 

@@ -1,5 +1,7 @@
 //! Builders to sources, provisioners and post-processors to blocks of the one build.
 
+use std::collections::HashMap;
+
 use kiln_plan::{Catalog, ComponentKind, ComponentSchema};
 
 use super::amazon::Images;
@@ -14,6 +16,8 @@ use crate::template::legacy::{Document, PostProcessor, Provisioner, Restriction}
 pub(super) struct Parts<'a> {
     pub(super) document: &'a Document,
     pub(super) sources: &'a [Source],
+    /// By the raw names of builders.
+    pub(super) by_name: &'a HashMap<&'a str, &'a Source>,
     pub(super) catalog: Option<&'a Catalog>,
 }
 
@@ -111,7 +115,7 @@ impl<'a> Parts<'a> {
     }
 
     fn source(&self, raw: &str) -> Option<&'a Source> {
-        self.sources.iter().find(|source| source.raw == raw)
+        self.by_name.get(raw).copied()
     }
 
     fn restriction(&self, restriction: &Restriction) -> Vec<Item> {

@@ -206,9 +206,13 @@ fn items<'a>(what: &str, value: &'a Json, found: &mut Diagnostics) -> &'a [Json]
 
 fn restrict(restriction: &mut Restriction, member: &Member, names: Vec<String>) {
     restriction.span = Some(member.key_span.to(&member.value.span));
+    let spans = match &member.value.data {
+        JsonData::Array(items) => items.iter().map(|item| item.span.clone()).collect(),
+        _ => vec![member.value.span.clone()],
+    };
     match member.key.as_str() {
-        "only" => restriction.only = names,
-        _ => restriction.except = names,
+        "only" => (restriction.only, restriction.only_spans) = (names, spans),
+        _ => (restriction.except, restriction.except_spans) = (names, spans),
     }
 }
 

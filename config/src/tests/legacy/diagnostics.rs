@@ -112,7 +112,7 @@ fn mistakes_of_use_are_all_told_with_their_ranges() {
     assert_eq!(
         complaints(text),
         [
-            r#"5:19 "only": ["wbe"] | provisioner 1: 'only' specified builder 'wbe' not found | did you mean "web"?"#,
+            r#"5:28 "wbe" | provisioner 1: 'only' specified builder 'wbe' not found | did you mean "web"?"#,
             r#"6:32 "db" | provisioner 2: override 'db' doesn't exist | builders: web, {{nope}}"#,
             r#"3:74 "{{nope}}" | error interpolating the name "{{nope}}": function "nope" not defined in "{{nope}}""#,
         ]
