@@ -4,12 +4,22 @@
 mod bad_input;
 #[path = "program/command_line.rs"]
 mod command_line;
+#[path = "program/completion.rs"]
+mod completion;
+#[path = "program/console.rs"]
+mod console;
 #[path = "program/ending.rs"]
 mod ending;
+#[path = "program/examples.rs"]
+mod examples;
 #[path = "program/execution.rs"]
 mod execution;
+#[path = "program/format.rs"]
+mod format;
 #[path = "program/inspecting.rs"]
 mod inspecting;
+#[path = "program/old_templates.rs"]
+mod old_templates;
 #[path = "program/secrets.rs"]
 mod secrets;
 #[path = "program/traps.rs"]

@@ -1,7 +1,14 @@
 //! From what was asked for to how it ended: one file per command.
 
 mod build;
+mod completion;
+mod console;
+mod fix;
+mod fmt;
+mod hcl2_upgrade;
 pub(crate) mod inspect;
+mod man;
+mod old_template;
 mod validate;
 pub(crate) mod version;
 
@@ -16,6 +23,7 @@ pub(crate) fn run(asked: Asked) -> Ended {
             Screen::standard(plain(false)).raw(&text);
             if code == 0 { Ended::Well } else { Ended::NoCommand }
         }
+        Asked::SetUpCompletion(what) => completion::set_up(what, &Screen::still(plain(false))),
         Asked::Mistake { help, message } => {
             let screen = Screen::standard(plain(false));
             screen.raw(&help);
@@ -24,8 +32,18 @@ pub(crate) fn run(asked: Asked) -> Ended {
         }
         Asked::Run { command, machine_readable } => match *command {
             Command::Version => version::run(&Screen::standard(plain(machine_readable))),
+            Command::Completion(arguments) => {
+                completion::run(&arguments, &Screen::still(plain(machine_readable)))
+            }
+            Command::Console(arguments) => console::run(&arguments, &Screen::still(plain(machine_readable))),
+            Command::Fmt(arguments) => fmt::run(&arguments, &Screen::still(plain(machine_readable))),
             Command::Inspect(arguments) => {
                 inspect::run(&arguments, &Screen::standard(plain(machine_readable)))
+            }
+            Command::Man(arguments) => man::run(&arguments, &Screen::still(plain(machine_readable))),
+            Command::Fix(arguments) => fix::run(&arguments, &Screen::standard(plain(machine_readable))),
+            Command::Hcl2Upgrade(arguments) => {
+                hcl2_upgrade::run(&arguments, &Screen::standard(plain(machine_readable)))
             }
             Command::Validate(arguments) => {
                 let look = Look { json: is_json(arguments.format), ..plain(machine_readable) };

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kiln_agent::catalog::Factories;
-use kiln_config::{Answers, Evaluation, Inputs, Inspection, Request, SharedHost, Template};
+use kiln_config::{Answers, Console, Evaluation, Inputs, Inspection, Opened, Request, SharedHost, Template};
 use kiln_coordinator::Evaluated;
 use kiln_lang::{Diagnostics, SourceMap};
 use kiln_plan::BuildPlan;
@@ -77,6 +77,12 @@ impl LocalEvaluation {
     pub(crate) fn inspect(&self, template: &Template, request: &Request, answers: &Answers) -> Inspection {
         let catalog = &self.factories.catalog();
         kiln_config::inspect(template, Inputs { request, catalog: Some(catalog), answers, host: &self.host })
+    }
+
+    /// A console over a template, or what must be asked first.
+    pub(crate) fn console(&self, template: &Template, request: &Request, answers: &Answers) -> Opened {
+        let catalog = &self.factories.catalog();
+        Console::open(template, Inputs { request, catalog: Some(catalog), answers, host: &self.host })
     }
 
     /// Those plans whose components find nothing wrong with their configs.

@@ -10,6 +10,7 @@ mod farm_of_one;
 mod interrupt;
 mod local_host;
 mod render;
+mod replace_file;
 mod request;
 mod run_directory;
 

@@ -4,7 +4,6 @@
 //! weakly and matches keys without regard to case. What isn't known before the run passes.
 
 mod fit;
-mod former;
 
 use kiln_lang::diagnostic::nearest;
 use kiln_lang::value::Data;
@@ -13,6 +12,8 @@ use std::borrow::Cow;
 
 use kiln_plan::schema::{OptionType, Rule};
 use kiln_plan::{BodyItem, Catalog, ComponentConfig, ComponentSchema, ConfigBody, Leaf, OptionSchema};
+
+use crate::fix;
 
 pub(crate) use fit::Texts;
 
@@ -40,7 +41,7 @@ pub(crate) fn legacy(component: &ComponentConfig, catalog: &Catalog, build: (&st
 }
 
 fn check(component: &ComponentConfig, catalog: &Catalog, dialect: Dialect<'_>) -> Diagnostics {
-    let mut checker = Checker { dialect, found: Diagnostics::new() };
+    let mut checker = Checker { dialect, component, found: Diagnostics::new() };
     if let Some(schema) = catalog.get(component.kind, &component.name) {
         checker.body(&component.body, &schema.options, component.span.as_ref());
         for rule in &schema.rules {
@@ -58,6 +59,7 @@ enum Dialect<'a> {
 
 struct Checker<'a> {
     dialect: Dialect<'a>,
+    component: &'a ComponentConfig,
     found: Diagnostics,
 }
 
@@ -174,6 +176,9 @@ impl Checker<'_> {
     fn unknown(&mut self, name: &str, options: &[OptionSchema], span: Option<&Span>, is_block: bool) {
         let similar = nearest(name, options.iter().map(|o| &*o.name));
         let diagnostic = match (self.dialect, is_block) {
+            (Dialect::Legacy { build, .. }, _) if self.outdated(name).is_some() => {
+                prepare(build, format!("deprecated configuration key: '{name}'"))
+            }
             (Dialect::Legacy { build, .. }, _) => {
                 prepare(build, format!("unknown configuration key: '{name:?}'"))
             }
@@ -187,15 +192,19 @@ impl Checker<'_> {
             ),
         };
         let diagnostic = diagnostic.at(span.cloned());
-        let is_legacy = matches!(self.dialect, Dialect::Legacy { .. });
-        self.found.push(match (former::instead_of(name), similar) {
-            (Some(instead), _) if is_legacy => {
-                diagnostic.hint(format!("write {instead}; `kiln fix` does it for the whole template"))
-            }
-            (Some(instead), _) => diagnostic.hint(format!("write {instead}")),
+        self.found.push(match (self.outdated(name), similar) {
+            (Some(rewrite), _) => diagnostic.hint(format!("kiln fix rewrites it ({rewrite})")),
             (None, Some(similar)) => diagnostic.hint(format!("did you mean {similar:?}?")),
             (None, None) => diagnostic,
         });
+    }
+
+    /// The rewrite of `fix` that takes the option away from this component, if there is one.
+    fn outdated(&self, name: &str) -> Option<&'static str> {
+        match self.dialect {
+            Dialect::Hcl2 => None,
+            Dialect::Legacy { .. } => fix::outdated(self.component.kind, &self.component.name, name),
+        }
     }
 
     fn unsupported_block(&mut self, option: &OptionSchema, span: Option<&Span>) {

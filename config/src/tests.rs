@@ -4,6 +4,7 @@ mod blocks;
 mod bounds;
 mod bundle;
 mod check;
+mod console;
 mod contexts;
 mod data_source;
 mod functions;

@@ -23,6 +23,19 @@ pub(crate) enum Status<'a> {
     Ended,
 }
 
+/// How far something has been moved.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Movement<'a> {
+    /// What is moved.
+    pub(crate) label: &'a str,
+    /// In `unit`s.
+    pub(crate) done: u64,
+    /// Of so many, if that is known.
+    pub(crate) total: Option<u64>,
+    /// What is counted.
+    pub(crate) unit: ProgressUnit,
+}
+
 #[derive(Debug)]
 pub(super) struct Live {
     all: MultiProgress,
@@ -65,18 +78,12 @@ impl Live {
         }
     }
 
-    pub(super) fn progress(
-        &self,
-        build: usize,
-        label: &str,
-        (done, total): (u64, Option<u64>),
-        unit: ProgressUnit,
-    ) {
+    pub(super) fn progress(&self, build: usize, movement: &Movement<'_>) {
         let mut builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(line) = builds.get_mut(&build) else { return };
-        match total.is_some_and(|total| done >= total) {
+        match movement.total.is_some_and(|total| movement.done >= total) {
             true => line.stop_moving(),
-            false => line.moves(label, (done, total), unit),
+            false => line.moves(movement),
         }
     }
 
@@ -96,18 +103,18 @@ impl Live {
 }
 
 impl Line {
-    fn moves(&mut self, label: &str, (done, total): (u64, Option<u64>), unit: ProgressUnit) {
-        if self.moving.as_deref() != Some(label) {
+    fn moves(&mut self, Movement { label, done, total, unit }: &Movement<'_>) {
+        if self.moving.as_deref() != Some(*label) {
             self.line.set_style(style(match (unit, total) {
                 (ProgressUnit::Bytes, Some(_)) => BYTES_OF,
                 (ProgressUnit::Bytes, None) => BYTES,
                 (ProgressUnit::Percent, _) => PERCENT,
             }));
             self.line.reset_eta();
-            self.moving = Some(label.to_owned());
+            self.moving = Some((*label).to_owned());
         }
-        total.into_iter().for_each(|total| self.line.set_length(total));
-        self.line.set_position(done);
+        total.iter().for_each(|total| self.line.set_length(*total));
+        self.line.set_position(*done);
     }
 
     fn stop_moving(&mut self) {
