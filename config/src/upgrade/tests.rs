@@ -18,8 +18,14 @@ fn catalog() -> Catalog {
         option("several", OptionType::Blocks(inner())),
         option("labels", OptionType::StringMap),
     ];
-    let schema =
-        |kind| ComponentSchema { kind, name: "c".into(), options: options.clone(), generated: vec![] };
+    let schema = |kind| ComponentSchema {
+        kind,
+        name: "c".into(),
+        options: options.clone(),
+        generated: vec![],
+        answer: None,
+        rules: vec![],
+    };
     Catalog { components: vec![schema(ComponentKind::Builder), schema(ComponentKind::Provisioner)] }
 }
 
