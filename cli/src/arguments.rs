@@ -11,7 +11,9 @@ pub(crate) mod fix;
 pub(crate) mod fmt;
 mod format;
 pub(crate) mod hcl2_upgrade;
+pub(crate) mod init;
 pub(crate) mod man;
+pub(crate) mod plugins;
 
 use std::ffi::OsString;
 
@@ -21,6 +23,8 @@ use kiln_plan::OnError;
 
 use crate::command::inspect::InspectArguments;
 pub(crate) use format::{Format, FormatArguments};
+use init::InitArguments;
+use plugins::PluginsArguments;
 
 /// Kiln: builds machine images from Packer templates.
 #[derive(Debug, Parser)]
@@ -52,6 +56,11 @@ pub(crate) enum Command {
     /// Turn a JSON template into HCL2
     #[command(name = "hcl2_upgrade")]
     Hcl2Upgrade(hcl2_upgrade::Hcl2UpgradeArguments),
+    /// Install the plug-ins that a template requires
+    Init(InitArguments),
+    /// Work with the plug-ins that are installed
+    #[command(alias = "plugin")]
+    Plugins(PluginsArguments),
     /// Check that a template is valid
     Validate(ValidateArguments),
     /// Print the version
@@ -258,13 +267,23 @@ pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Asked {
             false => Asked::Help(root_help(&table), 127),
         };
     };
+    let (known, depth) = match known.has_subcommands() {
+        false => (known, 1),
+        true => match words.get(1).and_then(|word| known.find_subcommand(word)) {
+            Some(inner) => (inner, 2),
+            // A group does nothing by itself.
+            None => return Asked::Help(group_help(known), u8::from(!words.iter().any(|w| is_help(w)))),
+        },
+    };
+    let name = words[..depth].join(" ");
     let described = description::described(known);
-    let help = described.clone().bin_name(format!("kiln {command}")).render_help().to_string();
+    let help = described.clone().bin_name(format!("kiln {name}")).render_help().to_string();
     let help = description::one_dash(&help, &described, "-");
     if words.iter().take_while(|w| *w != "--").any(|w| is_help(w)) {
         return Asked::Help(help, 0);
     }
-    let words = normalise(&words, known);
+    let group = words[..depth - 1].iter().cloned();
+    let words = group.chain(normalise(&words[depth - 1..], known));
     match Arguments::try_parse_from(std::iter::once("kiln".to_owned()).chain(words)) {
         Ok(arguments) => Asked::Run { command: Box::new(arguments.command), machine_readable },
         Err(error) => Asked::Mistake { help, message: complaint(&error) },
@@ -276,14 +295,24 @@ fn is_help(word: &str) -> bool {
 }
 
 fn root_help(table: &clap::Command) -> String {
+    let list = command_list(table);
+    format!("Usage: kiln [--version] [--help] <command> [<args>]\n\nAvailable commands are:\n{list}")
+}
+
+/// The help of a command that consists of others.
+fn group_help(group: &clap::Command) -> String {
+    let (name, list) = (group.get_name(), command_list(group));
+    format!("Usage: kiln {name} <subcommand> [options] [args]\n\nSubcommands:\n{list}")
+}
+
+fn command_list(table: &clap::Command) -> String {
     let shown = || table.get_subcommands().filter(|c| !c.is_hide_set());
     let width = shown().map(|c| c.get_name().len()).max().unwrap_or(0);
     let line = |c: &clap::Command| {
         let about = c.get_about().map(ToString::to_string).unwrap_or_default();
         format!("    {:width$}    {about}\n", c.get_name())
     };
-    let commands: String = shown().map(line).collect();
-    format!("Usage: kiln [--version] [--help] <command> [<args>]\n\nAvailable commands are:\n{commands}")
+    shown().map(line).collect()
 }
 
 /// Turns Go's spelling of flags into clap's, and ends the flags at the first word that is none.
@@ -293,6 +322,12 @@ fn normalise(words: &[String], command: &clap::Command) -> Vec<String> {
         flag.is_some_and(|a| !a.is_require_equals_set() && a.get_action().takes_values())
     };
     let mut out = vec![words[0].clone()];
+    if command.get_positionals().next().is_some() && command.get_opts().next().is_none() {
+        // A command without flags takes everything as it is.
+        out.push("--".to_owned());
+        out.extend(words[1..].iter().cloned());
+        return out;
+    }
     let mut rest = words[1..].iter();
     while let Some(word) = rest.next() {
         let name = word.strip_prefix("--").or_else(|| word.strip_prefix('-')).unwrap_or("");

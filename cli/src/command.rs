@@ -6,22 +6,33 @@ mod console;
 mod fix;
 mod fmt;
 mod hcl2_upgrade;
+mod init;
 pub(crate) mod inspect;
 mod man;
 mod old_template;
+mod plugins;
 mod validate;
 pub(crate) mod version;
 
 use crate::arguments::{Asked, Command, Format, FormatArguments, OutputArguments};
 use crate::exit_code::Ended;
 use crate::render::{Look, Screen};
+use crate::{core_config, render};
 
 /// Carries out what the command line asks for.
 pub(crate) fn run(asked: Asked) -> Ended {
+    if let Err(error) = core_config::check() {
+        render::fatal(&format!(" Error loading configuration:\n\n{error}\n"));
+        return Ended::Failed;
+    }
     match asked {
         Asked::Help(text, code) => {
             Screen::standard(plain(false)).raw(&text);
-            if code == 0 { Ended::Well } else { Ended::NoCommand }
+            match code {
+                0 => Ended::Well,
+                127 => Ended::NoCommand,
+                _ => Ended::Failed,
+            }
         }
         Asked::SetUpCompletion(what) => completion::set_up(what, &Screen::still(plain(false))),
         Asked::Mistake { help, message } => {
@@ -49,6 +60,10 @@ pub(crate) fn run(asked: Asked) -> Ended {
                 let look = Look { json: is_json(arguments.format), ..plain(machine_readable) };
                 validate::run(&arguments, &Screen::standard(look))
             }
+            Command::Init(arguments) => init::run(&arguments, &Screen::standard(coloured(machine_readable))),
+            Command::Plugins(arguments) => {
+                plugins::run(&arguments, &Screen::standard(coloured(machine_readable)))
+            }
             Command::Build(arguments) => {
                 let json = is_json(arguments.format);
                 let look = Look { json, ..look(&arguments.output, machine_readable) };
@@ -60,6 +75,11 @@ pub(crate) fn run(asked: Asked) -> Ended {
 
 fn plain(machine_readable: bool) -> Look {
     Look { color: false, timestamps: false, machine_readable, json: false }
+}
+
+/// For commands without `-color` whose results are in colour.
+fn coloured(machine_readable: bool) -> Look {
+    Look { color: true, ..plain(machine_readable) }
 }
 
 fn look(output: &OutputArguments, machine_readable: bool) -> Look {

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod command;
+mod core_config;
 mod data_desk;
 mod evaluation;
 mod exit_code;
@@ -9,6 +10,7 @@ mod farm_client;
 mod farm_of_one;
 mod interrupt;
 mod local_host;
+mod plugin_store;
 mod render;
 mod replace_file;
 mod request;

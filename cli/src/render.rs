@@ -18,6 +18,7 @@ use std::sync::Mutex;
 use std::time::SystemTime;
 
 use live::Live;
+pub(crate) use live::Movement;
 use style::Style;
 
 /// How to show a run.
@@ -38,6 +39,12 @@ impl Look {
     fn is_data(self) -> bool {
         self.machine_readable || self.json
     }
+}
+
+/// What is wrong before there is a screen, to standard error.
+pub(crate) fn fatal(text: &str) {
+    // Nobody is left to tell that nobody listens.
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// Tone of a message.
@@ -161,7 +168,7 @@ impl Screen {
     }
 
     /// How far something has come, for a live screen.
-    pub(crate) fn progress(&self, build: usize, movement: &live::Movement<'_>) {
+    pub(crate) fn progress(&self, build: usize, movement: &Movement<'_>) {
         if let Face::Live(live) = &self.face {
             live.progress(build, movement);
         }

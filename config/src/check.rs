@@ -4,6 +4,7 @@
 //! weakly and matches keys without regard to case. What isn't known before the run passes.
 
 mod fit;
+mod former;
 
 use kiln_lang::diagnostic::nearest;
 use kiln_lang::value::Data;
@@ -192,10 +193,17 @@ impl Checker<'_> {
             ),
         };
         let diagnostic = diagnostic.at(span.cloned());
-        self.found.push(match (self.outdated(name), similar) {
-            (Some(rewrite), _) => diagnostic.hint(format!("kiln fix rewrites it ({rewrite})")),
-            (None, Some(similar)) => diagnostic.hint(format!("did you mean {similar:?}?")),
-            (None, None) => diagnostic,
+        let hint = match (former::instead_of(name), self.outdated(name), similar) {
+            (Some(instead), Some(_), _) => {
+                Some(format!("write {instead}; `kiln fix` does it for the whole template"))
+            }
+            (Some(instead), None, _) => Some(format!("write {instead}")),
+            (None, Some(rewrite), _) => Some(format!("`kiln fix` rewrites it ({rewrite})")),
+            (None, None, similar) => similar.map(|similar| format!("did you mean {similar:?}?")),
+        };
+        self.found.push(match hint {
+            Some(hint) => diagnostic.hint(hint),
+            None => diagnostic,
         });
     }
 

@@ -27,7 +27,6 @@ pub mod request;
 pub mod template;
 pub mod upgrade;
 mod variables;
-pub mod version;
 mod world_function;
 
 pub use bundle::Bundle;
@@ -36,6 +35,7 @@ pub use evaluate::{
     Answer, CONSOLE_INPUT, Completion, Console, Evaluation, Inputs, Inspection, Opened, evaluate, inspect,
 };
 pub use host::{Host, HostError, SharedHost};
+pub use kiln_plan::version;
 pub use overview::Overview;
 pub use request::{ConfigType, Request, VariableArgument};
 pub use template::{RequiredPlugin, Template, parse};

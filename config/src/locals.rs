@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use kiln_lang::diagnostic::nearest;
 use kiln_lang::syntax::Reference;
 use kiln_lang::{Diagnostic, Diagnostics, Span};
 
@@ -29,6 +30,12 @@ pub(crate) struct Order {
     pub(crate) complaints: Diagnostics,
 }
 
+/// After so many undeclared names no more are looked for.
+const MOST_FINDINGS: usize = 500;
+
+/// How many parts of a cycle are told.
+const LONGEST_CYCLE: usize = 20;
+
 const SUMMARY: &str = "failed to prepare execution graph";
 
 /// Finds an order.
@@ -40,22 +47,26 @@ pub(crate) fn order(document: &Document) -> Order {
     for definition in names.definitions() {
         let (name, references) = names.describe(definition);
         let mut mentioned = Vec::new();
-        let before = complaints.len();
+        let mut seen = HashSet::new();
+        let mut sound = true;
         for reference in references {
             match names.target(&reference) {
                 Some(Ok(target)) if target == definition => {
+                    sound = false;
                     let detail = format!("Self reference: {name}");
                     complaints.push(Diagnostic::error(SUMMARY, detail).at(names.span(definition)));
                 }
-                Some(Ok(target)) if !mentioned.contains(&target) => mentioned.push(target),
+                Some(Ok(target)) if seen.insert(target) => mentioned.push(target),
                 Some(Err(missing)) => {
-                    let detail = format!("{name} refers to {missing}, which is not declared.");
-                    complaints.push(Diagnostic::error(SUMMARY, detail).at(reference.span.clone()));
+                    sound = false;
+                    if complaints.len() < MOST_FINDINGS {
+                        complaints.push(names.undeclared(&name, &missing, &reference));
+                    }
                 }
                 _ => {}
             }
         }
-        if complaints.len() > before {
+        if !sound {
             hopeless.insert(definition);
         }
         needs.push((definition, mentioned));
@@ -105,15 +116,19 @@ fn cycle(
     names: &Names<'_>,
 ) -> Diagnostic {
     let mut path = vec![start];
+    let mut places = HashMap::from([(start, 0)]);
     let round = loop {
         let last = path[path.len() - 1];
         let next = needs[last].1.iter().map(|n| index[n]).find(|i| waiting[*i] > 0).unwrap_or(start);
-        if let Some(at) = path.iter().position(|i| *i == next) {
-            break &path[at..];
+        if let Some(at) = places.get(&next) {
+            break &path[*at..];
         }
+        places.insert(next, path.len());
         path.push(next);
     };
-    let round: Vec<String> = round.iter().map(|i| names.describe(needs[*i].0).0).collect();
+    // A long one says no more in whole.
+    let round: Vec<String> =
+        round.iter().take(LONGEST_CYCLE).map(|i| names.describe(needs[*i].0).0).collect();
     Diagnostic::error(SUMMARY, format!("Cycle: {}", round.join(", "))).at(names.span(needs[start].0))
 }
 
@@ -148,6 +163,29 @@ impl<'a> Names<'a> {
                 (format!("data.{}.{}", source.kind, source.name), data::references(&source.block.body))
             }
         }
+    }
+
+    /// The complaint about a name that isn't declared.
+    fn undeclared(&self, name: &str, missing: &str, reference: &Reference) -> Diagnostic {
+        let detail = format!("{name} refers to {missing}, which is not declared.");
+        let complaint = Diagnostic::error(SUMMARY, detail).at(reference.span.clone());
+        match self.similar(missing) {
+            Some(similar) => complaint.hint(format!("did you mean {similar}?")),
+            None => complaint,
+        }
+    }
+
+    /// The declared local or data source whose name is nearest to one that isn't declared.
+    fn similar(&self, missing: &str) -> Option<String> {
+        if let Some(name) = missing.strip_prefix("local.") {
+            let near = nearest(name, self.locals.keys().copied());
+            let variable = || self.document.variables.iter().find(|v| v.name == name);
+            return near
+                .map(|near| format!("local.{near}"))
+                .or_else(|| variable().map(|v| format!("var.{}", v.name)));
+        }
+        let known: Vec<String> = self.data.keys().map(|(kind, name)| format!("data.{kind}.{name}")).collect();
+        nearest(missing, known.iter().map(String::as_str)).map(str::to_owned)
     }
 
     fn span(&self, definition: Definition) -> Span {

@@ -11,6 +11,7 @@ mod functions;
 mod hcl2;
 mod inspect;
 mod legacy;
+mod missing;
 mod phases;
 mod selection;
 mod variables;

@@ -6,7 +6,7 @@
 
 mod var_file;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use kiln_lang::evaluate::evaluate;
 use kiln_lang::scope::Scope;
@@ -57,8 +57,9 @@ pub(crate) fn assign(
     host: &dyn Host,
     sources: &mut SourceMap,
 ) -> (Assignments, Diagnostics) {
-    let mut collector =
-        Collector { variables, assignments: BTreeMap::new(), sources, found: Diagnostics::new() };
+    let by_name = variables.iter().map(|v| (v.name.as_str(), v)).collect();
+    let found = Diagnostics::new();
+    let mut collector = Collector { variables, by_name, assignments: BTreeMap::new(), sources, found };
     collector.defaults();
     collector.environment(host);
     for file in var_files {
@@ -72,6 +73,7 @@ pub(crate) fn assign(
 
 struct Collector<'a> {
     variables: &'a [Variable],
+    by_name: HashMap<&'a str, &'a Variable>,
     assignments: Assignments,
     sources: &'a mut SourceMap,
     found: Diagnostics,
@@ -79,7 +81,7 @@ struct Collector<'a> {
 
 impl<'a> Collector<'a> {
     fn declared(&self, name: &str) -> Option<&'a Variable> {
-        self.variables.iter().find(|v| v.name == name)
+        self.by_name.get(name).copied()
     }
 
     fn set(&mut self, variable: &Variable, value: Value, origin: Origin, span: Option<Span>) {

@@ -80,7 +80,7 @@ impl Live {
 
     pub(super) fn progress(&self, build: usize, movement: &Movement<'_>) {
         let mut builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(line) = builds.get_mut(&build) else { return };
+        let line = builds.entry(build).or_insert_with(|| self.line(build, ""));
         match movement.total.is_some_and(|total| movement.done >= total) {
             true => line.stop_moving(),
             false => line.moves(movement),
@@ -110,6 +110,7 @@ impl Line {
                 (ProgressUnit::Bytes, None) => BYTES,
                 (ProgressUnit::Percent, _) => PERCENT,
             }));
+            self.line.set_message((*label).to_owned());
             self.line.reset_eta();
             self.moving = Some((*label).to_owned());
         }

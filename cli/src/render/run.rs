@@ -7,7 +7,8 @@ use kiln_plan::event::TaskOutcome;
 use kiln_plan::id::TaskId;
 use kiln_plan::{ArtifactRecord, Event, EventKind, Failure};
 
-use super::live::{Movement, Status};
+use super::Movement;
+use super::live::Status;
 use super::style::{self, Style};
 use super::{Screen, Tone, summary};
 use crate::exit_code::Ended;

@@ -97,6 +97,11 @@ impl Diagnostics {
         self.list.iter().any(|d| d.severity == Severity::Error)
     }
 
+    /// How many are errors.
+    pub fn errors(&self) -> usize {
+        self.list.iter().filter(|d| d.severity == Severity::Error).count()
+    }
+
     /// Whether there are none at all.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()

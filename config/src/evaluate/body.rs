@@ -68,8 +68,13 @@ impl RunTime<'_> {
     }
 }
 
-/// With so many findings a body is read no further: repeated blocks find the same one again and again.
-pub(super) const MOST_FINDINGS: usize = 500;
+/// With so many errors nothing is read further: repeated blocks find the same one again and again.
+const MOST_ERRORS: usize = 500;
+
+/// Whether there are so many errors that more would help nobody.
+pub(super) fn are_enough(found: &Diagnostics) -> bool {
+    found.len() >= MOST_ERRORS && found.errors() >= MOST_ERRORS
+}
 
 /// The most text that one component's config may hold, in bytes: it goes to an agent in one message.
 const LARGEST_CONFIG: usize = 16 << 20;
@@ -105,7 +110,7 @@ fn value_size(value: &Value) -> usize {
 pub(super) fn read(body: &Body, scope: &Scope, reading: Reading<'_>, found: &mut Diagnostics) -> ConfigBody {
     let mut items: Vec<(usize, BodyItem)> = Vec::with_capacity(body.attributes.len() + body.blocks.len());
     for attribute in body.attributes.iter().filter(|a| !reading.skip.contains(&a.name.as_str())) {
-        if found.len() >= MOST_FINDINGS {
+        if are_enough(found) {
             break;
         }
         match leaf(attribute, scope, reading) {
@@ -121,7 +126,7 @@ pub(super) fn read(body: &Body, scope: &Scope, reading: Reading<'_>, found: &mut
         }
     }
     for nested in expand(body, scope, found) {
-        if found.len() >= MOST_FINDINGS {
+        if are_enough(found) {
             break;
         }
         let inside = read(nested.body, &nested.scope, Reading { skip: &[], ..reading }, found);

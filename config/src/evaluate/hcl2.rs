@@ -1,5 +1,7 @@
 //! HCL2 templates: every build's sources to plans.
 
+use std::collections::HashSet;
+
 use kiln_lang::scope::Scope;
 use kiln_lang::syntax::Block;
 use kiln_lang::{Diagnostic, Diagnostics, Value};
@@ -11,7 +13,7 @@ use kiln_plan::{
 
 use super::body::{self, Reading, RunTime};
 use super::global::{self, Gaps, Globals};
-use super::missing::{self, Wanted};
+use super::missing::{self, Required, Wanted};
 use super::selection::Selection;
 use super::{Evaluation, Inputs, done, failed, requirement};
 use crate::check;
@@ -63,10 +65,18 @@ pub(super) fn evaluate(
         Err(complaints) => return failed(complaints),
     };
     let mut plans = Vec::new();
+    // What a provisioner gets wrong, it gets wrong for every source of its build: it is told once.
+    let mut seen = HashSet::new();
     for build in &builds {
         for source in &build.sources {
-            if found.len() < body::MOST_FINDINGS && selection.runs(&full_name(build, source)) {
-                plans.extend(planner.plan(build, source, &mut selection, &mut found));
+            if !body::are_enough(&found) && selection.runs(&full_name(build, source)) {
+                let mut inner = Diagnostics::new();
+                plans.extend(planner.plan(build, source, &mut selection, &mut inner));
+                found.extend(
+                    inner
+                        .into_iter()
+                        .filter(|d| seen.insert((d.span.clone(), d.summary.clone(), d.detail.clone()))),
+                );
             }
         }
     }
@@ -129,7 +139,8 @@ impl Planner<'_> {
     }
 
     fn check_type(&self, wanted: Wanted<'_>, found: &mut Diagnostics) {
-        let complaint = missing::complaint(wanted, self.inputs.catalog, &self.document.required_plugins);
+        let complaint =
+            missing::complaint(wanted, self.inputs, Required::Hcl2(&self.document.required_plugins));
         // Each type once: a build of twenty sources would say it twenty times.
         if let Some(complaint) = complaint
             && !found.iter().any(|d| d.summary == complaint.summary && d.span == complaint.span)
@@ -163,7 +174,7 @@ impl Planner<'_> {
         let error_cleanup = error_cleanup.map(|p| self.provisioner(p, &target, &mut inner));
         let post_processors = self.post_processors(&target, selection, &mut inner);
         let failed = inner.has_errors() || builder.is_none();
-        found.extend(inner.into_iter().filter(|d| !found.iter().any(|f| f == d)).collect::<Vec<_>>());
+        found.extend(inner);
         let mut plan = BuildPlan {
             format: PLAN_FORMAT,
             name: full_name(build, source),

@@ -287,7 +287,7 @@ impl<'a> Planner<'a> {
         let summary = format!("Failed to initialize build {name:?}");
         let mut check = |kind, name: &str, span: &Span| {
             let wanted = missing::Wanted { kind, name, summary: &summary, span };
-            found.extend(missing::complaint(wanted, self.inputs.catalog, &[]));
+            found.extend(missing::complaint(wanted, self.inputs, missing::Required::Legacy));
         };
         check(ComponentKind::Builder, &builder.kind, &builder.span);
         let provisioners = self.document.provisioners.iter().chain(&self.document.error_cleanup);

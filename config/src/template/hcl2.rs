@@ -16,6 +16,8 @@ pub(crate) mod registry;
 pub(crate) mod source;
 pub(crate) mod variable;
 
+use std::collections::HashMap;
+
 use kiln_lang::syntax::{Block, Body};
 use kiln_lang::{Diagnostic, Diagnostics, SourceFile, parse};
 
@@ -37,6 +39,28 @@ pub(crate) struct Document {
     pub(crate) builds: Vec<Block>,
     /// `hcp_packer_registry` blocks outside builds.
     pub(crate) registries: Vec<Block>,
+}
+
+/// Declarations in their order, found by name at once however many there are.
+#[derive(Debug)]
+struct Declared<T> {
+    list: Vec<T>,
+    places: HashMap<String, usize>,
+}
+
+impl<T> Declared<T> {
+    fn new() -> Self {
+        Self { list: Vec::new(), places: HashMap::new() }
+    }
+
+    fn get(&self, name: &str) -> Option<&T> {
+        self.places.get(name).map(|place| &self.list[*place])
+    }
+
+    fn add(&mut self, name: String, declaration: T) {
+        self.places.insert(name, self.list.len());
+        self.list.push(declaration);
+    }
 }
 
 const TOP_LEVEL: Shape = Shape {
@@ -98,15 +122,21 @@ fn declare(bodies: &[Body], host: &SharedHost, found: &mut Diagnostics) -> Docum
     for block in of_kinds(&blocks, &["packer"]) {
         packer::read(block, &mut document.required_plugins, found);
     }
+    let mut variables = Declared::new();
     for block in of_kinds(&blocks, &["variable", "variables"]) {
-        variable::read(block, host, &mut document.variables, found);
+        variable::read(block, host, &mut variables, found);
     }
+    document.variables = variables.list;
+    let mut data_blocks = Declared::new();
     for block in of_kinds(&blocks, &["data"]) {
-        data::read(block, &mut document.data_blocks, found);
+        data::read(block, &mut data_blocks, found);
     }
+    document.data_blocks = data_blocks.list;
+    let mut locals = Declared::new();
     for block in of_kinds(&blocks, &["local", "locals"]) {
-        local::read(block, &mut document.locals, found);
+        local::read(block, &mut locals, found);
     }
+    document.locals = locals.list;
     document.sources = of_kinds(&blocks, &["source"]).cloned().collect();
     document.registries = of_kinds(&blocks, &["hcp_packer_registry"]).cloned().collect();
     document.builds = of_kinds(&blocks, &["build"]).cloned().collect();

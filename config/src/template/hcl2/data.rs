@@ -3,6 +3,7 @@
 use kiln_lang::syntax::{Block, Body, Reference};
 use kiln_lang::{Diagnostic, Diagnostics};
 
+use super::Declared;
 use crate::template::shape::is_identifier;
 
 /// One data source.
@@ -14,7 +15,7 @@ pub(crate) struct DataBlock {
 }
 
 /// Reads one `data` block.
-pub(super) fn read(block: &Block, data_blocks: &mut Vec<DataBlock>, found: &mut Diagnostics) {
+pub(super) fn read(block: &Block, data_blocks: &mut Declared<DataBlock>, found: &mut Diagnostics) {
     let [kind, name] = block.labels.as_slice() else { return };
     if !is_identifier(&name.text) {
         let detail = format!(
@@ -25,13 +26,14 @@ pub(super) fn read(block: &Block, data_blocks: &mut Vec<DataBlock>, found: &mut 
         found.push(Diagnostic::error("Invalid data source name", detail).at(name.span.clone()));
         return;
     }
-    let same = |d: &&DataBlock| d.kind == kind.text && d.name == name.text;
-    if let Some(first) = data_blocks.iter().find(same) {
+    let id = format!("{}.{}", kind.text, name.text);
+    if let Some(first) = data_blocks.get(&id) {
         let what = format!("The data source {}.{}", kind.text, name.text);
         found.push(super::duplicate("Duplicate data block", &what, &block.header, &first.block.header));
         return;
     }
-    data_blocks.push(DataBlock { kind: kind.text.clone(), name: name.text.clone(), block: block.clone() });
+    let data_block = DataBlock { kind: kind.text.clone(), name: name.text.clone(), block: block.clone() };
+    data_blocks.add(id, data_block);
 }
 
 /// Every name that a body refers to, nested blocks included.

@@ -3,6 +3,7 @@
 use kiln_lang::syntax::{Block, Expression};
 use kiln_lang::{Diagnostic, Diagnostics, Span};
 
+use super::Declared;
 use super::argument::literal_bool;
 use crate::template::shape::{Attributes, Shape, is_identifier};
 
@@ -18,7 +19,7 @@ pub(crate) struct Local {
 const SHAPE: Shape = Shape { attributes: Attributes::Only(&["expression", "sensitive"]), blocks: &[] };
 
 /// Reads one `local` or `locals` block.
-pub(super) fn read(block: &Block, locals: &mut Vec<Local>, found: &mut Diagnostics) {
+pub(super) fn read(block: &Block, locals: &mut Declared<Local>, found: &mut Diagnostics) {
     let Some(label) = block.labels.first() else {
         for attribute in &block.body.attributes {
             let local = Local {
@@ -54,7 +55,7 @@ pub(super) fn read(block: &Block, locals: &mut Vec<Local>, found: &mut Diagnosti
     }
 }
 
-fn add(local: Local, locals: &mut Vec<Local>, found: &mut Diagnostics) {
+fn add(local: Local, locals: &mut Declared<Local>, found: &mut Diagnostics) {
     if !is_identifier(&local.name) {
         found.push(
             Diagnostic::error(
@@ -67,10 +68,10 @@ fn add(local: Local, locals: &mut Vec<Local>, found: &mut Diagnostics) {
             )
             .at(local.span),
         );
-    } else if let Some(first) = locals.iter().find(|l| l.name == local.name) {
+    } else if let Some(first) = locals.get(&local.name) {
         let what = format!("The local value {:?}", local.name);
         found.push(super::duplicate("Duplicate local definition", &what, &local.span, &first.span));
     } else {
-        locals.push(local);
+        locals.add(local.name.clone(), local);
     }
 }

@@ -6,6 +6,7 @@ use kiln_lang::syntax::{Attribute, Block, Expression};
 use kiln_lang::type_expression::{self, Defaults};
 use kiln_lang::{Diagnostic, Diagnostics, Functions, SourceFile, Span, Type, Value, parse};
 
+use super::Declared;
 use super::argument::{literal_bool, literal_string, value};
 use crate::host::SharedHost;
 use crate::template::shape::{Attributes, BlockShape, Shape, is_identifier};
@@ -47,7 +48,12 @@ const VALIDATION_SHAPE: Shape =
     Shape { attributes: Attributes::Only(&["condition", "error_message"]), blocks: &[] };
 
 /// Reads one `variable` or `variables` block.
-pub(super) fn read(block: &Block, host: &SharedHost, variables: &mut Vec<Variable>, found: &mut Diagnostics) {
+pub(super) fn read(
+    block: &Block,
+    host: &SharedHost,
+    variables: &mut Declared<Variable>,
+    found: &mut Diagnostics,
+) {
     let Some(label) = block.labels.first() else {
         Shape { attributes: Attributes::Any, blocks: &[] }.check(&block.body, found);
         for attribute in &block.body.attributes {
@@ -143,7 +149,7 @@ fn is_empty_collection(value: &Value) -> bool {
         || value.as_entries().is_some_and(std::collections::BTreeMap::is_empty)
 }
 
-fn add(variable: Variable, variables: &mut Vec<Variable>, found: &mut Diagnostics) {
+fn add(variable: Variable, variables: &mut Declared<Variable>, found: &mut Diagnostics) {
     if !is_identifier(&variable.name) {
         let detail = format!(
             "{:?} is not a name: it must start with a letter or underscore and may contain only letters, \
@@ -151,11 +157,11 @@ fn add(variable: Variable, variables: &mut Vec<Variable>, found: &mut Diagnostic
             variable.name
         );
         found.push(Diagnostic::error("Invalid variable name", detail).at(variable.span));
-    } else if let Some(first) = variables.iter().find(|v| v.name == variable.name) {
+    } else if let Some(first) = variables.get(&variable.name) {
         let what = format!("The variable {:?}", variable.name);
         found.push(super::duplicate("Duplicate variable", &what, &variable.span, &first.span));
     } else {
-        variables.push(variable);
+        variables.add(variable.name.clone(), variable);
     }
 }
 
