@@ -55,7 +55,7 @@ fn words_of_plugin_commands_end_as_packers_do() {
         (&["plugin"], 1, "Usage: kiln plugins <subcommand>"),
         (&["plugins", "bogus"], 1, "    required     List the plug-ins"),
         (&["plugins", "-h"], 0, "Usage: kiln plugins <subcommand>"),
-        (&["plugins", "install", "-h"], 0, "--path <FILE>"),
+        (&["plugins", "install", "-h"], 0, "-path <FILE>"),
         (&["plugins", "installed"], 0, ""),
         (&["plugin", "installed", "-whatever", "words"], 0, ""),
         (&["plugins", "required"], 1, "takes exactly one template"),

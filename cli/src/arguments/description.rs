@@ -33,6 +33,9 @@ pub(crate) fn described(command: &Command) -> Command {
     if let Some(about) = command.get_about() {
         out = out.about(about.clone());
     }
+    if let Some(more) = command.get_after_help() {
+        out = out.after_help(more.clone());
+    }
     out
 }
 

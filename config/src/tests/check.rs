@@ -245,7 +245,9 @@ fn legacy_values_decode_weakly() {
             r#""memory": "{{user `w`}}""#,
             "'memory': a whole number is required, but found the string \"much\"",
         ),
-        (r#""ISO_md5": "1""#, "[write iso_checksum = \"md5:…\"; `kiln fix` does it for the whole template]"),
+        (r#""iso_md5": "1""#, "[write iso_checksum = \"md5:…\"; `kiln fix` does it for the whole template]"),
+        // fix looks at the letters' case.
+        (r#""ISO_md5": "1""#, "[write iso_checksum = \"md5:…\"]"),
         (r#""memory": {}"#, "'memory': a whole number is required"),
         (r#""boot_wait": "5""#, "lacks a unit"),
         (r#""format": "qcow""#, "'format': \"qcow\" is not one of qcow2, raw"),

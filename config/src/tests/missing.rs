@@ -6,12 +6,7 @@ use super::{World, outcome_with, request};
 use crate::Answers;
 
 fn told(world: World, path: &str, text: &str) -> String {
-    let schema = |kind, name: &'static str| ComponentSchema {
-        kind,
-        name: name.into(),
-        options: vec![],
-        generated: vec![],
-    };
+    let schema = |kind, name: &'static str| ComponentSchema::new(kind, name, vec![]);
     let components =
         vec![schema(ComponentKind::Builder, "null"), schema(ComponentKind::Provisioner, "shell")];
     outcome_with(

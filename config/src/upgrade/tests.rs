@@ -18,14 +18,7 @@ fn catalog() -> Catalog {
         option("several", OptionType::Blocks(inner())),
         option("labels", OptionType::StringMap),
     ];
-    let schema = |kind| ComponentSchema {
-        kind,
-        name: "c".into(),
-        options: options.clone(),
-        generated: vec![],
-        answer: None,
-        rules: vec![],
-    };
+    let schema = |kind| ComponentSchema::new(kind, "c", options.clone());
     Catalog { components: vec![schema(ComponentKind::Builder), schema(ComponentKind::Provisioner)] }
 }
 
