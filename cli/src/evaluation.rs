@@ -10,6 +10,7 @@ use kiln_lang::{Diagnostics, SourceMap};
 use kiln_plan::BuildPlan;
 
 use crate::local_host::LocalHost;
+use crate::log;
 
 /// Evaluates templates of this machine against the components of this machine.
 #[derive(Clone, Debug)]
@@ -89,6 +90,7 @@ impl LocalEvaluation {
     fn checked(&self, plans: Vec<BuildPlan>, found: &mut Diagnostics) -> Vec<BuildPlan> {
         let mut good = Vec::with_capacity(plans.len());
         for plan in plans {
+            log::hide(plan.secrets.iter().map(|s| s.reveal().as_str()));
             let plan = Arc::new(plan);
             let checked = kiln_agent::check(&plan, &self.factories);
             if !checked.has_errors() {

@@ -10,6 +10,7 @@ mod farm_client;
 mod farm_of_one;
 mod interrupt;
 mod local_host;
+mod log;
 mod plugin_store;
 mod render;
 mod replace_file;
@@ -19,5 +20,6 @@ mod run_directory;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    log::begin();
     command::run(arguments::read(std::env::args_os().skip(1))).into()
 }

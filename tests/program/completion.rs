@@ -17,7 +17,9 @@ fn script(place: &Place, shell: &str) -> String {
 /// What a shell prints that runs `text` after it has read the script at `path`.
 fn shell(program: &str, arguments: &[&str], path: &Path, text: &str) -> String {
     let text = format!("source '{}'\n{text}", path.display());
-    let out = Command::new(program).args(arguments).arg("-c").arg(text).env("HOME", "/nonexistent").output();
+    // Fish makes directories there.
+    let home = path.parent().expect("scripts lie somewhere");
+    let out = Command::new(program).args(arguments).arg("-c").arg(text).env("HOME", home).output();
     let out = out.unwrap_or_else(|e| panic!("{program}: {e}; ./install-tools.sh installs it"));
     assert!(out.stderr.is_empty(), "{program}: {}", String::from_utf8_lossy(&out.stderr));
     String::from_utf8_lossy(&out.stdout).into_owned()
