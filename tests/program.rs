@@ -8,6 +8,8 @@ mod command_line;
 mod completion;
 #[path = "program/console.rs"]
 mod console;
+#[path = "program/corpus.rs"]
+mod corpus;
 #[path = "program/data_sources.rs"]
 mod data_sources;
 #[path = "program/ending.rs"]

@@ -97,8 +97,10 @@ fn meta_arguments_are_read_leniently_and_must_be_known() {
         "null.a (a): null {}\n  provisioner shell {inline=[\"x\"]} pause=10 timeout=3900 retries=5 continue\n  \
          cleanup shell-local {inline=[\"c\"]}\n  post \"\" compress {} keep=true\n"
     );
+    assert!(!build("provisioner \"shell\" { max_retries = -1 }").contains("Error"));
     let cases = [
         ("provisioner \"shell\" { max_retries = source.name }", "value must be known"),
+        ("provisioner \"shell\" { max_retries = 1.5 }", "a whole number is required"),
         ("provisioner \"shell\" { max_retries = \"x\" }", "a number is required"),
         ("provisioner \"shell\" { pause_before = \"5\" }", "Failed to parse pause_before duration"),
         (

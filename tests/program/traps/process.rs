@@ -155,6 +155,10 @@ fn trap_25_lines_that_scripts_read_have_packers_shape() {
     place.run(["version", "-machine-readable"]).expect_code(0).expect(",,version-prelease,");
     place.run::<&str>([]).expect_code(127);
     place.run(["bogus"]).expect_code(127);
+    place.write("ugly.pkr.hcl", "locals {\n a=1\n}\n");
+    place.run(["fmt", "-check", "ugly.pkr.hcl"]).expect_code(3);
+    place.run(["fmt", "ugly.pkr.hcl"]).expect_code(0).expect("ugly.pkr.hcl\n");
+    place.run(["fmt", "-check", "ugly.pkr.hcl"]).expect_code(0);
     for words in [&["inspect"] as &[&str], &["inspect", "t.pkr.hcl", "t.pkr.hcl"]] {
         let ran = place.run(words);
         ran.expect_code(0).expect("Packer Inspect: JSON mode\n").expect("Builders:\n\n  null\n");

@@ -94,14 +94,15 @@ pub(crate) fn bool(attribute: &Attribute, scope: &Scope) -> Result<Option<bool>,
     Ok(known(attribute, &Type::Bool, scope)?.and_then(|v| v.as_bool()))
 }
 
-/// A known whole number from 0.
+/// A known whole number; less than none is none.
 ///
 /// # Errors
-/// As for [`known`], and when it is negative or not whole.
+/// As for [`known`], and when it is not whole.
 pub(crate) fn count(attribute: &Attribute, scope: &Scope) -> Result<u32, Diagnostic> {
     let Some(value) = known(attribute, &Type::Number, scope)? else { return Ok(0) };
     let text = kiln_lang::convert::primitive_text(&value).unwrap_or_default();
-    text.parse().map_err(|_| unsuitable(attribute, "a whole number is required"))
+    let whole: i64 = text.parse().map_err(|_| unsuitable(attribute, "a whole number is required"))?;
+    Ok(u32::try_from(whole.max(0)).unwrap_or(u32::MAX))
 }
 
 /// A known duration such as `10s`.
