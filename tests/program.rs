@@ -4,14 +4,28 @@
 mod bad_input;
 #[path = "program/command_line.rs"]
 mod command_line;
+#[path = "program/completion.rs"]
+mod completion;
+#[path = "program/console.rs"]
+mod console;
 #[path = "program/data_sources.rs"]
 mod data_sources;
 #[path = "program/ending.rs"]
 mod ending;
+#[path = "program/examples.rs"]
+mod examples;
 #[path = "program/execution.rs"]
 mod execution;
 #[path = "program/findings.rs"]
 mod findings;
+#[path = "program/format.rs"]
+mod format;
+#[path = "program/inspecting.rs"]
+mod inspecting;
+#[path = "program/old_templates.rs"]
+mod old_templates;
+#[path = "program/plugins.rs"]
+mod plugins;
 #[path = "program/secrets.rs"]
 mod secrets;
 #[path = "program/traps.rs"]

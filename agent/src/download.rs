@@ -62,6 +62,15 @@ pub enum DownloadError {
     /// The transfer failed.
     #[error(transparent)]
     Transfer(#[from] TransferError),
+    /// The sums file can't be had.
+    #[error("cannot fetch the sums file {file}")]
+    Sums {
+        /// Its address, without password.
+        file: String,
+        /// Why.
+        #[source]
+        source: TransferError,
+    },
     /// What came isn't what was wanted, or its sums file can't be used.
     #[error(transparent)]
     Checksum(#[from] ChecksumError),
@@ -91,8 +100,10 @@ impl DownloadError {
     fn fault(&self) -> Fault {
         match self {
             Self::Source(_) | Self::Checksum(_) => Fault::Template,
-            Self::Transfer(error) if error.is_refusal() => Fault::Template,
-            Self::Transfer(_) | Self::Cache { .. } | Self::Locked { .. } => Fault::Machine,
+            Self::Transfer(error) | Self::Sums { source: error, .. } if error.is_refusal() => Fault::Template,
+            Self::Transfer(_) | Self::Sums { .. } | Self::Cache { .. } | Self::Locked { .. } => {
+                Fault::Machine
+            }
         }
     }
 }
@@ -101,7 +112,7 @@ impl DownloadError {
 /// continued by the next attempt.
 ///
 /// # Errors
-/// When no address yields it; every reason is in the evidence.
+/// When no address yields it: the last one's reason, and those of the others as evidence.
 pub async fn fetch(cx: &TaskContext, wanted: &Wanted) -> Result<Fetched, Failure> {
     let mut reasons = Vec::new();
     for url in &wanted.urls {
@@ -124,7 +135,8 @@ pub async fn fetch(cx: &TaskContext, wanted: &Wanted) -> Result<Fetched, Failure
     let fault = elsewhere.unwrap_or(Fault::Template);
     let last = reasons.last().map_or("no URL is given", |(_, reason)| reason.as_str());
     let failure = Failure::new(fault, format!("cannot fetch the {}: {last}", wanted.noun));
-    Err(reasons.iter().fold(failure, |failure, (_, reason)| failure.evidence(reason)))
+    let others = reasons.split_last().map_or(&[][..], |(_, others)| others);
+    Err(others.iter().fold(failure, |failure, (_, reason)| failure.evidence(reason)))
 }
 
 async fn fetch_from(cx: &TaskContext, wanted: &Wanted, url: &str) -> Result<PathBuf, DownloadError> {
@@ -170,7 +182,9 @@ async fn sum_from_file(
         Source::Local(path) => tokio::fs::read_to_string(path).await.map_err(|source| {
             DownloadError::Cache { operation: "read the sums file", path: path.clone(), source }
         })?,
-        Source::Http(address) => transfer::text(client, address).await?,
+        Source::Http(address) => transfer::text(client, address)
+            .await
+            .map_err(|source| DownloadError::Sums { file: source::without_password(file), source })?,
     };
     let found = sums_file::find(&text, &wanted.path(), &sums.path());
     found.ok_or_else(|| ChecksumError::NotListed { file: file.to_owned(), name: wanted.path() }.into())

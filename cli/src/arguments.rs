@@ -4,7 +4,16 @@
 //! Clap reads them; before it, [`normalise`] turns Go's spelling into clap's, using clap's own table of which
 //! flags take a value, so that there is one list of flags.
 
+pub(crate) mod completion;
+pub(crate) mod console;
+pub(crate) mod description;
+pub(crate) mod fix;
+pub(crate) mod fmt;
 mod format;
+pub(crate) mod hcl2_upgrade;
+pub(crate) mod init;
+pub(crate) mod man;
+pub(crate) mod plugins;
 
 use std::ffi::OsString;
 
@@ -14,6 +23,8 @@ use kiln_plan::OnError;
 
 use crate::command::inspect::InspectArguments;
 pub(crate) use format::{Format, FormatArguments};
+use init::InitArguments;
+use plugins::PluginsArguments;
 
 /// Kiln: builds machine images from Packer templates.
 #[derive(Debug, Parser)]
@@ -29,8 +40,27 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Build image(s) from a template
     Build(BuildArguments),
+    /// Print a script that completes what is typed
+    Completion(completion::CompletionArguments),
+    /// Try expressions over a template
+    Console(console::ConsoleArguments),
+    /// Bring an old JSON template up to date
+    Fix(fix::FixArguments),
+    /// Rewrite templates in canonical form
+    Fmt(fmt::FmtArguments),
+    /// Turn a JSON template into HCL2
+    #[command(name = "hcl2_upgrade")]
+    Hcl2Upgrade(hcl2_upgrade::Hcl2UpgradeArguments),
+    /// Install the plug-ins that a template requires
+    Init(InitArguments),
     /// See the parts of a template
     Inspect(InspectArguments),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man(man::ManArguments),
+    /// Work with the plug-ins that are installed
+    #[command(alias = "plugin")]
+    Plugins(PluginsArguments),
     /// Check that a template is valid
     Validate(ValidateArguments),
     /// Print the version
@@ -93,7 +123,7 @@ pub(crate) struct BuildArguments {
     /// Replace artifacts that are in the way
     #[arg(long, action = ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
     pub(crate) force: bool,
-    /// What to do when a step fails: cleanup, abort, ask, run-cleanup-provisioner
+    /// What to do when a step fails
     #[arg(long = "on-error", value_name = "WHAT", value_parser = on_error)]
     pub(crate) on_error: Option<OnError>,
     /// How many builds run at once; 0 for no limit
@@ -123,6 +153,7 @@ pub(crate) struct OutputArguments {
 
 /// Flags of Packer that ask for what Kiln does anyway, or for nothing here; taken so that scripts go on working.
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each stands for a flag, and nobody reads them")]
 pub(crate) struct AcceptedArguments {
     /// Taken for compatibility
     #[arg(long = "ignore-prerelease-plugins", hide = true, action = ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
@@ -170,14 +201,20 @@ fn assignment(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// What `-on-error` may be.
+const ON_ERROR: [(&str, OnError); 4] = [
+    ("cleanup", OnError::Cleanup),
+    ("abort", OnError::Abort),
+    ("ask", OnError::Ask),
+    ("run-cleanup-provisioner", OnError::RunCleanupProvisioner),
+];
+
 fn on_error(text: &str) -> Result<OnError, String> {
-    match text {
-        "cleanup" => Ok(OnError::Cleanup),
-        "abort" => Ok(OnError::Abort),
-        "ask" => Ok(OnError::Ask),
-        "run-cleanup-provisioner" => Ok(OnError::RunCleanupProvisioner),
-        other => Err(format!("{other:?} is none of cleanup, abort, ask, run-cleanup-provisioner")),
-    }
+    let known = ON_ERROR.iter().find(|(word, _)| *word == text);
+    known.map(|(_, what)| *what).ok_or_else(|| {
+        let words: Vec<_> = ON_ERROR.iter().map(|(word, _)| *word).collect();
+        format!("{text:?} is none of {}", words.join(", "))
+    })
 }
 
 /// What the command line asks for, once the words that count before everything else are seen.
@@ -190,6 +227,8 @@ pub(crate) enum Asked {
         /// Whether output is for machines (`-machine-readable`, anywhere).
         machine_readable: bool,
     },
+    /// Completion in the start files of the user's shells.
+    SetUpCompletion(completion::SetUp),
     /// Help, to standard output, then this exit code.
     Help(String, u8),
     /// A complaint about the words, with that command's help.
@@ -214,6 +253,11 @@ pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Asked {
     if is_help(command) {
         return Asked::Help(root_help(&table), 0);
     }
+    match completion::set_up(&words) {
+        Ok(Some(set_up)) => return Asked::SetUpCompletion(set_up),
+        Ok(None) => {}
+        Err(message) => return Asked::Mistake { help: root_help(&table), message },
+    }
     let Some(known) = table.find_subcommand(command) else {
         return match command.starts_with('-') {
             true => Asked::Mistake {
@@ -223,11 +267,23 @@ pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Asked {
             false => Asked::Help(root_help(&table), 127),
         };
     };
-    let help = known.clone().bin_name(format!("kiln {command}")).render_help().to_string();
+    let (known, depth) = match known.has_subcommands() {
+        false => (known, 1),
+        true => match words.get(1).and_then(|word| known.find_subcommand(word)) {
+            Some(inner) => (inner, 2),
+            // A group does nothing by itself.
+            None => return Asked::Help(group_help(known), u8::from(!words.iter().any(|w| is_help(w)))),
+        },
+    };
+    let name = words[..depth].join(" ");
+    let described = description::described(known);
+    let help = described.clone().bin_name(format!("kiln {name}")).render_help().to_string();
+    let help = description::one_dash(&help, &described, "-");
     if words.iter().take_while(|w| *w != "--").any(|w| is_help(w)) {
         return Asked::Help(help, 0);
     }
-    let words = normalise(&words, known);
+    let group = words[..depth - 1].iter().cloned();
+    let words = group.chain(normalise(&words[depth - 1..], known));
     match Arguments::try_parse_from(std::iter::once("kiln".to_owned()).chain(words)) {
         Ok(arguments) => Asked::Run { command: Box::new(arguments.command), machine_readable },
         Err(error) => Asked::Mistake { help, message: complaint(&error) },
@@ -239,13 +295,24 @@ fn is_help(word: &str) -> bool {
 }
 
 fn root_help(table: &clap::Command) -> String {
-    let width = table.get_subcommands().map(|c| c.get_name().len()).max().unwrap_or(0);
+    let list = command_list(table);
+    format!("Usage: kiln [--version] [--help] <command> [<args>]\n\nAvailable commands are:\n{list}")
+}
+
+/// The help of a command that consists of others.
+fn group_help(group: &clap::Command) -> String {
+    let (name, list) = (group.get_name(), command_list(group));
+    format!("Usage: kiln {name} <subcommand> [options] [args]\n\nSubcommands:\n{list}")
+}
+
+fn command_list(table: &clap::Command) -> String {
+    let shown = || table.get_subcommands().filter(|c| !c.is_hide_set());
+    let width = shown().map(|c| c.get_name().len()).max().unwrap_or(0);
     let line = |c: &clap::Command| {
         let about = c.get_about().map(ToString::to_string).unwrap_or_default();
         format!("    {:width$}    {about}\n", c.get_name())
     };
-    let commands: String = table.get_subcommands().map(line).collect();
-    format!("Usage: kiln [--version] [--help] <command> [<args>]\n\nAvailable commands are:\n{commands}")
+    shown().map(line).collect()
 }
 
 /// Turns Go's spelling of flags into clap's, and ends the flags at the first word that is none.
@@ -255,6 +322,12 @@ fn normalise(words: &[String], command: &clap::Command) -> Vec<String> {
         flag.is_some_and(|a| !a.is_require_equals_set() && a.get_action().takes_values())
     };
     let mut out = vec![words[0].clone()];
+    if command.get_positionals().next().is_some() && command.get_opts().next().is_none() {
+        // A command without flags takes everything as it is.
+        out.push("--".to_owned());
+        out.extend(words[1..].iter().cloned());
+        return out;
+    }
     let mut rest = words[1..].iter();
     while let Some(word) = rest.next() {
         let name = word.strip_prefix("--").or_else(|| word.strip_prefix('-')).unwrap_or("");
@@ -281,9 +354,10 @@ fn normalise(words: &[String], command: &clap::Command) -> Vec<String> {
 fn complaint(error: &clap::Error) -> String {
     use clap::error::{ContextKind, ErrorKind};
     let context = |kind| error.get(kind).map(ToString::to_string);
-    let flag = context(ContextKind::InvalidArg).unwrap_or_default();
-    let flag = flag.split([' ', '=', '<', '[']).next().unwrap_or("").trim_start_matches('-').to_owned();
+    let argument = context(ContextKind::InvalidArg).unwrap_or_default();
+    let flag = argument.split([' ', '=', '<', '[']).next().unwrap_or("").trim_start_matches('-').to_owned();
     match error.kind() {
+        _ if argument.starts_with(['<', '[']) => first_paragraph(error),
         ErrorKind::UnknownArgument => format!("flag provided but not defined: -{flag}"),
         ErrorKind::InvalidValue if context(ContextKind::InvalidValue).is_none_or(|v| v.is_empty()) => {
             format!("flag needs an argument: -{flag}")
@@ -293,8 +367,15 @@ fn complaint(error: &clap::Error) -> String {
             let why = std::error::Error::source(error).map(|s| format!(": {s}")).unwrap_or_default();
             format!("invalid value {value:?} for flag -{flag}{why}")
         }
-        _ => error.render().to_string().lines().next().unwrap_or("").trim_start_matches("error: ").to_owned(),
+        _ => first_paragraph(error),
     }
+}
+
+/// What clap says itself, on one line.
+fn first_paragraph(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let lines = text.lines().take_while(|line| !line.is_empty()).map(str::trim);
+    lines.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_owned()
 }
 
 #[cfg(test)]

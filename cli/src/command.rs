@@ -1,21 +1,40 @@
 //! From what was asked for to how it ended: one file per command.
 
 mod build;
+mod completion;
+mod console;
+mod fix;
+mod fmt;
+mod hcl2_upgrade;
+mod init;
 pub(crate) mod inspect;
+mod man;
+mod old_template;
+mod plugins;
 mod validate;
 pub(crate) mod version;
 
 use crate::arguments::{Asked, Command, Format, FormatArguments, OutputArguments};
 use crate::exit_code::Ended;
 use crate::render::{Look, Screen};
+use crate::{core_config, render};
 
 /// Carries out what the command line asks for.
 pub(crate) fn run(asked: Asked) -> Ended {
+    if let Err(error) = core_config::check() {
+        render::fatal(&format!(" Error loading configuration:\n\n{error}\n"));
+        return Ended::Failed;
+    }
     match asked {
         Asked::Help(text, code) => {
             Screen::standard(plain(false)).raw(&text);
-            if code == 0 { Ended::Well } else { Ended::NoCommand }
+            match code {
+                0 => Ended::Well,
+                127 => Ended::NoCommand,
+                _ => Ended::Failed,
+            }
         }
+        Asked::SetUpCompletion(what) => completion::set_up(what, &Screen::still(plain(false))),
         Asked::Mistake { help, message } => {
             let screen = Screen::standard(plain(false));
             screen.raw(&help);
@@ -24,12 +43,26 @@ pub(crate) fn run(asked: Asked) -> Ended {
         }
         Asked::Run { command, machine_readable } => match *command {
             Command::Version => version::run(&Screen::standard(plain(machine_readable))),
+            Command::Completion(arguments) => {
+                completion::run(&arguments, &Screen::still(plain(machine_readable)))
+            }
+            Command::Console(arguments) => console::run(&arguments, &Screen::still(plain(machine_readable))),
+            Command::Fmt(arguments) => fmt::run(&arguments, &Screen::still(plain(machine_readable))),
             Command::Inspect(arguments) => {
                 inspect::run(&arguments, &Screen::standard(plain(machine_readable)))
+            }
+            Command::Man(arguments) => man::run(&arguments, &Screen::still(plain(machine_readable))),
+            Command::Fix(arguments) => fix::run(&arguments, &Screen::standard(plain(machine_readable))),
+            Command::Hcl2Upgrade(arguments) => {
+                hcl2_upgrade::run(&arguments, &Screen::standard(plain(machine_readable)))
             }
             Command::Validate(arguments) => {
                 let look = Look { json: is_json(arguments.format), ..plain(machine_readable) };
                 validate::run(&arguments, &Screen::standard(look))
+            }
+            Command::Init(arguments) => init::run(&arguments, &Screen::standard(coloured(machine_readable))),
+            Command::Plugins(arguments) => {
+                plugins::run(&arguments, &Screen::standard(coloured(machine_readable)))
             }
             Command::Build(arguments) => {
                 let json = is_json(arguments.format);
@@ -42,6 +75,11 @@ pub(crate) fn run(asked: Asked) -> Ended {
 
 fn plain(machine_readable: bool) -> Look {
     Look { color: false, timestamps: false, machine_readable, json: false }
+}
+
+/// For commands without `-color` whose results are in colour.
+fn coloured(machine_readable: bool) -> Look {
+    Look { color: true, ..plain(machine_readable) }
 }
 
 fn look(output: &OutputArguments, machine_readable: bool) -> Look {

@@ -4,12 +4,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kiln_agent::catalog::Factories;
-use kiln_config::{Answers, Evaluation, Inputs, Inspection, Request, SharedHost, Template};
+use kiln_config::{Answers, Console, Evaluation, Inputs, Inspection, Opened, Request, SharedHost, Template};
 use kiln_coordinator::Evaluated;
 use kiln_lang::{Diagnostics, SourceMap};
 use kiln_plan::BuildPlan;
 
 use crate::local_host::LocalHost;
+use crate::log;
 
 /// Evaluates templates of this machine against the components of this machine.
 #[derive(Clone, Debug)]
@@ -79,10 +80,17 @@ impl LocalEvaluation {
         kiln_config::inspect(template, Inputs { request, catalog: Some(catalog), answers, host: &self.host })
     }
 
+    /// A console over a template, or what must be asked first.
+    pub(crate) fn console(&self, template: &Template, request: &Request, answers: &Answers) -> Opened {
+        let catalog = &self.factories.catalog();
+        Console::open(template, Inputs { request, catalog: Some(catalog), answers, host: &self.host })
+    }
+
     /// Those plans whose components find nothing wrong with their configs.
     fn checked(&self, plans: Vec<BuildPlan>, found: &mut Diagnostics) -> Vec<BuildPlan> {
         let mut good = Vec::with_capacity(plans.len());
         for plan in plans {
+            log::hide(plan.secrets.iter().map(|s| s.reveal().as_str()));
             let plan = Arc::new(plan);
             let checked = kiln_agent::check(&plan, &self.factories);
             if !checked.has_errors() {

@@ -10,6 +10,8 @@ pub(crate) enum Ended {
     Well,
     /// Something was wrong: the words, the template, a build, an interruption.
     Failed,
+    /// `fmt -check` found text that isn't canonical.
+    NotCanonical,
     /// No command, or none of that name.
     NoCommand,
 }
@@ -19,6 +21,7 @@ impl From<Ended> for ExitCode {
         ExitCode::from(match ended {
             Ended::Well => 0,
             Ended::Failed => 1,
+            Ended::NotCanonical => 3,
             Ended::NoCommand => 127,
         })
     }

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use kiln_config::host::{DirectoryEntry, FileKind, Host, HostError};
+use kiln_plugin_host::Platform;
+use kiln_plugin_host::store::tree;
 
 /// The largest file that a template may read while it is evaluated.
 const LARGEST_FILE: u64 = 256 << 20;
@@ -91,6 +93,12 @@ impl Host for LocalHost {
 
     fn home_directory(&self) -> Option<String> {
         std::env::home_dir().map(|home| home.to_string_lossy().into_owned())
+    }
+
+    fn installed_plugin(&self, source: &str) -> Option<String> {
+        let directory = kiln_plugin_host::directory::of_this_machine().ok()?;
+        let file = tree::newest(&directory, &source.parse().ok()?, &Platform::current())?;
+        Some(file.display().to_string())
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod command;
+mod core_config;
 mod data_desk;
 mod evaluation;
 mod exit_code;
@@ -9,12 +10,16 @@ mod farm_client;
 mod farm_of_one;
 mod interrupt;
 mod local_host;
+mod log;
+mod plugin_store;
 mod render;
+mod replace_file;
 mod request;
 mod run_directory;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    log::begin();
     command::run(arguments::read(std::env::args_os().skip(1))).into()
 }

@@ -17,9 +17,8 @@ use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-use kiln_plan::event::ProgressUnit;
-
 use live::Live;
+pub(crate) use live::Movement;
 use style::Style;
 
 /// How to show a run.
@@ -42,11 +41,19 @@ impl Look {
     }
 }
 
+/// What is wrong before there is a screen, to standard error.
+pub(crate) fn fatal(text: &str) {
+    // Nobody is left to tell that nobody listens.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
 /// Tone of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tone {
     /// Ordinary words.
     Say,
+    /// Words that machines get as a result rather than as talk.
+    Note,
     /// Something wrong.
     Error,
 }
@@ -79,6 +86,11 @@ impl Screen {
         Self { look, face }
     }
 
+    /// Standard output, where nothing ever moves: lines even on a terminal.
+    pub(crate) fn still(look: Look) -> Self {
+        Self { look, face: Face::Lines(Mutex::new(Box::new(std::io::stdout()))) }
+    }
+
     /// A screen that writes lines to `sink`.
     #[cfg(test)]
     pub(crate) fn on(sink: Box<dyn Write + Send>, look: Look) -> Self {
@@ -98,6 +110,11 @@ impl Screen {
     /// Words of the program itself.
     pub(crate) fn say(&self, text: &str) {
         self.message(Tone::Say, None, text, false);
+    }
+
+    /// A line of a result.
+    pub(crate) fn note(&self, text: &str) {
+        self.message(Tone::Note, None, text, false);
     }
 
     /// Something wrong, told by the program itself.
@@ -151,16 +168,9 @@ impl Screen {
     }
 
     /// How far something has come, for a live screen.
-    pub(crate) fn progress(
-        &self,
-        build: usize,
-        label: &str,
-        done: u64,
-        total: Option<u64>,
-        unit: ProgressUnit,
-    ) {
+    pub(crate) fn progress(&self, build: usize, movement: &Movement<'_>) {
         if let Face::Live(live) = &self.face {
-            live.progress(build, label, (done, total), unit);
+            live.progress(build, movement);
         }
     }
 
@@ -194,7 +204,11 @@ impl Screen {
             return;
         }
         if self.look.machine_readable {
-            let kind = if tone == Tone::Error { "error" } else { "say" };
+            let kind = match tone {
+                Tone::Say => "say",
+                Tone::Note => "message",
+                Tone::Error => "error",
+            };
             self.write(&machine::line(SystemTime::now(), "", "ui", &[kind, text]));
             return;
         }

@@ -54,6 +54,29 @@ impl Bundle {
         if found.has_errors() { Err(found) } else { Ok(bundle) }
     }
 
+    /// The one file of a legacy JSON template, for commands that only such templates have. Var files aren't
+    /// read.
+    ///
+    /// # Errors
+    /// When it can't be read, or is HCL2 by its name.
+    pub fn read_legacy(
+        path: &str,
+        config_type: ConfigType,
+        host: &dyn Host,
+    ) -> Result<SourceFile, Diagnostics> {
+        let request = Request { path: path.to_owned(), config_type, ..Request::default() };
+        let refusal = || {
+            Diagnostic::error("Not a JSON template", format!("{path} is an HCL2 template already."))
+                .hint("this command is for the JSON templates that HCL2 replaced")
+        };
+        if is_hcl2(path) || place(&request, host).is_ok_and(|place| matches!(place, Place::Directory)) {
+            return Err(refusal().into());
+        }
+        let bundle = Self::read(&request, host)?;
+        let file = bundle.template_files.into_iter().next();
+        file.filter(|_| bundle.dialect == Dialect::LegacyJson).ok_or_else(|| refusal().into())
+    }
+
     /// Every text, for diagnostics.
     pub fn files(&self) -> impl Iterator<Item = &SourceFile> {
         self.template_files.iter().chain(&self.var_files)

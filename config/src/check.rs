@@ -4,6 +4,7 @@
 //! weakly and matches keys without regard to case. What isn't known before the run passes.
 
 mod fit;
+mod former;
 
 use kiln_lang::diagnostic::nearest;
 use kiln_lang::value::Data;
@@ -12,6 +13,8 @@ use std::borrow::Cow;
 
 use kiln_plan::schema::{OptionType, Rule};
 use kiln_plan::{BodyItem, Catalog, ComponentConfig, ComponentSchema, ConfigBody, Leaf, OptionSchema};
+
+use crate::fix;
 
 pub(crate) use fit::Texts;
 
@@ -39,7 +42,7 @@ pub(crate) fn legacy(component: &ComponentConfig, catalog: &Catalog, build: (&st
 }
 
 fn check(component: &ComponentConfig, catalog: &Catalog, dialect: Dialect<'_>) -> Diagnostics {
-    let mut checker = Checker { dialect, found: Diagnostics::new() };
+    let mut checker = Checker { dialect, component, found: Diagnostics::new() };
     if let Some(schema) = catalog.get(component.kind, &component.name) {
         checker.body(&component.body, &schema.options, component.span.as_ref());
         for rule in &schema.rules {
@@ -57,6 +60,7 @@ enum Dialect<'a> {
 
 struct Checker<'a> {
     dialect: Dialect<'a>,
+    component: &'a ComponentConfig,
     found: Diagnostics,
 }
 
@@ -92,9 +96,9 @@ impl Checker<'_> {
 
     fn rule(&mut self, rule: &Rule, schema: &ComponentSchema, component: &ComponentConfig) {
         let given = |name: &&Cow<'static, str>| {
-            let items = component.body.items.iter().filter(|item| self.same_name(item.name(), name));
+            let mut items = component.body.items.iter().filter(|item| self.same_name(item.name(), name));
             let ty = schema.option(name).map(|option| &option.ty);
-            items.last().is_some_and(|item| self.is_given(item, ty))
+            items.next_back().is_some_and(|item| self.is_given(item, ty))
         };
         let given: Vec<&Cow<'static, str>> = rule.options().iter().filter(given).collect();
         let names = rule.options().join(", ");
@@ -155,7 +159,7 @@ impl Checker<'_> {
             None => self.unknown(name, options, span, is_block),
             Some(option) => {
                 if let Some(instead) = &option.deprecated {
-                    let detail = format!("The option {name:?} is out of date; {instead}.");
+                    let detail = format!("The option {name:?} is out of date; write {instead} in its place.");
                     self.found.push(Diagnostic::warning("Deprecated option", detail).at(span.cloned()));
                 }
             }
@@ -173,6 +177,9 @@ impl Checker<'_> {
     fn unknown(&mut self, name: &str, options: &[OptionSchema], span: Option<&Span>, is_block: bool) {
         let similar = nearest(name, options.iter().map(|o| &*o.name));
         let diagnostic = match (self.dialect, is_block) {
+            (Dialect::Legacy { build, .. }, _) if self.outdated(name).is_some() => {
+                prepare(build, format!("deprecated configuration key: '{name}'"))
+            }
             (Dialect::Legacy { build, .. }, _) => {
                 prepare(build, format!("unknown configuration key: '{name:?}'"))
             }
@@ -186,10 +193,26 @@ impl Checker<'_> {
             ),
         };
         let diagnostic = diagnostic.at(span.cloned());
-        self.found.push(match similar {
-            Some(similar) => diagnostic.hint(format!("did you mean {similar:?}?")),
+        let hint = match (former::instead_of(name), self.outdated(name), similar) {
+            (Some(instead), Some(_), _) => {
+                Some(format!("write {instead}; `kiln fix` does it for the whole template"))
+            }
+            (Some(instead), None, _) => Some(format!("write {instead}")),
+            (None, Some(rewrite), _) => Some(format!("`kiln fix` rewrites it ({rewrite})")),
+            (None, None, similar) => similar.map(|similar| format!("did you mean {similar:?}?")),
+        };
+        self.found.push(match hint {
+            Some(hint) => diagnostic.hint(hint),
             None => diagnostic,
         });
+    }
+
+    /// The rewrite of `fix` that takes the option away from this component, if there is one.
+    fn outdated(&self, name: &str) -> Option<&'static str> {
+        match self.dialect {
+            Dialect::Hcl2 => None,
+            Dialect::Legacy { .. } => fix::outdated(self.component.kind, &self.component.name, name),
+        }
     }
 
     fn unsupported_block(&mut self, option: &OptionSchema, span: Option<&Span>) {
@@ -297,7 +320,10 @@ impl Checker<'_> {
         let diagnostic = match self.dialect {
             Dialect::Hcl2 => Diagnostic::error(
                 "Incorrect attribute value type",
-                format!("Inappropriate value for attribute {name:?}: {reason}."),
+                match reason.ends_with('?') {
+                    true => format!("Inappropriate value for attribute {name:?}: {reason}"),
+                    false => format!("Inappropriate value for attribute {name:?}: {reason}."),
+                },
             ),
             Dialect::Legacy { build, .. } => prepare(build, format!("'{name}': {reason}")),
         };

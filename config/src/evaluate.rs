@@ -11,6 +11,7 @@
 //! build's plan.
 
 mod body;
+mod console;
 mod global;
 mod hcl2;
 mod inspect;
@@ -19,6 +20,7 @@ mod missing;
 mod requirement;
 mod selection;
 
+pub use console::{Answer, Completion, Console, INPUT as CONSOLE_INPUT, Opened};
 pub use inspect::{Inspection, inspect};
 
 use kiln_lang::Diagnostics;

@@ -47,6 +47,12 @@ pub trait Host: fmt::Debug + Send + Sync {
 
     /// The user's home directory, if there is one.
     fn home_directory(&self) -> Option<String>;
+
+    /// The file of the newest installed plug-in from that source (`github.com/hashicorp/amazon`), for words; told by
+    /// its name alone, without running it. None unless the host knows of plug-ins.
+    fn installed_plugin(&self, _source: &str) -> Option<String> {
+        None
+    }
 }
 
 /// A host that functions can keep.

@@ -2,6 +2,8 @@
 //!
 //! `serde_json` says whether and where the text is wrong, `jsonc-parser` where each value stands.
 
+mod slip;
+
 use jsonc_parser::ast;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use kiln_lang::convert::convert;
@@ -68,22 +70,103 @@ impl Json {
             }
         }
     }
+
+    /// The same for crates that go by `serde_json`. Whole numbers past 64 bits become fractions.
+    pub(crate) fn to_serde(&self) -> serde_json::Value {
+        match &self.data {
+            JsonData::Null => serde_json::Value::Null,
+            JsonData::Bool(b) => (*b).into(),
+            JsonData::Number(n) => {
+                let text = n.as_number().map(kiln_lang::convert::number_text).unwrap_or_default();
+                let whole = text.parse::<i64>().map(serde_json::Value::from);
+                let whole = whole.or_else(|_| text.parse::<u64>().map(serde_json::Value::from));
+                whole.unwrap_or_else(|_| text.parse::<f64>().unwrap_or_default().into())
+            }
+            JsonData::String(s) => s.as_str().into(),
+            JsonData::Array(items) => items.iter().map(Json::to_serde).collect(),
+            JsonData::Object(members) => {
+                members.iter().map(|m| (m.key.clone(), m.value.to_serde())).collect()
+            }
+        }
+    }
 }
 
 /// Reads a whole file.
 ///
 /// # Errors
-/// The first syntax error with its position, or all keys that stand twice.
+/// All that is wrong with its form: see [`read_all`].
 pub(crate) fn read(file: &SourceFile) -> Result<Json, Diagnostics> {
-    check_syntax(file)?;
+    match read_all(file) {
+        (Some(json), found) if !found.has_errors() => Ok(json),
+        (_, found) => Err(found),
+    }
+}
+
+/// Reads a whole file; of a key that stands twice the later counts.
+///
+/// # Errors
+/// The syntax errors.
+pub(crate) fn read_last(file: &SourceFile) -> Result<Json, Diagnostics> {
+    check_syntax(file).map_err(|first| syntax_errors(file, first).1)?;
+    let (json, found) = convert_with(file, &parse_strictly(file)?, Twice::LastCounts);
+    if found.has_errors() { Err(found) } else { Ok(json) }
+}
+
+/// Reads a whole file as far as it can be understood: with every key that stands twice, and every slip against
+/// JSON's syntax if what was meant can be told all the same.
+pub(crate) fn read_all(file: &SourceFile) -> (Option<Json>, Diagnostics) {
+    if let Err(first) = check_syntax(file) {
+        let (value, mut found) = syntax_errors(file, first);
+        let json = value.map(|value| {
+            let (json, more) = convert_with(file, &value, Twice::Refused);
+            found.extend(more);
+            json
+        });
+        return (json, found);
+    }
+    match parse_strictly(file) {
+        Ok(value) => {
+            let (json, found) = convert_with(file, &value, Twice::Refused);
+            (Some(json), found)
+        }
+        Err(diagnostic) => (None, diagnostic.into()),
+    }
+}
+
+/// What becomes of a key that stands twice in an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Twice {
+    Refused,
+    LastCounts,
+}
+
+fn parse_strictly(file: &SourceFile) -> Result<ast::Value<'_>, Diagnostic> {
     let parsed = parse_to_ast(file.text(), &CollectOptions::default(), &strict()).map_err(|error| {
         let range = error.range();
         syntax_error(file, range.start, &error.kind().to_string())
     })?;
-    let value = parsed.value.as_ref().ok_or_else(|| syntax_error(file, 0, "the file is empty"))?;
-    let mut reader = Reader { file, found: Diagnostics::new() };
+    parsed.value.ok_or_else(|| syntax_error(file, 0, "the file is empty"))
+}
+
+fn convert_with(file: &SourceFile, value: &ast::Value<'_>, twice: Twice) -> (Json, Diagnostics) {
+    let mut reader = Reader { file, twice, found: Diagnostics::new() };
     let json = reader.convert(value);
-    if reader.found.has_errors() { Err(reader.found) } else { Ok(json) }
+    (json, reader.found)
+}
+
+/// The first error as the strict parser tells it, made more exact by the slip behind it, and all further slips;
+/// with the value, if what was meant can be told.
+fn syntax_errors(file: &SourceFile, first: Diagnostic) -> (Option<ast::Value<'_>>, Diagnostics) {
+    let Some((value, slips)) = slip::lenient(file.text()) else { return (None, first.into()) };
+    let span = |slip: &slip::Slip| Span::new(file.name().clone(), slip.start, slip.end);
+    let mut found = Diagnostics::new();
+    for (i, slip) in slips.iter().enumerate() {
+        found.push(match i {
+            0 => Diagnostic { hint: None, ..first.clone() }.at(span(slip)).hint(slip.hint),
+            _ => syntax_error(file, slip.start, slip.message).at(span(slip)).hint(slip.hint),
+        });
+    }
+    (Some(value), found)
 }
 
 fn strict() -> ParseOptions {
@@ -136,6 +219,7 @@ fn floor_boundary(text: &str, at: usize) -> usize {
 
 struct Reader<'a> {
     file: &'a SourceFile,
+    twice: Twice,
     found: Diagnostics,
 }
 
@@ -175,11 +259,16 @@ impl Reader<'_> {
                 ast::ObjectPropName::String(s) => self.span(s.range),
                 ast::ObjectPropName::Word(w) => self.span(w.range),
             };
-            if !seen.insert(key.clone()) {
-                let detail = format!("template has duplicate field: {key}");
-                self.found.push(Diagnostic::error("Duplicate field", detail).at(key_span.clone()));
-            }
             let value = self.convert(&property.value);
+            if !seen.insert(key.clone()) {
+                match self.twice {
+                    Twice::LastCounts => members.retain(|member| member.key != key),
+                    Twice::Refused => {
+                        let detail = format!("template has duplicate field: {key}");
+                        self.found.push(Diagnostic::error("Duplicate field", detail).at(key_span.clone()));
+                    }
+                }
+            }
             members.push(Member { key, key_span, value });
         }
         members

@@ -17,6 +17,7 @@ pub mod bundle;
 mod check;
 pub mod data_source;
 pub mod evaluate;
+pub mod fix;
 mod glob;
 pub mod host;
 mod json;
@@ -24,14 +25,17 @@ mod locals;
 pub mod overview;
 pub mod request;
 pub mod template;
+pub mod upgrade;
 mod variables;
-pub mod version;
 mod world_function;
 
 pub use bundle::Bundle;
 pub use data_source::{Answers, DataAnswer, DataQuery};
-pub use evaluate::{Evaluation, Inputs, Inspection, evaluate, inspect};
+pub use evaluate::{
+    Answer, CONSOLE_INPUT, Completion, Console, Evaluation, Inputs, Inspection, Opened, evaluate, inspect,
+};
 pub use host::{Host, HostError, SharedHost};
+pub use kiln_plan::version;
 pub use overview::Overview;
 pub use request::{ConfigType, Request, VariableArgument};
 pub use template::{RequiredPlugin, Template, parse};

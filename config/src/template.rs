@@ -13,7 +13,7 @@ use kiln_plan::build::Dialect;
 
 use crate::bundle::Bundle;
 use crate::host::SharedHost;
-use crate::request::Request;
+use crate::request::{ConfigType, Request};
 use crate::variables::{self, Assignments};
 pub use hcl2::packer::RequiredPlugin;
 
@@ -48,6 +48,25 @@ impl Template {
         let (document, _) = legacy::read(&SourceFile::new("", NOTHING));
         let document = Box::new(document.unwrap_or_default());
         Self { content: Content::Legacy { document, given: BTreeMap::new() }, root: String::new() }
+    }
+
+    /// The template of somebody who has none but asks for a language and gives values: [`Template::of_nothing`] with
+    /// these values, or an HCL2 template without a block.
+    pub fn of_request(request: &Request) -> Self {
+        match request.config_type {
+            ConfigType::Hcl2 => {
+                let content = Content::Hcl2 { document: Box::default(), assignments: Assignments::new() };
+                Self { content, root: String::new() }
+            }
+            ConfigType::Json => {
+                let mut template = Self::of_nothing();
+                if let Content::Legacy { given, .. } = &mut template.content {
+                    let values = request.variables.iter();
+                    given.extend(values.map(|v| (v.name.clone(), v.text.reveal().clone())));
+                }
+                template
+            }
+        }
     }
 
     /// The language it is written in.

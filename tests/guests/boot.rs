@@ -75,7 +75,7 @@ fn a_guest_without_communicator_finds_its_cd_and_floppy_and_ends_by_itself() {
     place.write("t.pkr.hcl", source.template(""));
     let _turn = guest::turn(1);
     let mut running = place.start(["build", "t.pkr.hcl"]);
-    running.wait_for("Waiting for shutdown...");
+    running.wait_for("Waiting for the guest to power itself off");
     // The small guest's kernel has no driver for floppies, but the one in QEMU's drive can be read from here.
     let arguments = super::qemu_arguments(&place);
     let floppy =

@@ -89,8 +89,8 @@ fn two_builds_at_once_have_ports_of_their_own() {
     let mut ports: Vec<&str> = ran
         .stdout
         .lines()
-        .filter_map(|l| l.split_once("(SSH, WinRM, etc): "))
-        .map(|(_, port)| port)
+        .filter_map(|l| l.strip_suffix(" of this machine leads to the guest"))
+        .filter_map(|l| l.rsplit_once("Port ").map(|(_, port)| port))
         .collect();
     ports.sort_unstable();
     ports.dedup();

@@ -14,6 +14,8 @@ const ENCODED: &str = "Y29ycmVjdC1ob3JzZS1iYXR0ZXJ5";
 fn a_sensitive_variable_is_shown_nowhere() {
     let mut place = place();
     place.set("PKR_VAR_password", SECRET);
+    place.set("PACKER_LOG_PATH", "log.txt");
+    place.set("KILN_LOG", "debug");
     place.write(
         "t.pkr.hcl",
         r#"
@@ -44,7 +46,10 @@ build {
     place.write("go", "");
     let ran = running.finish();
     ran.expect_code(0).expect("plain <sensitive>");
+    let log = place.read("log.txt");
+    assert!(log.contains("kiln_coordinator"), "a log was asked for:\n{log}");
     let shown = [
+        ("log", log),
         ("standard output", ran.stdout.clone()),
         ("standard error", ran.stderr.clone()),
         ("arguments of processes", arguments),

@@ -2,6 +2,7 @@
 
 pub mod guest;
 pub mod leftovers;
+pub mod plugins;
 pub mod program;
 pub mod server;
 pub mod source;

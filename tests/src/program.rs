@@ -143,11 +143,27 @@ impl Place {
         self.start(arguments).finish()
     }
 
+    /// A run to its end that reads `input` on standard input.
+    ///
+    /// # Panics
+    /// When it can't be started or hangs.
+    #[track_caller]
+    pub fn run_on<S: AsRef<OsStr>>(&self, input: &str, arguments: impl IntoIterator<Item = S>) -> Ran {
+        let path = self.directory.path().join(format!("input-{}", self.runs()));
+        std::fs::write(&path, input).expect("the place is ours");
+        let file = std::fs::File::open(&path).expect("it was just written");
+        self.launch(arguments, file.into()).finish()
+    }
+
     /// A run that the test goes along with.
     ///
     /// # Panics
     /// When it can't be started.
     pub fn start<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Running {
+        self.launch(arguments, Stdio::null())
+    }
+
+    fn launch<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>, input: Stdio) -> Running {
         let output = self.directory.path().join(format!("output-{}", self.runs()));
         let file = |name: &str| std::fs::File::create(output.join(name)).expect("the place is ours");
         std::fs::create_dir(&output).expect("the place is ours");
@@ -159,7 +175,7 @@ impl Place {
         let home = self.directory.path().join("home");
         command.env("HOME", home).env("TMPDIR", self.temporary()).env("PACKER_NO_COLOR", "1");
         command.env(Leftovers::MARK, self.directory.path()).envs(self.environment.iter().cloned());
-        command.stdin(Stdio::null()).stdout(file("stdout")).stderr(file("stderr"));
+        command.stdin(input).stdout(file("stdout")).stderr(file("stderr"));
         Running { child: command.spawn().expect("kiln is built"), output }
     }
 

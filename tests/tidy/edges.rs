@@ -6,14 +6,15 @@ use std::process::Command;
 use kiln_tests::tree;
 
 /// Each crate of ours with those of ours that it may see. An edge that isn't here does not exist.
-const MAY_SEE: [(&str, &[&str]); 10] = [
+const MAY_SEE: [(&str, &[&str]); 11] = [
     ("kiln-lang", &[]),
     ("kiln-plan", &["kiln-lang"]),
     ("kiln-config", &["kiln-lang", "kiln-plan"]),
     ("kiln-model", &["kiln-plan"]),
     ("kiln-proto", &["kiln-lang", "kiln-plan"]),
     ("kiln-component", &["kiln-lang", "kiln-plan"]),
-    ("kiln-agent", &["kiln-component", "kiln-lang", "kiln-plan", "kiln-proto"]),
+    ("kiln-plugin-host", &["kiln-component", "kiln-lang", "kiln-plan"]),
+    ("kiln-agent", &["kiln-component", "kiln-lang", "kiln-plan", "kiln-plugin-host", "kiln-proto"]),
     ("kiln-coordinator", &["kiln-config", "kiln-lang", "kiln-model", "kiln-plan", "kiln-proto"]),
     (
         "kiln-cli",
@@ -24,6 +25,7 @@ const MAY_SEE: [(&str, &[&str]); 10] = [
             "kiln-coordinator",
             "kiln-lang",
             "kiln-plan",
+            "kiln-plugin-host",
             "kiln-proto",
         ],
     ),
@@ -38,6 +40,7 @@ const MAY_SEE: [(&str, &[&str]); 10] = [
             "kiln-lang",
             "kiln-model",
             "kiln-plan",
+            "kiln-plugin-host",
             "kiln-proto",
         ],
     ),
@@ -50,7 +53,7 @@ const DOORS: [(&str, &[&str]); 9] = [
     ("openraft", &["kiln-coordinator"]),
     ("redb", &["kiln-coordinator"]),
     ("russh", &["kiln-agent"]),
-    ("reqwest", &["kiln-agent"]),
+    ("reqwest", &["kiln-agent", "kiln-plugin-host"]),
     ("prost", &["kiln-proto"]),
     ("clap", &["kiln-cli"]),
     ("indicatif", &["kiln-cli"]),

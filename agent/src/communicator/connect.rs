@@ -1,7 +1,7 @@
 //! The step that waits until the guest lets us in.
 //!
 //! ```text
-//!                 ┌──────────── pause: 250 ms growing to 2 s; after a refused login 5 s ───────────┐
+//!                 ┌──────────── pause: 250 ms growing to 0.5 s; after a refused login 5 s ───────────┐
 //!                 ▼                                                                                │
 //!   start ─► attempt: address ─► TCP ─► banner ─► key exchange ─► login ──(why not)──► note it ────┘
 //!                 │                                                                                │
@@ -83,7 +83,7 @@ impl Default for Pace {
         let seconds = Duration::from_secs;
         Self {
             first: Duration::from_millis(250),
-            longest: seconds(2),
+            longest: Duration::from_millis(500),
             after_refusal: seconds(5),
             refusal_counts_for: seconds(7),
             banner: seconds(5),

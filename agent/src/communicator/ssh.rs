@@ -13,6 +13,7 @@ mod agent;
 mod auth;
 mod connection;
 mod events;
+mod farewell;
 mod path;
 mod proxy;
 mod session;

@@ -118,13 +118,25 @@ async fn the_first_address_that_yields_the_right_file_wins() {
 }
 
 #[tokio::test]
+async fn a_sums_file_out_of_reach_is_told_by_its_own_name() {
+    let (address, _) = server().await;
+    let task = test_task::task();
+    let sums = format!("file:http://{address}/missing");
+    let urls = [format!("http://{address}/good")];
+    let failure = fetch(&task.cx, &wanted(&urls, &sums)).await.expect_err("no file");
+    let expected = format!("cannot fetch the sums file http://{address}/missing: the server answered 404");
+    assert!(failure.message.contains(&expected), "{failure:?}");
+}
+
+#[tokio::test]
 async fn every_address_that_fails_is_told_with_its_reason() {
     let (address, _) = server().await;
     let task = test_task::task();
     let urls = ["missing", "wrong"].map(|name| format!("http://{address}/{name}"));
     let failure = fetch(&task.cx, &wanted(&urls, &sum())).await.expect_err("no file");
     assert_eq!(failure.fault, Fault::Template);
-    assert!(failure.evidence[0].contains("404") && failure.evidence[1].contains("checksum"), "{failure:?}");
+    assert!(failure.evidence[0].contains("404") && failure.message.contains("checksum"), "{failure:?}");
+    assert_eq!(failure.evidence.len(), 1, "nothing is told twice: {failure:?}");
     assert!(!task.cx.cache_dir.read_dir().expect("a cache").any(|entry| {
         let name = entry.expect("an entry").file_name();
         name.to_string_lossy().ends_with(".part")

@@ -58,3 +58,41 @@ impl Provisioner for Breakpoint {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::communicator::testing::bounded;
+    use crate::provisioner::testing::Bench;
+    use crate::provisioner::tests::expect_fields;
+
+    #[test]
+    fn the_schema_is_what_is_decoded() {
+        expect_fields::<Options>(&factory().schema.options);
+    }
+
+    #[tokio::test]
+    async fn a_disabled_breakpoint_says_so_and_goes_on() {
+        let bench = Bench::alone();
+        bounded(bench.run("breakpoint", json!({"disable": true, "note": "look"}))).await.unwrap();
+        assert!(bench.said("Breakpoint provisioner with note \"look\" disabled; continuing..."));
+    }
+
+    #[tokio::test]
+    async fn a_breakpoint_that_nobody_can_answer_fails_instead_of_waiting_for_ever() {
+        let bench = Bench::alone();
+        let failure = bounded(bench.run("breakpoint", json!({}))).await.unwrap_err();
+        assert!(failure.message.contains("nobody can press enter"), "{failure:?}");
+        assert!(failure.hint.unwrap().contains("disable = true"));
+        assert!(bench.said("Pausing at breakpoint provisioner."));
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_breakpoint_ends() {
+        let bench = Bench::alone();
+        bench.task.cx.cancel.cancel();
+        assert!(bounded(bench.run("breakpoint", json!({}))).await.unwrap_err().cancelled);
+    }
+}

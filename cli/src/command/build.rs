@@ -133,7 +133,7 @@ async fn submitted(
     let mut following = Follow { client, build, screen, interrupted: false };
     let mut view = RunView::new(screen, reply.tasks);
     view.header();
-    match following.to_the_end(&mut view, interrupts).await {
+    match following.until_the_end(&mut view, interrupts).await {
         Ok(true) => {}
         Ok(false) => return Left::Behind,
         Err(error) => {
@@ -156,7 +156,7 @@ struct Follow<'a> {
 
 impl Follow<'_> {
     /// Shows what happens until all has ended; `false` when a person didn't want to wait for that.
-    async fn to_the_end(
+    async fn until_the_end(
         &mut self,
         view: &mut RunView<'_>,
         interrupts: &mut Interrupts,

@@ -23,21 +23,36 @@ pub(crate) enum Status<'a> {
     Ended,
 }
 
+/// How far something has been moved.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Movement<'a> {
+    /// What is moved.
+    pub(crate) label: &'a str,
+    /// In `unit`s.
+    pub(crate) done: u64,
+    /// Of so many, if that is known.
+    pub(crate) total: Option<u64>,
+    /// What is counted.
+    pub(crate) unit: ProgressUnit,
+}
+
 #[derive(Debug)]
 pub(super) struct Live {
     all: MultiProgress,
-    moving: Mutex<Moving>,
+    builds: Mutex<HashMap<usize, Line>>,
 }
 
-#[derive(Debug, Default)]
-struct Moving {
-    builds: HashMap<usize, ProgressBar>,
-    bars: HashMap<(usize, String), ProgressBar>,
+/// The line of one build, which is a bar while something is being moved.
+#[derive(Debug)]
+struct Line {
+    line: ProgressBar,
+    /// What is being moved.
+    moving: Option<String>,
 }
 
 impl Live {
     pub(super) fn new() -> Self {
-        Self { all: MultiProgress::new(), moving: Mutex::default() }
+        Self { all: MultiProgress::new(), builds: Mutex::default() }
     }
 
     pub(super) fn print(&self, text: &str) {
@@ -48,74 +63,74 @@ impl Live {
     }
 
     pub(super) fn status(&self, build: usize, status: Status<'_>) {
-        let mut moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
         match status {
             Status::Doing { name, step } => {
-                let line = moving.builds.entry(build).or_insert_with(|| self.all.add(spinner(build, name)));
-                line.set_message(step.to_owned());
+                let line = builds.entry(build).or_insert_with(|| self.line(build, name));
+                line.stop_moving();
+                line.line.set_message(step.to_owned());
             }
             Status::Ended => {
-                if let Some(line) = moving.builds.remove(&build) {
+                if let Some(Line { line, .. }) = builds.remove(&build) {
                     line.finish_and_clear();
                 }
-                moving.bars.retain(|(of, _), bar| {
-                    if *of == build {
-                        bar.finish_and_clear();
-                    }
-                    *of != build
-                });
             }
         }
     }
 
-    pub(super) fn progress(
-        &self,
-        build: usize,
-        label: &str,
-        (done, total): (u64, Option<u64>),
-        unit: ProgressUnit,
-    ) {
-        let mut moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (build, label.to_owned());
-        if total.is_some_and(|total| done >= total) {
-            if let Some(bar) = moving.bars.remove(&key) {
-                bar.finish_and_clear();
-            }
-            return;
+    pub(super) fn progress(&self, build: usize, movement: &Movement<'_>) {
+        let mut builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = builds.entry(build).or_insert_with(|| self.line(build, ""));
+        match movement.total.is_some_and(|total| movement.done >= total) {
+            true => line.stop_moving(),
+            false => line.moves(movement),
         }
-        let bar = moving.bars.entry(key).or_insert_with(|| self.all.add(bar(label, total, unit)));
-        bar.set_position(done);
+    }
+
+    fn line(&self, build: usize, name: &str) -> Line {
+        // Among the others before it is drawn for the first time, or that drawing stays on the screen.
+        let line = self.all.add(ProgressBar::new_spinner());
+        line.set_style(style(STILL));
+        line.set_prefix(Style::of_build(build).paint(name));
+        line.enable_steady_tick(Duration::from_millis(120));
+        Line { line, moving: None }
     }
 
     pub(super) fn settle(&self) {
-        let mut moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
-        let moving = std::mem::take(&mut *moving);
-        moving.builds.into_values().chain(moving.bars.into_values()).for_each(|bar| bar.finish_and_clear());
+        let builds = std::mem::take(&mut *self.builds.lock().unwrap_or_else(PoisonError::into_inner));
+        builds.into_values().for_each(|Line { line, .. }| line.finish_and_clear());
     }
 }
 
-fn spinner(build: usize, name: &str) -> ProgressBar {
-    let line = ProgressBar::new_spinner();
-    line.set_style(style("{spinner} {prefix} {elapsed_precise} {wide_msg}"));
-    line.set_prefix(Style::of_build(build).paint(name));
-    line.enable_steady_tick(Duration::from_millis(120));
-    line
+impl Line {
+    fn moves(&mut self, Movement { label, done, total, unit }: &Movement<'_>) {
+        if self.moving.as_deref() != Some(*label) {
+            self.line.set_style(style(match (unit, total) {
+                (ProgressUnit::Bytes, Some(_)) => BYTES_OF,
+                (ProgressUnit::Bytes, None) => BYTES,
+                (ProgressUnit::Percent, _) => PERCENT,
+            }));
+            self.line.set_message((*label).to_owned());
+            self.line.reset_eta();
+            self.moving = Some((*label).to_owned());
+        }
+        total.iter().for_each(|total| self.line.set_length(*total));
+        self.line.set_position(*done);
+    }
+
+    fn stop_moving(&mut self) {
+        if self.moving.take().is_some() {
+            self.line.set_style(style(STILL));
+        }
+    }
 }
 
-fn bar(label: &str, total: Option<u64>, unit: ProgressUnit) -> ProgressBar {
-    let template = match (unit, total) {
-        (ProgressUnit::Bytes, Some(_)) => {
-            "    {prefix} [{bar:30}] {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}"
-        }
-        (ProgressUnit::Bytes, None) => "    {prefix} {bytes} {binary_bytes_per_sec}",
-        (ProgressUnit::Percent, _) => "    {prefix} [{bar:30}] {percent} %",
-    };
-    let bar = total.map_or_else(ProgressBar::no_length, ProgressBar::new);
-    bar.set_style(style(template).progress_chars("=> "));
-    bar.set_prefix(label.to_owned());
-    bar
-}
+const STILL: &str = "{spinner} {prefix} {elapsed_precise} {wide_msg}";
+const BYTES_OF: &str = "{spinner} {prefix} {elapsed_precise} {msg} [{bar:30}] {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}";
+const BYTES: &str = "{spinner} {prefix} {elapsed_precise} {msg} {bytes} {binary_bytes_per_sec}";
+const PERCENT: &str = "{spinner} {prefix} {elapsed_precise} {msg} [{bar:30}] {percent} %";
 
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.progress_chars("=> ")
 }

@@ -7,6 +7,7 @@ use kiln_plan::event::TaskOutcome;
 use kiln_plan::id::TaskId;
 use kiln_plan::{ArtifactRecord, Event, EventKind, Failure};
 
+use super::Movement;
 use super::live::Status;
 use super::style::{self, Style};
 use super::{Screen, Tone, summary};
@@ -86,7 +87,7 @@ impl<'a> RunView<'a> {
                 build.steps.push((step.clone(), Duration::from_millis(*took_ms)));
             }
             EventKind::Progress { label, done, total, unit } => {
-                self.screen.progress(index, label, *done, *total, *unit);
+                self.screen.progress(index, &Movement { label, done: *done, total: *total, unit: *unit });
             }
             EventKind::Question { .. } => {}
             EventKind::Finished { outcome } => {

@@ -9,6 +9,9 @@ pub(crate) struct Style(u8);
 /// Errors.
 pub(crate) const ERROR: Style = Style(31);
 
+/// What has been installed.
+pub(crate) const INSTALLED: Style = Style(36);
+
 /// The colours of builds, by their order.
 const BUILDS: [Style; 5] = [Style(32), Style(36), Style(35), Style(33), Style(34)];
 

@@ -24,10 +24,17 @@ mod action;
 mod bounded;
 mod data;
 mod function;
+mod outline;
 mod render;
 mod tree;
 
+pub use outline::{Action, Mention, Piece, Term, outline};
 pub use render::Rendered;
+
+/// The names of all functions that a text may call, but for a component's own.
+pub fn function_names() -> impl Iterator<Item = &'static str> {
+    function::PACKER.into_iter().chain(function::BUILT_IN)
+}
 
 /// What is known about a build while its strings are rendered; travels with the plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

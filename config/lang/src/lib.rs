@@ -13,6 +13,7 @@ pub mod deferred;
 pub mod diagnostic;
 pub mod duration;
 pub mod evaluate;
+pub mod format_source;
 pub mod format_value;
 pub mod function;
 pub mod go_template;

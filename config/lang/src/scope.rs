@@ -40,6 +40,13 @@ impl Scope {
         self
     }
 
+    /// The same scope without that name.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.variables.remove(name);
+        self
+    }
+
     /// The same scope without `try`, `can` and `convert`, as in the defaults of variables.
     #[must_use]
     pub fn without_special_forms(self) -> Self {

@@ -75,6 +75,11 @@ impl Rule {
 }
 
 impl ComponentSchema {
+    /// A component with these options, that offers nothing beyond the usual and has no rules.
+    pub fn new(kind: ComponentKind, name: impl Into<Cow<'static, str>>, options: Vec<OptionSchema>) -> Self {
+        Self { kind, name: name.into(), options, generated: Vec::new(), answer: None, rules: Vec::new() }
+    }
+
     /// The option of that name.
     pub fn option(&self, name: &str) -> Option<&OptionSchema> {
         self.options.iter().find(|o| o.name == name)

@@ -255,7 +255,8 @@ fn data_query(
         summary: &format!("Unknown data type {}", source.kind),
         span: &source.block.header,
     };
-    if let Some(complaint) = missing::complaint(wanted, inputs.catalog, &document.required_plugins) {
+    let required = missing::Required::Hcl2(&document.required_plugins);
+    if let Some(complaint) = missing::complaint(wanted, inputs, required) {
         return Err(complaint.into());
     }
     let mut found = Diagnostics::new();

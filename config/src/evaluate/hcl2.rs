@@ -13,7 +13,7 @@ use kiln_plan::{
 
 use super::body::{self, Reading, RunTime};
 use super::global::{self, Gaps, Globals};
-use super::missing::{self, Wanted};
+use super::missing::{self, Required, Wanted};
 use super::selection::Selection;
 use super::{Evaluation, Inputs, done, failed, requirement};
 use crate::check;
@@ -139,7 +139,8 @@ impl Planner<'_> {
     }
 
     fn check_type(&self, wanted: Wanted<'_>, found: &mut Diagnostics) {
-        let complaint = missing::complaint(wanted, self.inputs.catalog, &self.document.required_plugins);
+        let complaint =
+            missing::complaint(wanted, self.inputs, Required::Hcl2(&self.document.required_plugins));
         // Each type once: a build of twenty sources would say it twenty times.
         if let Some(complaint) = complaint
             && !found.iter().any(|d| d.summary == complaint.summary && d.span == complaint.span)

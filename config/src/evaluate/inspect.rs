@@ -65,7 +65,7 @@ fn inspect_hcl2(
 }
 
 /// The texts in what is declared sensitive. What was made of them is looked into when it is shown.
-fn secrets(document: &hcl2::Document, globals: &Globals) -> Vec<String> {
+pub(super) fn secrets(document: &hcl2::Document, globals: &Globals) -> Vec<String> {
     let declared = document.locals.iter().filter(|l| l.sensitive).filter_map(|l| globals.locals.get(&l.name));
     let mut secrets = Vec::new();
     globals.variables.values().chain(declared).for_each(|value| secrets_in(value, &mut secrets));
@@ -91,7 +91,7 @@ fn glance(build: &Build<'_>, redactor: &Redactor) -> BuildOverview {
 
 /// The value without marks, its secrets replaced. A text that was made from a secret shows what else it says, unless the
 /// secret can't be found in it any more: then it is hidden as a whole. Of the two bools neither tells anything.
-fn open(value: &Value, redactor: &Redactor) -> Value {
+pub(super) fn open(value: &Value, redactor: &Redactor) -> Value {
     opened(value, false, redactor)
 }
 

@@ -1,6 +1,6 @@
 //! Legacy JSON templates: every builder to a plan. Strings of components stay raw; the agent renders them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use kiln_lang::go_template::{Place, Question, Renderer, TemplateFacts, World};
@@ -24,35 +24,85 @@ pub(super) fn evaluate(
     root: &str,
     inputs: Inputs<'_>,
 ) -> Evaluation {
-    let mut found = document.validate();
-    found.extend(check_version(document, &inputs.request.core_version));
-    if found.has_errors() {
-        return failed(found);
+    if let Some(too_old) = check_version(document, &inputs.request.core_version) {
+        return failed(too_old.into());
     }
+    let mut found = document.validate();
     let context = inputs.facts(root);
-    let facts = TemplateFacts {
-        start: moment(inputs.request.started_ns),
-        template_dir: Some(context.template_dir.clone()),
-        pwd: context.working_dir.clone(),
-        packer_version: inputs.request.core_version.clone(),
-        ..TemplateFacts::default()
-    };
-    let world: Arc<dyn World> = Arc::new(HostWorld(inputs.host.clone()));
+    let facts = template_facts(&context, inputs);
+    let world: Arc<dyn World> = Arc::new(HostWorld::new(inputs.host));
     let variables = match Variables::resolve(document, given, facts, &world) {
         Ok((variables, complaints)) => {
             found.extend(complaints);
             variables
         }
-        Err(complaints) => return failed(complaints),
+        Err(complaints) => {
+            found.extend(complaints);
+            return failed(found);
+        }
     };
     let planner = Planner { document, variables: &variables, world: &world, context, inputs };
+    let names = planner.names(&mut found);
+    let broken = found.has_errors();
     let mut plans = Vec::new();
-    for (name, builder) in planner.names(&mut found) {
+    let mut of_builds = Repeated::default();
+    for (name, builder) in names {
         if selection::runs_legacy(inputs.request, &name) {
-            plans.extend(planner.plan(&name, builder, &mut found));
+            let mut inner = Diagnostics::new();
+            plans.extend(planner.plan(&name, builder, &mut inner));
+            of_builds.extend(inner);
         }
     }
-    done(plans, found)
+    found.extend(of_builds.into_diagnostics());
+    // What is wrong with the template as a whole is wrong with every build.
+    if broken { failed(found) } else { done(plans, found) }
+}
+
+/// The complaints about builds. Builds share provisioners and post-processors: what is wrong with one of those
+/// is told once.
+#[derive(Debug, Default)]
+struct Repeated {
+    /// Each with the number of builds that have it.
+    list: Vec<(Diagnostic, usize)>,
+    /// Where each stands in the list, by range and words.
+    known: HashMap<(usize, usize, String), usize>,
+}
+
+impl Repeated {
+    fn extend(&mut self, of_build: Diagnostics) {
+        for new in of_build {
+            let key = new.span.as_ref().map(|span| (span.start, span.end, new.detail.clone()));
+            let known = key.as_ref().and_then(|key| self.known.get(key));
+            if let Some(index) = known {
+                self.list[*index].1 += 1;
+                continue;
+            }
+            self.known.extend(key.map(|key| (key, self.list.len())));
+            self.list.push((new, 1));
+        }
+    }
+
+    fn into_diagnostics(self) -> impl Iterator<Item = Diagnostic> {
+        self.list.into_iter().map(|(mut diagnostic, builds)| {
+            match builds - 1 {
+                0 => {}
+                1 => diagnostic.detail.push_str(" The same in one more build."),
+                more => diagnostic.detail.push_str(&format!(" The same in {more} more builds.")),
+            }
+            diagnostic
+        })
+    }
+}
+
+/// What text may ask for besides variables.
+pub(super) fn template_facts(context: &TemplateContext, inputs: Inputs<'_>) -> TemplateFacts {
+    TemplateFacts {
+        start: moment(inputs.request.started_ns),
+        template_dir: Some(context.template_dir.clone()),
+        pwd: context.working_dir.clone(),
+        packer_version: inputs.request.core_version.clone(),
+        ..TemplateFacts::default()
+    }
 }
 
 fn check_version(document: &Document, core_version: &str) -> Option<Diagnostic> {
@@ -69,7 +119,14 @@ fn check_version(document: &Document, core_version: &str) -> Option<Diagnostic> 
 
 /// Answers what variables may ask.
 #[derive(Debug)]
-struct HostWorld(SharedHost);
+pub(super) struct HostWorld(SharedHost);
+
+impl HostWorld {
+    /// By asking this host.
+    pub(super) fn new(host: &SharedHost) -> Self {
+        Self(host.clone())
+    }
+}
 
 impl World for HostWorld {
     fn uuid(&self) -> String {
@@ -105,11 +162,14 @@ impl<'a> Planner<'a> {
         for builder in &self.document.builders {
             match interpolate_name(&builder.name, self.variables, self.world) {
                 Ok(name) => {
-                    names.insert(name, builder);
+                    if let Some(hidden) = names.insert(name.clone(), builder) {
+                        found.push(hidden_builder(&name, hidden));
+                    }
                 }
                 Err(reason) => {
                     let detail = format!("error interpolating the name {:?}: {reason}", builder.name);
-                    found.push(Diagnostic::error("Invalid builder name", detail).at(builder.span.clone()));
+                    let span = builder.name_span.clone();
+                    found.push(Diagnostic::error("Invalid builder name", detail).at(span));
                 }
             }
         }
@@ -119,10 +179,6 @@ impl<'a> Planner<'a> {
     fn plan(&self, name: &str, builder: &Builder, found: &mut Diagnostics) -> Option<BuildPlan> {
         let mut inner = Diagnostics::new();
         self.check_types(name, builder, &mut inner);
-        if inner.has_errors() {
-            found.extend(inner);
-            return None;
-        }
         let texts = self.texts(name, builder);
         let mut checked = |component: ComponentConfig| {
             if let Some(catalog) = self.inputs.catalog {
@@ -191,7 +247,8 @@ impl<'a> Planner<'a> {
         let renderer = Renderer::new(self.variables.facts.clone(), self.world.clone(), Place::Component);
         let max_retries = provisioner.retries(|text| {
             renderer.render(text).map(|rendered| rendered.text).map_err(|error| {
-                Diagnostic::error("Invalid max_retries", error.to_string()).at(provisioner.span.clone())
+                let span = provisioner.max_retries_span.clone();
+                Diagnostic::error("Invalid max_retries", error.to_string()).at(span)
             })
         })?;
         Ok(ProvisionerPlan {
@@ -230,7 +287,7 @@ impl<'a> Planner<'a> {
         let summary = format!("Failed to initialize build {name:?}");
         let mut check = |kind, name: &str, span: &Span| {
             let wanted = missing::Wanted { kind, name, summary: &summary, span };
-            found.extend(missing::complaint(wanted, self.inputs.catalog, &[]));
+            found.extend(missing::complaint(wanted, self.inputs, missing::Required::Legacy));
         };
         check(ComponentKind::Builder, &builder.kind, &builder.span);
         let provisioners = self.document.provisioners.iter().chain(&self.document.error_cleanup);
@@ -242,6 +299,15 @@ impl<'a> Planner<'a> {
             check(ComponentKind::PostProcessor, &p.kind, &p.span);
         }
     }
+}
+
+/// The warning about a builder that is lost because another one's name comes out the same.
+fn hidden_builder(name: &str, hidden: &Builder) -> Diagnostic {
+    let detail = format!(
+        "The name {:?} comes out as {name:?}, which is a later builder's; only that one is built.",
+        hidden.name
+    );
+    Diagnostic::warning("Two builders of one name", detail).at(hidden.name_span.clone())
 }
 
 /// The raw type when the name is the same, otherwise `type.name`.

@@ -9,6 +9,7 @@ mod variables;
 
 use std::collections::BTreeMap;
 
+use kiln_lang::diagnostic::nearest;
 use kiln_lang::{Diagnostic, Diagnostics, SourceFile, Span};
 
 use crate::json::{self, Json, JsonData, Member};
@@ -19,6 +20,8 @@ pub(crate) use variables::{Variables, interpolate_name, read_var_file};
 /// What a template's text says.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Document {
+    /// The texts of root keys that begin with `_`.
+    pub(crate) comments: Vec<String>,
     pub(crate) description: String,
     pub(crate) min_version: Option<(String, Span)>,
     /// Defaults; `None` for a variable that must be set.
@@ -32,11 +35,8 @@ pub(crate) struct Document {
 
 /// Reads a template.
 pub(crate) fn read(file: &SourceFile) -> (Option<Document>, Diagnostics) {
-    let root = match json::read(file) {
-        Ok(root) => root,
-        Err(found) => return (None, found),
-    };
-    let mut found = Diagnostics::new();
+    let (root, mut found) = json::read_all(file);
+    let Some(root) = root else { return (None, found) };
     let mut document = Document::default();
     match &root.data {
         JsonData::Object(members) => {
@@ -65,17 +65,55 @@ fn read_member(document: &mut Document, member: &Member, found: &mut Diagnostics
         "error-cleanup-provisioner" => {
             document.error_cleanup = component::read_provisioner(value, "error-cleanup-provisioner", found);
         }
-        "push" | "comments" => {}
-        key if key.starts_with('_') => {
-            text(member, found);
+        "push" => {
+            if !matches!(value.data, JsonData::Object(_) | JsonData::Null) {
+                found.push(wrong_type("'push'", "object", value));
+            }
         }
-        _ => found.push(
-            Diagnostic::error(
-                "Unknown root level key",
-                format!("Unknown root level key in template: '{}'", member.key),
-            )
-            .at(member.key_span.clone()),
-        ),
+        "comments" => check_comments(value, found),
+        key if key.starts_with('_') => document.comments.extend(text(member, found)),
+        _ => found.push(unknown_key(member)),
+    }
+}
+
+/// The keys that a template may have.
+const ROOT_KEYS: [&str; 10] = [
+    "min_packer_version",
+    "description",
+    "variables",
+    "sensitive-variables",
+    "builders",
+    "provisioners",
+    "post-processors",
+    "error-cleanup-provisioner",
+    "push",
+    "comments",
+];
+
+fn unknown_key(member: &Member) -> Diagnostic {
+    let detail = format!("Unknown root level key in template: '{}'", member.key);
+    let unknown = Diagnostic::error("Unknown root level key", detail).at(member.key_span.clone());
+    match nearest(&member.key, ROOT_KEYS) {
+        Some(similar) => unknown.hint(format!("did you mean {similar:?}?")),
+        None => unknown.hint("a key that begins with _ is a comment"),
+    }
+}
+
+/// `comments` is a list of objects of texts, of which nothing becomes.
+fn check_comments(value: &Json, found: &mut Diagnostics) {
+    let items = match &value.data {
+        JsonData::Array(items) => items.as_slice(),
+        JsonData::Null => &[],
+        _ => return found.push(wrong_type("'comments'", "array", value)),
+    };
+    for item in items {
+        match &item.data {
+            JsonData::Object(members) => {
+                let strange = members.iter().filter(|m| m.value.as_str().is_none());
+                found.extend(strange.map(|m| wrong_type("a comment", "string", &m.value)));
+            }
+            _ => found.push(wrong_type("a comment", "object", item)),
+        }
     }
 }
 
@@ -93,7 +131,8 @@ impl Document {
             for over in &provisioner.overrides {
                 if !self.has_builder(&over.builder) {
                     let detail = format!("{place}: override '{}' doesn't exist", over.builder);
-                    found.push(Diagnostic::error("Invalid template", detail).at(over.span.clone()));
+                    let missing = Diagnostic::error("Invalid template", detail).at(over.span.clone());
+                    found.push(self.with_builders(missing, &over.builder));
                 }
             }
         }
@@ -104,6 +143,15 @@ impl Document {
             }
         }
         found
+    }
+
+    /// The complaint, with the builder that was perhaps meant, or all.
+    fn with_builders(&self, complaint: Diagnostic, name: &str) -> Diagnostic {
+        let names = || self.builders.iter().map(|b| b.name.as_str());
+        match nearest(name, names()) {
+            Some(similar) => complaint.hint(format!("did you mean {similar:?}?")),
+            None => complaint.hint(format!("builders: {}", names().collect::<Vec<_>>().join(", "))),
+        }
     }
 
     fn has_builder(&self, raw_name: &str) -> bool {
@@ -118,7 +166,8 @@ impl Document {
         }
         for (key, names) in [("only", &restriction.only), ("except", &restriction.except)] {
             for name in names.iter().filter(|n| !self.has_builder(n)) {
-                found.push(invalid(format!("{place}: '{key}' specified builder '{name}' not found")));
+                let missing = invalid(format!("{place}: '{key}' specified builder '{name}' not found"));
+                found.push(self.with_builders(missing, name));
             }
         }
     }

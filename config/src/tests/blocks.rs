@@ -84,15 +84,15 @@ fn the_registry_block_is_checked_and_otherwise_ignored() {
     for (inside, expected) in cases {
         for text in [
             format!("hcp_packer_registry {{\n {inside}\n}}\n{NULL}"),
-            format!("source \"null\" \"a\" {{}}\nbuild {{ sources = [\"null.a\"]\n")
-                .replace(" sources", "\n sources")
-                + &format!(" hcp_packer_registry {{\n {inside}\n }}\n}}\n"),
+            format!(
+                "source \"null\" \"a\" {{}}\nbuild {{\n sources = [\"null.a\"]\n hcp_packer_registry {{\n {inside}\n }}\n}}\n"
+            ),
         ] {
             let shown = hcl(&text);
             match expected {
                 None => assert_eq!(shown, "null.a (a): null {}\n", "{inside}"),
                 Some(words) if words.starts_with("Warning") => {
-                    assert!(shown.contains("Deprecated argument"), "{shown}")
+                    assert!(shown.contains("Deprecated argument"), "{shown}");
                 }
                 Some(words) => assert!(shown.contains("Error") && shown.contains(words), "{inside}: {shown}"),
             }
@@ -144,9 +144,8 @@ fn json_syntax_has_the_same_blocks() {
     let good = [
         format!(r#"{{"//": "comment", {source}, "build": {{"//": 1, "sources": ["null.a"]}}}}"#),
         format!(r#"{{{source}, "build": [{{"sources": ["null.a"]}}]}}"#),
-        format!(
-            r#"{{"source": [{{"null": [{{"a": {{}}}}]}}], "build": [{{"sources": ["${{var.s}}"]}}], "variable": {{"s": {{"default": "null.a"}}}}}}"#
-        ),
+        r#"{"source": [{"null": [{"a": {}}]}], "build": [{"sources": ["${var.s}"]}], "variable": {"s": {"default": "null.a"}}}"#
+            .to_owned(),
         format!(r#"{{{source}, "build": {{"source": {{"null.a": {{}}}}}}}}"#),
     ];
     for text in good {

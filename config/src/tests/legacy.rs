@@ -1,4 +1,11 @@
-//! Legacy JSON templates.
+//! Legacy JSON templates. One table per part of the language: data in, text out.
+
+mod components;
+mod diagnostics;
+mod interpolation;
+mod names;
+mod reading;
+mod variables;
 
 use kiln_plan::Sensitive;
 
@@ -84,10 +91,10 @@ fn references_between_parts_are_checked_together() {
     assert_eq!(
         details,
         [
-            "provisioner 1: 'only' specified builder 'x' not found",
-            "provisioner 2: override 'y' doesn't exist",
+            "provisioner 1: 'only' specified builder 'x' not found [builders: null]",
+            "provisioner 2: override 'y' doesn't exist [builders: null]",
             "post-processor 2.2: only one of 'only' or 'except' may be specified",
-            "post-processor 2.2: 'except' specified builder 'z' not found",
+            "post-processor 2.2: 'except' specified builder 'z' not found [builders: null]",
         ]
     );
     assert!(json("{}").contains("at least one builder must be defined"));

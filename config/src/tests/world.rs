@@ -10,6 +10,7 @@ pub(crate) struct World {
     files: BTreeMap<String, String>,
     environment: BTreeMap<String, String>,
     standard_input: Option<String>,
+    plugins: BTreeMap<String, String>,
 }
 
 impl World {
@@ -20,6 +21,11 @@ impl World {
 
     pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    pub(crate) fn plugin(mut self, source: &str, file: &str) -> Self {
+        self.plugins.insert(source.to_owned(), file.to_owned());
         self
     }
 
@@ -94,5 +100,9 @@ impl Host for World {
 
     fn home_directory(&self) -> Option<String> {
         Some("/home/me".to_owned())
+    }
+
+    fn installed_plugin(&self, source: &str) -> Option<String> {
+        self.plugins.get(source).cloned()
     }
 }

@@ -216,6 +216,23 @@ impl Qmp {
         self.ask("query-status", json!({})).await
     }
 
+    /// Whether the guest has read anything from a disk or CD since power-on.
+    ///
+    /// # Errors
+    /// As for [`Qmp::ask`].
+    pub async fn has_read(&self) -> Result<bool, QmpError> {
+        #[derive(Deserialize)]
+        struct Device {
+            stats: Stats,
+        }
+        #[derive(Deserialize)]
+        struct Stats {
+            rd_operations: u64,
+        }
+        let devices: Vec<Device> = self.ask("query-blockstats", json!({})).await?;
+        Ok(devices.iter().any(|device| device.stats.rd_operations > 0))
+    }
+
     /// Writes the guest's screen to `path` as PNG.
     ///
     /// # Errors

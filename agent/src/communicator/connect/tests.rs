@@ -83,6 +83,28 @@ async fn a_guest_that_comes_up_late_is_found_soon_after() {
     assert!(communicator.start("true").await.is_err(), "undo hangs up");
 }
 
+/// As QEMU's user network does while the guest's own isn't up yet.
+#[tokio::test]
+async fn a_call_that_is_never_delivered_holds_nothing_up() {
+    let sshd = Sshd::start().await;
+    let network = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = network.local_addr().unwrap().port();
+    let to = sshd.port;
+    tokio::spawn(async move {
+        let _lost = network.accept().await.unwrap();
+        while let Ok((mut call, _)) = network.accept().await {
+            let mut answer = tokio::net::TcpStream::connect(("127.0.0.1", to)).await.unwrap();
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut call, &mut answer).await });
+        }
+    });
+    let (mut connect, task) = step(Address::new("127.0.0.1", port), []);
+    connect.key = Some(sshd.key.clone());
+    let for_ever = Duration::from_hours(1);
+    connect.pace = Pace { banner: for_ever, longest_banner: for_ever, ..Pace::default() };
+    let done = bounded(connect.run(&task.cx)).await.unwrap();
+    assert_eq!(bounded(run(&*done.output.communicator, "echo hi")).await.out, "hi\n");
+}
+
 #[tokio::test]
 async fn a_timeout_tells_what_was_met() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();

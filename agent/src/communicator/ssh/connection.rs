@@ -14,11 +14,13 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use kiln_component::Reporter;
 use russh::SshId;
 use russh::client::{self, Handle};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::agent::AgentSocket;
 use super::auth::{Credentials, Outcome, Sources};
@@ -53,6 +55,8 @@ pub(crate) struct Limits {
     pub(crate) dial: Duration,
     /// To hear the first word.
     pub(crate) banner: Duration,
+    /// Until, while nothing is heard, another connection is made beside the silent one.
+    pub(crate) call_again: Duration,
     /// From there to the login; generous, since a guest without hardware acceleration computes for long.
     pub(crate) handshake: Duration,
 }
@@ -60,7 +64,7 @@ pub(crate) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { dial: seconds(15), banner: seconds(20), handshake: seconds(60) }
+        Self { dial: seconds(15), banner: seconds(20), call_again: seconds(1), handshake: seconds(60) }
     }
 }
 
@@ -327,7 +331,25 @@ impl Target {
         }
     }
 
+    /// Calls, and calls again beside it for as long as nobody answers: QEMU's user network accepts for a guest whose
+    /// network isn't up yet, and delivers such a call late or never.
     async fn hear(&self, hop: &Hop<'_>, limits: Limits) -> Result<Wire, AttemptError> {
+        let again = matches!(hop, Hop::Direct(_));
+        let mut calls = FuturesUnordered::from_iter([self.call(hop, limits)]);
+        loop {
+            tokio::select! {
+                biased;
+                // Of the calls made first, the first to be silent for too long ends the attempt.
+                Some(answer) = calls.next() => match answer {
+                    Err(error) if !error.is_silence() && !calls.is_empty() => {}
+                    answer => return answer,
+                },
+                () = sleep(limits.call_again), if again => calls.push(self.call(hop, limits)),
+            }
+        }
+    }
+
+    async fn call(&self, hop: &Hop<'_>, limits: Limits) -> Result<Wire, AttemptError> {
         let stream = timeout(limits.dial, hop.open()).await.unwrap_or_else(|_| {
             let source = io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
             Err(AttemptError::Dial { to: hop.to(), source })

@@ -13,6 +13,7 @@ use russh_sftp::protocol::{OpenFlags, StatusCode};
 use tokio::fs::{self, File};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, BufWriter};
 
+use super::farewell::Farewell;
 use super::path::split;
 use super::{Inner, TransferError, session};
 use crate::communicator::tree::Entry;
@@ -172,7 +173,7 @@ impl Remote {
             max_concurrent_reads: 16,
             ..Config::default()
         };
-        match SftpSession::new_with_config(channel.into_stream(), config).await {
+        match SftpSession::new_with_config(Farewell::new(channel.into_stream()), config).await {
             Ok(sftp) => Ok(Self { sftp, operation }),
             // The subsystem is announced, but its program isn't there: the channel ends without a word.
             Err(_) => Err(TransferError::Missing("sftp")),

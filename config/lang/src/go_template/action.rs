@@ -56,7 +56,8 @@ fn length_of(text: &str) -> Option<usize> {
     None
 }
 
-fn after_quote(bytes: &[u8], start: usize, quote: u8) -> Option<usize> {
+/// The offset after the literal that begins with a quote at `start`.
+pub(super) fn after_quote(bytes: &[u8], start: usize, quote: u8) -> Option<usize> {
     let mut at = start + 1;
     while at < bytes.len() {
         match bytes[at] {

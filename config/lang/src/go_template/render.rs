@@ -128,7 +128,7 @@ fn no_such_field(renderer: &Renderer, name: String) -> Reason {
     Reason::NoSuchField { name, known }
 }
 
-fn from_raised(text: &str, raised: Raised) -> TemplateError {
+pub(super) fn from_raised(text: &str, raised: Raised) -> TemplateError {
     match raised {
         Raised::Parse { line, col, message, .. } | Raised::Lex { line, col, message, .. } => {
             error(text, Reason::Syntax(message), (line > 0).then_some((line, col)))
@@ -142,7 +142,7 @@ fn from_raised(text: &str, raised: Raised) -> TemplateError {
     }
 }
 
-fn error(text: &str, reason: Reason, position: Option<(usize, usize)>) -> TemplateError {
+pub(super) fn error(text: &str, reason: Reason, position: Option<(usize, usize)>) -> TemplateError {
     let mut shown: String = text.chars().take(MAX_SHOWN).collect();
     if shown.len() < text.len() {
         shown.push('…');
@@ -150,7 +150,7 @@ fn error(text: &str, reason: Reason, position: Option<(usize, usize)>) -> Templa
     TemplateError { reason, position, text: Some(shown) }
 }
 
-fn position(text: &str, offset: usize) -> (usize, usize) {
+pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = &text[..offset];
     let line_start = before.rfind('\n').map_or(0, |i| i + 1);
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)

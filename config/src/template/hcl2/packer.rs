@@ -2,6 +2,7 @@
 
 use kiln_lang::syntax::{Attribute, Block, Body};
 use kiln_lang::{Diagnostic, Diagnostics, Span, Value};
+use kiln_plan::plugin::{self, PluginSource};
 
 use super::argument::{constant, literal_string};
 use crate::template::shape::{Attributes, BlockShape, Shape};
@@ -94,8 +95,8 @@ fn read_plugin(attribute: &Attribute) -> Result<RequiredPlugin, Diagnostic> {
         return Err(invalid("A version constraint of a plugin can't name a prerelease.".into()));
     }
     let source = text("source")?;
-    check_source(source).map_err(|reason| invalid(format!("The source {source:?} {reason}.")))?;
-    check_name(&attribute.name)
+    source.parse::<PluginSource>().map_err(|reason| invalid(format!("The source {source:?} {reason}.")))?;
+    plugin::check_name(&attribute.name)
         .map_err(|reason| invalid(format!("The name {:?} {reason}.", attribute.name)))?;
     Ok(RequiredPlugin {
         accessor: attribute.name.clone(),
@@ -103,37 +104,4 @@ fn read_plugin(attribute: &Attribute) -> Result<RequiredPlugin, Diagnostic> {
         versions,
         span: attribute.span.clone(),
     })
-}
-
-/// Whether a source has the form `host/namespace/…/name`.
-fn check_source(source: &str) -> Result<(), &'static str> {
-    if source.contains("://") || source.contains(['?', '#']) {
-        return Err("must not contain a scheme, a query or a fragment");
-    }
-    let parts: Vec<&str> = source.split('/').collect();
-    if parts.iter().any(|p| p.is_empty()) {
-        return Err("has an empty part");
-    }
-    if !(3..=16).contains(&parts.len()) {
-        return Err("must have the form host/namespace/name");
-    }
-    check_name(parts[parts.len() - 1])
-}
-
-/// Whether a plugin's name is in its normal form: lower-case letters, digits, single dashes inside.
-fn check_name(name: &str) -> Result<(), &'static str> {
-    let plain = |c: char| c.is_alphanumeric() || c == '-';
-    if name.is_empty() || !name.chars().all(plain) || name.contains("--") {
-        return Err("may hold only letters, digits and single dashes");
-    }
-    if name.starts_with('-') || name.ends_with('-') {
-        return Err("must not begin or end with a dash");
-    }
-    if name.to_lowercase() != name {
-        return Err("must be in lower case");
-    }
-    if name.starts_with("packer-") {
-        return Err("must not begin with packer-");
-    }
-    Ok(())
 }

@@ -15,6 +15,8 @@ use crate::json::{Json, JsonData, Member};
 pub(crate) struct Builder {
     /// As written, not interpolated; the type when none is given.
     pub(crate) name: String,
+    /// Where the name stands; the whole builder when it has none.
+    pub(crate) name_span: Span,
     pub(crate) kind: String,
     pub(crate) config: ConfigBody,
     pub(crate) span: Span,
@@ -31,6 +33,8 @@ pub(crate) struct Provisioner {
     pub(crate) timeout: SignedDuration,
     /// As written: it may be a template.
     pub(crate) max_retries: String,
+    /// Where `max_retries` stands.
+    pub(crate) max_retries_span: Option<Span>,
     pub(crate) span: Span,
 }
 
@@ -63,11 +67,12 @@ pub(super) fn read_builders(value: &Json, found: &mut Diagnostics) -> Vec<Builde
         let Some(Parts { kind, own, config }) = parts(&place, item, &["name"], found) else { continue };
         let name = own.first().and_then(|m| text(m, found)).filter(|n| !n.is_empty());
         let name = name.unwrap_or_else(|| kind.clone());
+        let name_span = own.first().map_or_else(|| item.span.clone(), |m| m.value.span.clone());
         if !names.insert(name.clone()) {
             let detail = format!("{place}: builder with name '{name}' already exists");
-            found.push(Diagnostic::error("Invalid template", detail).at(item.span.clone()));
+            found.push(Diagnostic::error("Invalid template", detail).at(name_span.clone()));
         }
-        builders.push(Builder { name, kind, config, span: item.span.clone() });
+        builders.push(Builder { name, name_span, kind, config, span: item.span.clone() });
     }
     builders
 }
@@ -88,6 +93,7 @@ pub(super) fn read_provisioner(item: &Json, place: &str, found: &mut Diagnostics
         pause_before: SignedDuration::default(),
         timeout: SignedDuration::default(),
         max_retries: String::new(),
+        max_retries_span: None,
         span: item.span.clone(),
     };
     for member in own {
@@ -97,7 +103,10 @@ pub(super) fn read_provisioner(item: &Json, place: &str, found: &mut Diagnostics
             "override" => provisioner.overrides = read_overrides(place, member, found),
             "pause_before" => provisioner.pause_before = weak_duration(member, found),
             "timeout" => provisioner.timeout = weak_duration(member, found),
-            _ => provisioner.max_retries = weak_text(member, found),
+            _ => {
+                provisioner.max_retries = weak_text(member, found);
+                provisioner.max_retries_span = Some(member.value.span.clone());
+            }
         }
     }
     Some(provisioner)
@@ -308,7 +317,7 @@ impl Provisioner {
         let text = render(&self.max_retries)?;
         text.trim().parse().map_err(|_| {
             let detail = format!("max_retries must be a whole number, not {text:?}.");
-            Diagnostic::error("Invalid max_retries", detail).at(self.span.clone())
+            Diagnostic::error("Invalid max_retries", detail).at(self.max_retries_span.clone())
         })
     }
 }

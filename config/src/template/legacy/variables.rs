@@ -112,6 +112,27 @@ impl Variables {
         Ok((Self { facts: rendering.facts }, found))
     }
 
+    /// The same as far as it goes, for those who only look: what must be set and isn't is missing, and when something
+    /// can't be rendered, all texts stay as they are written.
+    pub(crate) fn possible(
+        document: &Document,
+        given: &BTreeMap<String, String>,
+        facts: TemplateFacts,
+        world: &Arc<dyn World>,
+    ) -> Self {
+        let mut document = document.clone();
+        document.variables.retain(|name, (default, _)| default.is_some() || given.contains_key(name));
+        if let Ok((variables, _)) = Self::resolve(&document, given, facts.clone(), world) {
+            return variables;
+        }
+        let defaults = document.variables.iter();
+        let mut texts: BTreeMap<String, String> =
+            defaults.filter_map(|(name, (default, _))| Some((name.clone(), default.clone()?))).collect();
+        texts.extend(given.clone());
+        let sensitive_variables = document.sensitive_variables.iter().cloned().collect();
+        Self { facts: Arc::new(TemplateFacts { user_variables: Some(texts), sensitive_variables, ..facts }) }
+    }
+
     /// The final values.
     pub(crate) fn values(&self) -> &BTreeMap<String, String> {
         static NONE: BTreeMap<String, String> = BTreeMap::new();
@@ -165,6 +186,7 @@ impl Rendering<'_> {
     /// Renders all texts once; tells whether a value has changed.
     fn pass(&mut self, texts: &BTreeMap<&str, &str>) -> Result<bool, Diagnostics> {
         let mut changed = false;
+        let mut found = Diagnostics::new();
         self.unset.clear();
         for (name, text) in texts {
             let facts = self.facts.clone();
@@ -188,10 +210,10 @@ impl Rendering<'_> {
                 Err(error) if matches!(error.reason, Reason::VariableNotSet(_)) => {
                     self.unset.insert((*name).to_owned(), error.to_string());
                 }
-                Err(error) => return Err(self.complaint(name, &error.to_string()).into()),
+                Err(error) => found.push(self.complaint(name, &error.to_string())),
             }
         }
-        Ok(changed)
+        if found.is_empty() { Ok(changed) } else { Err(found) }
     }
 
     fn complaint(&self, name: &str, reason: &str) -> Diagnostic {

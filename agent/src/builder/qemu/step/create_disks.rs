@@ -53,6 +53,10 @@ impl Step for CreateDisks<'_> {
                 img.create(cx, main, &disks.size).await?;
                 false
             }
+            Origin::Copy { resize } if self.is_rewritten_anyway(&origin) => {
+                img.create_layer(cx, main, &origin).await?;
+                resize
+            }
             Origin::Copy { resize } => {
                 self.copy(cx, &img, &origin, main).await?;
                 resize
@@ -70,11 +74,22 @@ impl Step for CreateDisks<'_> {
 }
 
 impl CreateDisks<'_> {
-    /// Copies byte by byte where the image has the wanted format already, by its extension as Packer judges it.
+    /// Whether the step that compacts the disk makes the copy: it writes all of the disk anew, with what lies beneath
+    /// an overlay. Until then the image is only read, and gigabytes need not be written twice.
+    fn is_rewritten_anyway(&self, from: &Path) -> bool {
+        let disks = &self.config.disks;
+        (disks.compact || disks.compress) && disks.format == "qcow2" && self.has_same_format(from)
+    }
+
+    /// By its extension, as Packer judges it.
+    fn has_same_format(&self, from: &Path) -> bool {
+        from.extension().is_some_and(|e| e.to_string_lossy() == self.config.disks.format)
+    }
+
+    /// Copies byte by byte where the image has the wanted format already.
     async fn copy(&self, cx: &TaskContext, img: &QemuImg<'_>, from: &Path, to: &Path) -> Result<(), Failure> {
         cx.reporter.say("Copying the disk image");
-        let same = from.extension().is_some_and(|e| e.to_string_lossy() == self.config.disks.format);
-        if !same || !self.config.disks.img_args.convert.is_empty() {
+        if !self.has_same_format(from) || !self.config.disks.img_args.convert.is_empty() {
             return img.convert(cx, from, to, false).await;
         }
         let (source, target) = (from.to_owned(), to.to_owned());

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kiln_component::communicator::RemoteCommand;
-use kiln_component::{Communicator, Done, Step, TaskContext};
+use kiln_component::{Communicator, CommunicatorError, Done, Step, TaskContext};
 use kiln_lang::duration;
 use kiln_plan::{Failure, Fault};
 
@@ -55,8 +55,7 @@ impl Step for ShutDown<'_> {
                 }
                 (CommunicatorConfig::Ssh(_), Some(command)) => {
                     cx.reporter.say("Shutting the guest down");
-                    let remote = self.communicator.start(command).await;
-                    let remote = remote.map_err(|error| {
+                    let remote = self.start(command).await.map_err(|error| {
                         let text =
                             format!("cannot run the shutdown command: {}", kiln_plan::fault::chain(&error));
                         Failure::new(Fault::Guest, text)
@@ -85,6 +84,15 @@ impl Step for ShutDown<'_> {
 }
 
 impl ShutDown<'_> {
+    /// Starts the command; once more where the connection had been lost without anybody noticing. A guest that is told
+    /// twice to shut down does so once.
+    async fn start(&self, command: &str) -> Result<RemoteCommand, CommunicatorError> {
+        match self.communicator.start(command).await {
+            Err(CommunicatorError::Unreachable { .. }) => self.communicator.start(command).await,
+            started => started,
+        }
+    }
+
     async fn wait_for_end(&self, patience: Duration, said: &Tail) -> Result<(), Failure> {
         let ended = async {
             let stopped = self.guest.stopped().await;

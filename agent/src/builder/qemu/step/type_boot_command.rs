@@ -1,8 +1,9 @@
 //! Types the boot command, after the template's `boot_wait`.
 //!
-//! Packer's own start of the guest takes two seconds before `boot_wait` begins, and templates are tuned to that: a
-//! command typed earlier meets a firmware that isn't there yet. Hence the wait counts from two seconds after
-//! power-on, however fast the guest was started. Without a command there is nothing to wait for.
+//! The wait counts from the moment when the guest first reads a disk or CD: its firmware is done then, however long
+//! that took. Packer's own start of the guest takes two seconds before `boot_wait` begins, and short waits are tuned
+//! to that: a command typed earlier meets a boot loader that isn't there yet. Hence a wait under 5 s counts from two
+//! seconds after power-on, and any wait does at the latest. Without a command there is nothing to wait for.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use kiln_component::{Done, Step, TaskContext, render};
 use kiln_lang::go_template::Dot;
 use kiln_lang::{Value, duration};
 use kiln_plan::{Failure, Fault};
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::unless_cancelled;
 use crate::builder::qemu::boot_command::{self, Stroke};
@@ -21,6 +22,9 @@ use crate::builder::qemu::typist::{Pace, type_strokes};
 
 /// What Packer takes from power-on to the beginning of `boot_wait`.
 const LEAD: Duration = Duration::from_secs(2);
+/// From this wait on, templates wait for the boot loader, not for the start of the guest.
+const LONG: Duration = Duration::from_secs(5);
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 /// See the module.
 #[derive(Debug)]
@@ -51,10 +55,9 @@ impl Step for TypeBootCommand<'_> {
             cx.reporter
                 .say(format!("Waiting {} before typing the boot command", duration::in_words(boot.wait)));
         }
-        let begin = self.guest.powered_on() + LEAD + boot.wait;
         let pace = self.pace();
         let typing = async {
-            sleep_until(begin).await;
+            sleep_until(self.firmware_done().await + boot.wait).await;
             for Typing { description, strokes } in &commands {
                 cx.reporter.say(match description {
                     Some(description) => format!("Typing: {description}"),
@@ -86,6 +89,22 @@ struct Typing {
 }
 
 impl TypeBootCommand<'_> {
+    /// When the boot loader's time began, see the module.
+    async fn firmware_done(&self) -> Instant {
+        let latest = self.guest.powered_on() + LEAD;
+        if self.config.boot.wait < LONG {
+            return latest;
+        }
+        while Instant::now() < latest {
+            // A monitor that doesn't answer is another's concern: whoever watches the guest tells of its end.
+            if self.guest.qmp().has_read().await.unwrap_or(false) {
+                return Instant::now();
+            }
+            sleep(LOOK_AGAIN_AFTER).await;
+        }
+        latest
+    }
+
     fn pace(&self) -> Pace {
         let other_keyboard =
             |argument: &String| argument.contains("usb-kbd") || argument.contains("virtio-keyboard");

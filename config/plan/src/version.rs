@@ -29,6 +29,19 @@ impl Version {
         Self { numbers: self.numbers.clone(), prerelease: String::new() }
     }
 
+    /// Its normal form, which names of plug-in files carry: at least three numbers, no leading zeros, no metadata.
+    pub fn canonical(&self) -> String {
+        let count = self.numbers.len().max(3);
+        let numbers: Vec<_> = (0..count).map(|i| self.number(i).to_string()).collect();
+        let dash = if self.is_prerelease() { "-" } else { "" };
+        format!("{}{dash}{}", numbers.join("."), self.prerelease)
+    }
+
+    /// What stands after the first dash, without the dash: `dev`. Empty for a release.
+    pub fn prerelease(&self) -> &str {
+        &self.prerelease
+    }
+
     /// Whether it is a prerelease.
     pub fn is_prerelease(&self) -> bool {
         !self.prerelease.is_empty()
@@ -130,6 +143,11 @@ const OPERATORS: [(&str, Operator); 7] = [
 ];
 
 impl Constraints {
+    /// The one that any version fulfils.
+    pub fn any() -> Self {
+        Self { text: String::new(), list: Vec::new() }
+    }
+
     /// Whether a version fulfils them all.
     pub fn allow(&self, version: &Version) -> bool {
         self.list.iter().all(|(operator, bound)| holds(*operator, version, bound))
@@ -208,6 +226,44 @@ mod tests {
         let order = ["1.0.0-alpha", "1.0.0-alpha.2", "1.0.0-alpha.10", "1.0.0", "1.0.1"];
         let versions: Vec<Version> = order.iter().map(|v| v.parse().unwrap()).collect();
         assert!(versions.is_sorted());
+    }
+
+    #[test]
+    fn the_pessimistic_operator_lets_the_last_number_grow() {
+        let versions = ["0.9.9", "1.0.0", "1.1.9", "1.2.0", "1.2.3", "1.2.9", "1.3.0", "1.10.0", "2.0.0"];
+        let cases = [
+            // There is no number before the last that would have to stay.
+            ("~> 1", "1.0.0 1.1.9 1.2.0 1.2.3 1.2.9 1.3.0 1.10.0 2.0.0"),
+            ("~> 1.0", "1.0.0 1.1.9 1.2.0 1.2.3 1.2.9 1.3.0 1.10.0"),
+            ("~> 1.2", "1.2.0 1.2.3 1.2.9 1.3.0 1.10.0"),
+            ("~> 1.2.3", "1.2.3 1.2.9"),
+            ("~> 1.2, != 1.3.0", "1.2.0 1.2.3 1.2.9 1.10.0"),
+            (">= 1.2, < 1.10", "1.2.0 1.2.3 1.2.9 1.3.0"),
+            ("1.2.3", "1.2.3"),
+            (" >=v1.10 ", "1.10.0 2.0.0"),
+            ("< 1", "0.9.9"),
+        ];
+        for (constraints, expected) in cases {
+            let parsed: Constraints = constraints.parse().unwrap();
+            let allowed: Vec<&str> =
+                versions.iter().filter(|v| parsed.allow(&v.parse().unwrap())).copied().collect();
+            assert_eq!(allowed.join(" "), expected, "{constraints}");
+        }
+    }
+
+    #[test]
+    fn the_normal_form_has_three_numbers() {
+        let cases = [
+            ("v1.2.3", "1.2.3"),
+            ("1.2", "1.2.0"),
+            ("01.2.3", "1.2.3"),
+            ("1.2.3-dev", "1.2.3-dev"),
+            ("1.2.3+meta", "1.2.3"),
+            ("1.2.3.4", "1.2.3.4"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(text.parse::<Version>().unwrap().canonical(), expected, "{text}");
+        }
     }
 
     #[test]
