@@ -103,7 +103,7 @@ impl DataDesk {
             match tokio::time::timeout(PATIENCE, asked.answer()).await {
                 Ok(Some(answer)) => return Ok(answer),
                 Ok(None) => {
-                    tracing::info!(query = query.id, "an agent went before it answered; asking another")
+                    tracing::info!(query = query.id, "an agent went before it answered; asking another");
                 }
                 Err(_) => break,
             }

@@ -262,9 +262,14 @@ impl<'s> Evaluator<'s> {
     }
 }
 
-/// How many values a value consists of; long keys and numbers count as several.
+/// What a map or object counts besides its entries: even a small one takes about a kilobyte.
+pub(crate) const MAP_COST: u64 = 15;
+
+/// How many values a value consists of; maps, long keys and long numbers count as several.
 fn size(value: &Value) -> u64 {
-    let keys = value.as_entries().map_or(0, |entries| entries.keys().map(|key| key.len() as u64 / 64).sum());
+    let keys = value
+        .as_entries()
+        .map_or(0, |entries| MAP_COST + entries.keys().map(|key| key.len() as u64 / 64).sum::<u64>());
     // So do numbers of many digits.
     let digits = value.as_number().map_or(0, |number| number.as_bigint_and_scale().0.bits() / 512);
     1 + keys + digits + value.children().map(size).sum::<u64>()

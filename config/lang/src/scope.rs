@@ -85,6 +85,13 @@ impl Scope {
         Budget { steps: self.budget.steps.min(left.steps), bytes: self.budget.bytes.min(left.bytes) }
     }
 
+    /// Takes steps for work outside of expressions that a template causes; false when there are not enough left.
+    pub fn charge(&self, steps: u64) -> bool {
+        let enough = self.budget().steps >= steps;
+        self.spent(Budget { steps, bytes: 0 });
+        enough
+    }
+
     /// Takes what an evaluation used.
     pub(crate) fn spent(&self, used: Budget) {
         if let Some(allowance) = self.functions.allowance() {

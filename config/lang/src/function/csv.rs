@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::argument::{Outcome, check_count, string, text};
 use super::{Function, FunctionError};
+use crate::evaluate::MAP_COST;
 use crate::types::{ObjectAttribute, Type};
 use crate::value::Value;
 
@@ -30,7 +31,7 @@ fn decode(args: &[Value]) -> Outcome {
         if fields.len() != header.len() {
             return Err(fail(format!("CSV parse error on line {line}: wrong number of fields")));
         }
-        check_count((rows.len() + 1).saturating_mul(header.len() + 1))?;
+        check_count((rows.len() + 1).saturating_mul(header.len() + MAP_COST as usize))?;
         rows.push(Value::object(header.iter().cloned().zip(fields.into_iter().map(Value::from))));
     }
     Ok(Value::list(Type::Object(attributes), rows))

@@ -111,7 +111,7 @@ impl Count<'_> {
                 let otherwise = branch.else_body.as_ref().map_or(Ok(0), |list| self.list(list))?;
                 Ok(self.list(&branch.body)?.saturating_add(otherwise))
             }
-            Node::Template(call) => self.definition(&call.name.to_string()),
+            Node::Template(call) => self.definition(&call.name),
             Node::Action(_) | Node::Define(_) | Node::Text(_) | Node::Break(_) | Node::Continue(_) => Ok(1),
         }
     }

@@ -25,6 +25,9 @@ pub(crate) struct Nested<'a> {
     pub(crate) scope: Scope,
 }
 
+/// What a block costs of a template's allowance: it is kept, with everything in it, until the plans are made.
+const STEPS_PER_BLOCK: u64 = 50;
+
 const SHAPE: Shape = Shape {
     attributes: Attributes::Only(&["for_each", "iterator", "labels"]),
     blocks: &[BlockShape { kind: "content", labels: &[] }],
@@ -95,6 +98,10 @@ fn repeat<'a>(block: &'a Block, scope: &Scope) -> Result<Vec<Nested<'a>>, Diagno
     let iterator = iterator(block, &kind.text)?;
     let mut nested = Vec::new();
     for (key, value) in members(for_each, scope)? {
+        if !scope.charge(STEPS_PER_BLOCK) {
+            let detail = "The dynamic blocks of this template make more blocks than a template may have.";
+            return Err(Diagnostic::error("Too many blocks", detail).at(block.header.clone()).into());
+        }
         let member = Value::object([("key".to_owned(), key), ("value".to_owned(), value)]);
         let scope = scope.clone().with(iterator, member);
         let labels = match block.body.attribute("labels") {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::convert::convert;
+use crate::evaluate::MAP_COST;
 use crate::function::argument::MAX_ITEMS;
 use crate::types::Type;
 use crate::value::Value;
@@ -90,6 +91,7 @@ impl Reader<'_> {
     }
 
     fn object(&mut self) -> Result<Value, String> {
+        self.made += MAP_COST as usize;
         let mut entries = BTreeMap::new();
         self.blanks();
         if self.take(b'}') {

@@ -6,6 +6,7 @@ use saphyr_parser::{Event, Parser, StrInput, Tag};
 
 use super::scalar;
 use crate::convert::primitive_text;
+use crate::evaluate::MAP_COST;
 use crate::function::argument::MAX_ITEMS;
 use crate::value::Value;
 
@@ -116,6 +117,7 @@ impl<'a> Reader<'a> {
     }
 
     fn mapping(&mut self, depth: usize) -> Result<Value, String> {
+        self.grow(MAP_COST as usize)?;
         let mut entries = BTreeMap::new();
         loop {
             let event = self.next()?;
