@@ -110,5 +110,5 @@ fn unrendered(error: &OptionError, body: &ConfigBody) -> Diagnostic {
 /// Evaluates what waited for the values of the run. Functions that ask the world something can't be called any more: of
 /// them the plan holds the answers.
 fn deferred_value(leaf: &Deferred, build: &Value) -> Result<Value, Diagnostics> {
-    leaf.finish(&Scope::new(&kiln_lang::function::pure()).with("build", build.clone()))
+    leaf.finish(&Scope::new(&kiln_lang::function::carried()).with("build", build.clone()))
 }

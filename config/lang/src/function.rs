@@ -12,6 +12,8 @@ use crate::scope::Allowance;
 use crate::types::Type;
 use crate::value::Value;
 
+pub use template_file::template_file;
+
 mod argument;
 mod collection;
 mod csv;
@@ -26,6 +28,7 @@ mod path;
 mod pattern;
 mod sequence;
 mod set;
+mod template_file;
 pub(crate) mod text;
 pub mod time;
 mod yaml;
@@ -55,6 +58,12 @@ pub fn pure() -> Functions {
         groups.into_iter().flatten().map(argument::discreet).fold(Functions::none(), Functions::with)
     });
     PURE.clone()
+}
+
+/// The functions that can be called without a world to ask: the pure ones, and those halves of others that only need what
+/// their first halves carry ([`Function::carrying`]).
+pub fn carried() -> Functions {
+    pure().with(template_file::carried(pure()))
 }
 
 /// One parameter. The evaluator converts arguments to `ty` before the call; a conversion failure names it.
@@ -133,7 +142,12 @@ pub struct Function {
     pub body: Arc<Body>,
     /// What a call costs beyond reading its arguments and making its result, in steps of an evaluation's budget.
     pub work: Option<Work>,
+    /// What becomes of the first argument when a call has to wait for the build.
+    pub carry: Option<Arc<Carry>>,
 }
+
+/// Turns a first argument into one that the function's other half in [`carried`] takes, while the world can be asked.
+pub type Carry = dyn Fn(&Value) -> Result<Value, FunctionError> + Send + Sync;
 
 /// The cost of a call, told from its arguments before it is made.
 pub type Work = fn(&[Value]) -> u64;
@@ -154,6 +168,7 @@ impl Function {
             returns,
             body: Arc::new(body),
             work: None,
+            carry: None,
         }
     }
 
@@ -167,6 +182,15 @@ impl Function {
     #[must_use]
     pub fn costing(self, work: Work) -> Self {
         Self { work: Some(work), ..self }
+    }
+
+    /// The same, which can be called in the midst of the build too: with what `carry` makes of its first argument.
+    #[must_use]
+    pub fn carrying(
+        self,
+        carry: impl Fn(&Value) -> Result<Value, FunctionError> + Send + Sync + 'static,
+    ) -> Self {
+        Self { carry: Some(Arc::new(carry)), ..self }
     }
 
     /// The same, with the last `count` parameters optional.

@@ -395,3 +395,10 @@ impl Expression {
         references::of(self)
     }
 }
+
+/// Whether a word can name a variable: letters, digits, `_` and `-`, starting with a letter or `_`.
+pub fn is_identifier(word: &str) -> bool {
+    let mut letters = word.chars();
+    letters.next().is_some_and(|c| c.is_alphabetic() || c == '_')
+        && letters.all(|c| c.is_alphanumeric() || c == '_' || c == '-')
+}

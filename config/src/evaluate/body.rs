@@ -160,7 +160,7 @@ fn leaf(attribute: &Attribute, scope: &Scope, reading: Reading<'_>) -> Result<Le
 /// What is left must do with what an agent has: pure functions and `build`.
 fn check_on_agent(deferred: &Deferred, scope: &Scope) -> Result<(), Diagnostics> {
     let run = scope.get(RUN_TIME_ROOT).cloned().unwrap_or_else(|| Value::unknown(Type::Any));
-    let agent = Scope::new(&function::pure()).with(RUN_TIME_ROOT, run);
+    let agent = Scope::new(&function::carried()).with(RUN_TIME_ROOT, run);
     let Err(complaints) = deferred.finish(&agent) else { return Ok(()) };
     let hint = "what depends on build.* is evaluated beside the guest, where only functions of their arguments \
                 alone can be called: take files, times and secrets from a local";

@@ -4,6 +4,8 @@ use kiln_lang::diagnostic::nearest;
 use kiln_lang::syntax::{Block, Body};
 use kiln_lang::{Diagnostic, Diagnostics, Span};
 
+pub(crate) use kiln_lang::syntax::is_identifier;
+
 /// What a body may contain.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
@@ -103,11 +105,4 @@ fn check_labels(block: &Block, names: &[&str], found: &mut Diagnostics) -> bool 
         return false;
     }
     true
-}
-
-/// Whether a word can name a variable: letters, digits, `_` and `-`, starting with a letter or `_`.
-pub(crate) fn is_identifier(word: &str) -> bool {
-    let mut letters = word.chars();
-    letters.next().is_some_and(|c| c.is_alphabetic() || c == '_')
-        && letters.all(|c| c.is_alphanumeric() || c == '_' || c == '-')
 }

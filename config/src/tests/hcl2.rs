@@ -179,16 +179,20 @@ build {
     one   = "${build.name}-${upper(build.ID)}-${join("+", local.suffix)}"
     two   = build
     three = [for k in ["ID", "Host"] : build[k]]
+    four  = templatefile("greet.tpl", { who = build.ID, greetings = local.suffix })
   }
 }
 "#;
-    let plan = super::plans(World::default().file("t.pkr.hcl", text), &request("t.pkr.hcl")).remove(0);
+    let world = World::default()
+        .file("t.pkr.hcl", text)
+        .file("greet.tpl", "%{ for g in greetings ~}${g} ${upper(who)} %{ endfor ~}");
+    let plan = super::plans(world, &request("t.pkr.hcl")).remove(0);
     let agent = Value::object([
         ("name".to_owned(), Value::from(plan.facts.block_name.as_str())),
         ("ID".to_owned(), Value::from("id")),
         ("Host".to_owned(), Value::from("host")),
     ]);
-    let scope = kiln_lang::Scope::new(&kiln_lang::function::pure()).with("build", agent);
+    let scope = kiln_lang::Scope::new(&kiln_lang::function::carried()).with("build", agent);
     let finish = |name: &str| match plan.provisioners[0].component.body.attribute(name) {
         Some(kiln_plan::Leaf::Deferred(deferred)) => format!("{:?}", deferred.finish(&scope).unwrap()),
         other => panic!("{name}: {other:?}"),
@@ -196,12 +200,17 @@ build {
     assert_eq!(finish("one"), "\"n-ID-x+y\"");
     assert_eq!(finish("two"), r#"{"Host": "host", "ID": "id", "name": "n"}"#);
     assert_eq!(finish("three"), r#"["id", "host"]"#);
+    assert_eq!(finish("four"), "\"x ID y ID \"");
 }
 
 #[test]
 fn what_the_world_knows_can_not_wait_for_the_run() {
     let shown = build("provisioner \"shell\" { x = file(build.ID) }");
     assert!(shown.contains("no function named \"file\"") && shown.contains("from a local"), "{shown}");
+    let shown = build("provisioner \"shell\" { x = templatefile(build.ID, {}) }");
+    assert!(shown.contains("must be known before the build starts"), "{shown}");
+    let shown = build("provisioner \"shell\" { x = templatefile(\"absent\", {a = build.ID}) }");
+    assert!(shown.contains("absent"), "{shown}");
     let shown = build("provisioner \"shell\" { x = \"${build.ID}${length(file(\"t.pkr.hcl\")) > 0}\" }");
     assert!(shown.contains("{x=later}"), "{shown}");
 }

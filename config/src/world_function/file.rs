@@ -1,16 +1,15 @@
 //! Functions on files and paths.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use kiln_lang::convert;
-use kiln_lang::evaluate::evaluate;
 use kiln_lang::function::{Function, FunctionError, Functions, Parameter};
-use kiln_lang::scope::Scope;
-use kiln_lang::{SourceFile, Type, Value, parse};
+use kiln_lang::{SourceFile, Type, Value};
 
 use super::{absolute, text};
 use crate::glob::{Glob, Style};
 use crate::host::{FileKind, Host, SharedHost, read_text};
-use crate::template::shape::is_identifier;
 
 /// How deep `fileset` descends.
 const DEEPEST: usize = 64;
@@ -39,38 +38,12 @@ pub(super) fn functions(host: &SharedHost, base: &str) -> Vec<Function> {
 
 /// `templatefile(path, variables)`; `functions` are those that the file may call.
 pub(super) fn template_file(host: &SharedHost, base: &str, functions: Functions) -> Function {
-    let place = Place { host: host.clone(), base: base.to_owned() };
-    let parameters = [Parameter::new("path", Type::String), Parameter::new("vars", Type::Any)];
-    Function::new("templatefile", parameters, Type::Any, move |args| {
-        let path = place.resolve(text(args, 0))?;
-        let source = SourceFile::new(path.as_str(), place.read(&path)?);
-        let entries = args
-            .get(1)
-            .and_then(Value::as_entries)
-            .ok_or_else(|| FunctionError::argument(1, "a map of variables is required"))?;
-        let mut scope = Scope::new(&functions);
-        for (name, value) in entries {
-            if !is_identifier(name) {
-                return Err(FunctionError::argument(
-                    1,
-                    format!("{name:?} can't name a variable: it must start with a letter or underscore"),
-                ));
-            }
-            scope = scope.with(name, value.clone());
-        }
-        let failed = |complaints: kiln_lang::Diagnostics| {
-            let first = complaints.iter().next().map(|d| describe(d, &source)).unwrap_or_default();
-            FunctionError::argument(0, format!("failed to render {path}: {first}"))
-        };
-        let template = parse::template(&source).map_err(failed)?;
-        evaluate(&template, &scope).map_err(failed)
-    })
-}
-
-fn describe(diagnostic: &kiln_lang::Diagnostic, source: &SourceFile) -> String {
-    let place = diagnostic.span.as_ref().map(|s| source.position(s.start));
-    let place = place.map(|p| format!(" in line {}", p.line)).unwrap_or_default();
-    format!("{}{place}: {}", diagnostic.summary, diagnostic.detail)
+    let place = Arc::new(Place { host: host.clone(), base: base.to_owned() });
+    let read = move |path: &str| {
+        let path = place.resolve(path)?;
+        Ok(SourceFile::new(path.as_str(), place.read(&path)?))
+    };
+    kiln_lang::function::template_file(read, functions)
 }
 
 /// Where paths are resolved.

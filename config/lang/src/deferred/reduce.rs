@@ -1,7 +1,9 @@
 //! What remains of an expression when every part that doesn't wait has been evaluated.
 
 use super::waiting::Waiting;
+use crate::diagnostic::Diagnostic;
 use crate::evaluate::evaluate;
+use crate::function::{Carry, FunctionError};
 use crate::scope::Scope;
 use crate::syntax::{
     Call, Conditional, Expression, ExpressionKind, For, ObjectItem, ObjectKey, Step, TemplatePart,
@@ -102,11 +104,33 @@ fn reduced_step(step: &Step, scope: &Scope, waiting: &Waiting<'_>) -> Step {
 
 fn reduced_call(call: &Call, scope: &Scope, waiting: &Waiting<'_>) -> Call {
     let converts = call.name == "convert";
-    let argument = |(i, argument): (usize, &Expression)| match converts && i > 0 {
-        true => argument.clone(),
-        false => remains(argument, scope, waiting),
+    let carry = scope.functions().get(&call.name).and_then(|function| function.carry.as_deref());
+    let argument = |(i, argument): (usize, &Expression)| match (i, carry) {
+        (1.., _) if converts => argument.clone(),
+        (0, Some(carry)) => carried(remains(argument, scope, waiting), carry, call),
+        _ => remains(argument, scope, waiting),
     };
     Call { arguments: call.arguments.iter().enumerate().map(argument).collect(), ..call.clone() }
+}
+
+/// What the function needs of this argument where it can ask nobody.
+fn carried(argument: Expression, carry: &Carry, call: &Call) -> Expression {
+    let outcome = match &argument.kind {
+        ExpressionKind::Literal(value) => {
+            carry(value).map(|carried| carried.marked(value.contains_sensitive()))
+        }
+        ExpressionKind::Failed(_) => return argument,
+        _ => Err(FunctionError::argument(0, "it must be known before the build starts")),
+    };
+    let kind = outcome.map_or_else(
+        |error| {
+            let detail = format!("Invalid value for the first argument of {:?}: {error}.", call.name);
+            let diagnostic = Diagnostic::error("Invalid function argument", detail);
+            ExpressionKind::Failed(diagnostic.at(argument.span.clone()).into())
+        },
+        ExpressionKind::Literal,
+    );
+    Expression::new(kind, argument.span.clone())
 }
 
 fn for_each(each: &For, scope: &Scope, waiting: &Waiting<'_>) -> For {
