@@ -6,6 +6,8 @@ mod bad_input;
 mod command_line;
 #[path = "program/completion.rs"]
 mod completion;
+#[path = "program/components.rs"]
+mod components;
 #[path = "program/console.rs"]
 mod console;
 #[path = "program/corpus.rs"]

@@ -5,6 +5,7 @@
 //! flags take a value, so that there is one list of flags.
 
 pub(crate) mod completion;
+pub(crate) mod components;
 pub(crate) mod console;
 pub(crate) mod description;
 pub(crate) mod fix;
@@ -42,6 +43,8 @@ pub(crate) enum Command {
     Build(BuildArguments),
     /// Print a script that completes what is typed
     Completion(completion::CompletionArguments),
+    /// Show the components and their options
+    Components(components::ComponentsArguments),
     /// Try expressions over a template
     Console(console::ConsoleArguments),
     /// Bring an old JSON template up to date

@@ -2,6 +2,7 @@
 
 mod build;
 mod completion;
+mod components;
 mod console;
 mod fix;
 mod fmt;
@@ -47,6 +48,9 @@ pub(crate) fn run(asked: Asked) -> Ended {
             Command::Version => version::run(&Screen::still(plain(machine_readable))),
             Command::Completion(arguments) => {
                 completion::run(&arguments, &Screen::still(plain(machine_readable)))
+            }
+            Command::Components(arguments) => {
+                components::run(&arguments, &Screen::still(plain(machine_readable)))
             }
             Command::Console(arguments) => console::run(&arguments, &Screen::still(plain(machine_readable))),
             Command::Fmt(arguments) => fmt::run(&arguments, &Screen::still(plain(machine_readable))),
