@@ -50,15 +50,17 @@ impl LocalEvaluation {
         let (template, mut found, sources) = kiln_config::parse(request, &self.host);
         *self.sources.lock().unwrap_or_else(PoisonError::into_inner) = sources;
         let template = match template {
-            Some(template) if !found.has_errors() && depth == Depth::Full => template,
+            Some(template) if depth == Depth::Full => template,
             _ => return Evaluated { diagnostics: found, ..Evaluated::default() },
         };
         let catalog = &self.factories.catalog();
         let inputs = Inputs { request, catalog: Some(catalog), answers, host: &self.host };
+        let unreadable = found.has_errors();
         match kiln_config::evaluate(&template, inputs) {
             Evaluation::Done { plans, diagnostics } => {
                 found.extend(diagnostics);
-                let plans = self.checked(plans, &mut found);
+                // What was understood of a template with mistakes is looked at for more of them, but never built.
+                let plans = if unreadable { Vec::new() } else { self.checked(plans, &mut found) };
                 Evaluated { plans, diagnostics: found, questions: Vec::new() }
             }
             Evaluation::NeedsData(questions) => {

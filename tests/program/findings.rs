@@ -73,3 +73,31 @@ fn machine_readable_output_has_a_line_for_each_finding() {
     ran.expect_code(1).expect(",,ui,error,Error: Unsupported argument");
     ran.expect(",,diagnostic,error,t.pkr.hcl,2,3,2,23,Unsupported argument,");
 }
+
+#[test]
+fn mistakes_of_one_part_hide_none_of_another() {
+    let place = place();
+    place.write(
+        "t.pkr.hcl",
+        r#"variable "a" {
+  typ = string
+}
+local "x" {
+  expression = var.b
+}
+source "null" "a" {
+  communicator = "none"
+}
+build {
+  sources = ["null.b"]
+  provisioner "shel" {}
+}
+"#,
+    );
+    let ran = place.run(["validate", "t.pkr.hcl"]);
+    ran.expect_code(1);
+    for told in ["\"typ\" is not expected", "attribute named \"b\"", "Unknown source null.b", "\"shel\""] {
+        ran.expect(told);
+    }
+    place.run(["build", "t.pkr.hcl"]).expect_code(1).expect_not("==>");
+}
