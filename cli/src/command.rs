@@ -19,7 +19,7 @@ use std::io::IsTerminal as _;
 
 use crate::arguments::{Asked, Command, Format, FormatArguments, OutputArguments};
 use crate::exit_code::Ended;
-use crate::render::{Look, Screen};
+use crate::render::{Look, Reader, Screen};
 use crate::{core_config, render};
 
 /// Carries out what the command line asks for.
@@ -62,7 +62,8 @@ pub(crate) fn run(asked: Asked) -> Ended {
             }
             Command::Validate(arguments) => {
                 let color = std::io::stdout().is_terminal();
-                let look = Look { json: is_json(arguments.format), color, ..plain(machine_readable) };
+                let reader = reader(arguments.format, machine_readable);
+                let look = Look { reader, color, ..plain(machine_readable) };
                 validate::run(&arguments, &Screen::still(look))
             }
             Command::Init(arguments) => init::run(&arguments, &Screen::standard(coloured(machine_readable))),
@@ -70,8 +71,8 @@ pub(crate) fn run(asked: Asked) -> Ended {
                 plugins::run(&arguments, &Screen::standard(coloured(machine_readable)))
             }
             Command::Build(arguments) => {
-                let json = is_json(arguments.format);
-                let look = Look { json, ..look(&arguments.output, machine_readable) };
+                let reader = reader(arguments.format, machine_readable);
+                let look = look(&arguments.output, reader);
                 build::run(&arguments, &Screen::standard(look))
             }
         },
@@ -79,7 +80,8 @@ pub(crate) fn run(asked: Asked) -> Ended {
 }
 
 fn plain(machine_readable: bool) -> Look {
-    Look { color: false, timestamps: false, machine_readable, json: false }
+    let reader = if machine_readable { Reader::Scripts } else { Reader::People };
+    Look { color: false, timestamps: false, reader }
 }
 
 /// For commands without `-color` whose results are in colour.
@@ -87,12 +89,15 @@ fn coloured(machine_readable: bool) -> Look {
     Look { color: true, ..plain(machine_readable) }
 }
 
-fn look(output: &OutputArguments, machine_readable: bool) -> Look {
-    Look { color: output.color, timestamps: output.timestamp_ui, machine_readable, json: false }
+fn look(output: &OutputArguments, reader: Reader) -> Look {
+    Look { color: output.color, timestamps: output.timestamp_ui, reader }
 }
 
-fn is_json(arguments: FormatArguments) -> bool {
-    arguments.format == Format::Json
+fn reader(arguments: FormatArguments, machine_readable: bool) -> Reader {
+    match arguments.format {
+        Format::Json => Reader::Json,
+        Format::Text => plain(machine_readable).reader,
+    }
 }
 
 /// Says that a command takes exactly one template.

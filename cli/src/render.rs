@@ -28,16 +28,25 @@ pub(crate) struct Look {
     pub(crate) color: bool,
     /// `-timestamp-ui`
     pub(crate) timestamps: bool,
-    /// `-machine-readable`
-    pub(crate) machine_readable: bool,
-    /// `-format json`
-    pub(crate) json: bool,
+    /// Who reads it.
+    pub(crate) reader: Reader,
+}
+
+/// Who reads what a run tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// People.
+    People,
+    /// Scripts that know Packer's comma-separated lines: `-machine-readable`.
+    Scripts,
+    /// Programs that read JSON: `-format json`, which wins over the former.
+    Json,
 }
 
 impl Look {
     /// Whether other programs read it.
     fn is_data(self) -> bool {
-        self.machine_readable || self.json
+        self.reader != Reader::People
     }
 }
 
@@ -149,10 +158,10 @@ impl Screen {
 
     /// A machine-readable line of another type than `ui`; nothing for people.
     pub(crate) fn machine(&self, target: &str, kind: &str, data: &[&str]) {
-        if self.look.json {
-            self.object(&json::fact(target, kind, data));
-        } else if self.look.machine_readable {
-            self.write(&machine::line(SystemTime::now(), target, kind, data));
+        match self.look.reader {
+            Reader::People => {}
+            Reader::Scripts => self.write(&machine::line(SystemTime::now(), target, kind, data)),
+            Reader::Json => self.object(&json::fact(target, kind, data)),
         }
     }
 
@@ -205,11 +214,11 @@ impl Screen {
     }
 
     fn message(&self, tone: Tone, style: Option<Style>, text: &str, stamped: bool) {
-        if self.look.json {
+        if self.look.reader == Reader::Json {
             self.object(&json::message(tone == Tone::Error, text));
             return;
         }
-        if self.look.machine_readable {
+        if self.look.reader == Reader::Scripts {
             let kind = match tone {
                 Tone::Say => "say",
                 Tone::Note => "message",

@@ -11,7 +11,7 @@ use crate::command::complain_of_count;
 use crate::data_desk::{self, Round};
 use crate::evaluation::{Depth, LocalEvaluation};
 use crate::exit_code::Ended;
-use crate::render::{Screen, diagnostic, json};
+use crate::render::{Reader, Screen, diagnostic, json};
 use crate::request;
 
 /// Checks a template and says what is wrong with it.
@@ -26,13 +26,13 @@ pub(crate) fn run(arguments: &ValidateArguments, screen: &Screen) -> Ended {
     let evaluation = LocalEvaluation::new(Arc::new(Factories::builtin()));
     let found = findings(&evaluation, &request, depth, arguments.evaluate_datasources);
     diagnostic::show(screen, &found, &evaluation.sources());
-    if screen.look().json {
+    if screen.look().reader == Reader::Json {
         screen.object(&json::verdict(&found));
     }
     if found.has_errors() {
         return Ended::Failed;
     }
-    if screen.look().json {
+    if screen.look().reader == Reader::Json {
         return Ended::Well;
     }
     screen.say(match depth {

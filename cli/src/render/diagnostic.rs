@@ -2,6 +2,7 @@
 
 use kiln_lang::{Diagnostic, Diagnostics, Severity, SourceMap, Span};
 
+use super::Reader;
 use super::json;
 use super::style::{self, Style};
 
@@ -92,11 +93,11 @@ pub(crate) fn show(screen: &super::Screen, diagnostics: &Diagnostics, sources: &
     if diagnostics.is_empty() {
         return;
     }
-    if screen.look().json {
+    if screen.look().reader == Reader::Json {
         json::diagnostics(diagnostics, sources).iter().for_each(|object| screen.object(object));
         return;
     }
-    if screen.look().machine_readable {
+    if screen.look().reader == Reader::Scripts {
         diagnostics.iter().for_each(|diagnostic| facts(screen, diagnostic, sources));
     }
     let text = text(diagnostics, sources, screen.paints());

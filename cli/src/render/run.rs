@@ -7,9 +7,9 @@ use kiln_plan::event::TaskOutcome;
 use kiln_plan::id::TaskId;
 use kiln_plan::{ArtifactRecord, Event, EventKind, Failure};
 
-use super::Movement;
 use super::live::Status;
 use super::style::{self, Style};
+use super::{Movement, Reader};
 use super::{Screen, Tone, summary};
 use crate::exit_code::Ended;
 
@@ -55,7 +55,7 @@ impl<'a> RunView<'a> {
     /// Says which build speaks in which colour.
     pub(crate) fn header(&self) {
         let look = self.screen.look();
-        if !look.color || look.machine_readable {
+        if !look.color || look.reader == Reader::Scripts {
             return;
         }
         for build in &self.builds {

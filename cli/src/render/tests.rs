@@ -10,7 +10,7 @@ use kiln_plan::{ArtifactRecord, Event, EventKind};
 use uuid::Uuid;
 
 use super::run::RunView;
-use super::{Look, Screen, diagnostic};
+use super::{Look, Reader, Screen, diagnostic};
 use crate::exit_code::Ended;
 
 #[derive(Clone, Default)]
@@ -58,7 +58,7 @@ fn show(look: Look) -> (String, Ended) {
 
 #[test]
 fn lines_have_packers_shape() {
-    let (text, ended) = show(Look { color: false, timestamps: false, machine_readable: false, json: false });
+    let (text, ended) = show(Look { color: false, timestamps: false, reader: Reader::People });
     let expected = "\
 ==> null.a: one
 ==> null.a: two
@@ -82,7 +82,7 @@ Build 'null.b' errored after 0 microseconds: script exited 3
 
 #[test]
 fn colour_wraps_whole_messages_and_has_a_header() {
-    let (text, _) = show(Look { color: true, timestamps: false, machine_readable: false, json: false });
+    let (text, _) = show(Look { color: true, timestamps: false, reader: Reader::People });
     assert!(
         text.starts_with("\u{1b}[1;32mnull.a: output will be in this color.\u{1b}[0m\n\u{1b}[1;36mnull.b: ")
     );
@@ -92,7 +92,7 @@ fn colour_wraps_whole_messages_and_has_a_header() {
 
 #[test]
 fn machine_lines_escape_and_target() {
-    let (text, _) = show(Look { color: true, timestamps: false, machine_readable: true, json: false });
+    let (text, _) = show(Look { color: true, timestamps: false, reader: Reader::Scripts });
     let without_time: Vec<&str> = text.lines().map(|l| l.split_once(',').unwrap().1).collect();
     assert_eq!(without_time[0], r",ui,say,==> null.a: one\n==> null.a: two");
     assert!(without_time.contains(&",error-count,1"));
@@ -103,7 +103,7 @@ fn machine_lines_escape_and_target() {
 
 #[test]
 fn a_timestamp_stands_before_the_prefix() {
-    let (text, _) = show(Look { color: false, timestamps: true, machine_readable: false, json: false });
+    let (text, _) = show(Look { color: false, timestamps: true, reader: Reader::People });
     let first = text.lines().next().unwrap();
     assert!(first.ends_with(": ==> null.a: one") && first.starts_with("20"), "{first}");
     assert!(text.contains("\nBuild 'null.a' finished"));
