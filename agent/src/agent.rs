@@ -51,6 +51,7 @@ impl Agent {
             cpus: 0,
             memory_mib: 0,
             catalog: factories.catalog(),
+            machine: kiln_proto::link::Machine::default(),
         };
         let underway = Underway::new(settings, factories);
         let (drain, abort) = (CancellationToken::new(), CancellationToken::new());

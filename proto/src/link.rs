@@ -53,6 +53,21 @@ pub struct Hello {
     pub memory_mib: u64,
     /// Its components.
     pub catalog: Catalog,
+    /// What it runs on.
+    pub machine: Machine,
+}
+
+/// What an agent runs on, as found out at its start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// Of the processor, as Rust spells it: `x86_64`, `aarch64`; empty when unknown.
+    pub arch: String,
+    /// What runs guests of that architecture, as QEMU spells it: `kvm`, `tcg`.
+    pub accelerators: Vec<String>,
+    /// MiB free where attempts keep their files; 0 when unknown.
+    pub disk_mib: u64,
+    /// Programs found, each with its version, or with nothing when it doesn't tell one.
+    pub tools: BTreeMap<String, String>,
 }
 
 /// An attempt that an agent has.
@@ -84,6 +99,8 @@ pub struct DesiredState {
     pub begin: Vec<Assignment>,
     /// It speaks again before this many milliseconds have passed.
     pub speak_within_ms: u32,
+    /// Whether it should take nothing new, and stay, until this is no longer said.
+    pub drain: bool,
 }
 
 /// An attempt that an agent should have.
@@ -139,8 +156,10 @@ pub struct AttemptReceipt {
     pub task: TaskId,
     /// The fencing number of the attempt.
     pub epoch: Epoch,
-    /// The first event that has not been taken.
+    /// The first event that has not been taken. Those before it need not be sent again on this stream.
     pub next_sequence: u64,
+    /// The first event that would be lost with the coordinator. The agent forgets those before it, and only those.
+    pub durable_sequence: u64,
     /// Whether the fencing number is stale: nothing of the attempt will be taken any more.
     pub refused: bool,
 }

@@ -139,7 +139,8 @@ fn take(attempt: &AttemptEvents, events: &Mutex<Vec<String>>) -> AttemptReceipt 
             events.lock().unwrap().push(format!("{}:{text}", record.sequence));
         }
     }
-    AttemptReceipt { task: attempt.task, epoch: attempt.epoch, next_sequence, refused: false }
+    let AttemptEvents { task, epoch, .. } = *attempt;
+    AttemptReceipt { task, epoch, next_sequence, refused: false, durable_sequence: next_sequence }
 }
 
 /// Writes down what it is asked, and keeps the voices.
@@ -255,7 +256,7 @@ impl Play {
     }
 
     async fn tell(&self, hold: Vec<WantedAttempt>, begin: Vec<Assignment>) {
-        let state = DesiredState { hold, begin, speak_within_ms: 5_000 };
+        let state = DesiredState { hold, begin, speak_within_ms: 5_000, drain: false };
         self.tell.send(Ok(state.into())).await.unwrap();
     }
 }
@@ -270,6 +271,7 @@ fn hello() -> Hello {
         cpus: 0,
         memory_mib: 0,
         catalog: Catalog::default(),
+        machine: kiln_proto::link::Machine::default(),
     }
 }
 

@@ -50,6 +50,7 @@ fn hello(n: u128, slots: u32) -> Hello {
         cpus: 0,
         memory_mib: 0,
         catalog: Catalog { components: vec![null] },
+        machine: kiln_proto::link::Machine::default(),
     }
 }
 

@@ -12,7 +12,7 @@ use super::*;
 use crate::event::{Record, TaskRecords};
 use crate::link::{
     Answer, Assignment, AttemptEvents, AttemptKey, AttemptPhase, AttemptReceipt, CurrentState, DesiredState,
-    HeldAttempt, Hello, WantedAttempt,
+    HeldAttempt, Hello, Machine, WantedAttempt,
 };
 use crate::submission::{AnswerRequest, FollowRequest, SubmitReply, SubmitRequest};
 use crate::v1;
@@ -109,6 +109,12 @@ fn states_of_agents_are_carried() {
         cpus: 8,
         memory_mib: 1 << 15,
         catalog: Catalog { components: vec![component(ComponentKind::Builder, "qemu".into())] },
+        machine: Machine {
+            arch: "x86_64".into(),
+            accelerators: vec!["kvm".into(), "tcg".into()],
+            disk_mib: 1 << 20,
+            tools: [("qemu-img".into(), "10.0.2".into())].into(),
+        },
     };
     let ended = outcomes().into_iter().map(AttemptPhase::Ended);
     let phases = [AttemptPhase::Accepted, AttemptPhase::Running].into_iter().chain(ended);
@@ -124,7 +130,8 @@ fn states_for_agents_are_carried() {
     let answers = vec![Answer { question: 2, text: "c".into() }];
     let wanted = WantedAttempt { key: key(), remaining_ms: 19_999, cancel: true, answers };
     let assignment = Assignment { build: a(), key: key(), first_sequence: 5, plan: b"{}"[..].into() };
-    let state = DesiredState { hold: vec![wanted], begin: vec![assignment], speak_within_ms: 5_000 };
+    let state =
+        DesiredState { hold: vec![wanted], begin: vec![assignment], speak_within_ms: 5_000, drain: true };
     assert_eq!(carried::<_, v1::DesiredState>(state.clone()), state);
 }
 
@@ -134,7 +141,9 @@ fn batches_and_receipts_are_carried() {
     let records = vec![Record::new(0, 1, &kind), Record::new(1, 2, &kind)];
     let batch = vec![AttemptEvents { task: a(), epoch: Epoch(2), records }];
     assert_eq!(carried::<_, v1::EventBatch>(batch.clone()), batch);
-    let receipt = vec![AttemptReceipt { task: a(), epoch: Epoch(2), next_sequence: 2, refused: true }];
+    let receipt =
+        AttemptReceipt { task: a(), epoch: Epoch(2), next_sequence: 2, refused: true, durable_sequence: 1 };
+    let receipt = vec![receipt];
     assert_eq!(carried::<_, v1::EventReceipt>(receipt.clone()), receipt);
 }
 
