@@ -45,6 +45,9 @@ use notify::Supervisor;
 /// How long attempts that are ended because the drain took too long may take to undo what they did.
 const UNDO_LIMIT: Duration = Duration::from_secs(120);
 
+/// How long the directories of ended attempts may take to go, once the farm has heard of everything.
+const CLEAR_LIMIT: Duration = Duration::from_secs(60);
+
 /// How a daemon works. Read once, at its start.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -162,6 +165,9 @@ pub async fn run(
     let link = link::run(channel, hello, (hands, oracle), drain.clone());
     supervisor.tell("READY=1\nSTATUS=Connecting to the farm");
     let end = until_the_end(link, &hosts, (drain, settings.drain_limit, &supervisor), asked).await;
+    if matches!(end, Ok(End::Left)) && tokio::time::timeout(CLEAR_LIMIT, hosts.settled()).await.is_err() {
+        tracing::warn!("what ended could not be cleared up in time; the next agent here does");
+    }
     tracing::info!(?end, "the agent ends");
     end
 }

@@ -80,6 +80,12 @@ impl Hosts {
         self.table().len()
     }
 
+    /// Waits until what ended is cleared up.
+    pub async fn settled(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
     /// Ends all that is under way, and lets it be told as this machine's doing.
     pub fn end_all(&self) {
         self.table().values().for_each(|host| host.leave());
