@@ -29,6 +29,7 @@ pub mod request;
 pub mod template;
 pub mod upgrade;
 mod variables;
+pub mod world;
 mod world_function;
 
 pub use bundle::Bundle;
@@ -41,6 +42,7 @@ pub use kiln_plan::version;
 pub use overview::Overview;
 pub use request::{ConfigType, Request, VariableArgument};
 pub use template::{RequiredPlugin, Template, parse};
+pub use world::{Submission, World};
 
 #[cfg(test)]
 mod tests;
