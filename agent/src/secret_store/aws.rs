@@ -15,6 +15,7 @@ use super::service::{self, Service, TrustVariables};
 
 mod credentials;
 mod profile;
+mod role;
 mod signature;
 
 const NAME: &str = "AWS Secrets Manager";
@@ -31,8 +32,11 @@ pub(super) async fn fetch(environment: &Environment, name: &str) -> Result<Sensi
     let (variable, endpoint) = endpoint(environment, &profile, &region);
     let trust = TrustVariables { authorities: "AWS_CA_BUNDLE", ..TrustVariables::default() };
     let store = Service::at(NAME, &variable, &endpoint, service::trusting_client(environment, trust)?)?;
-    let credentials = credentials::find(environment, &profile).await?;
-    let answer = ask(&store, &credentials, &region, name).await?;
+    let credentials = credentials::find(environment, &profile, &region).await?;
+    let question = json!({ "SecretId": name, "VersionStage": "AWSCURRENT" }).to_string();
+    let headers = [("content-type", CONTENT_TYPE), ("x-amz-target", TARGET)];
+    let scope = Scope { region: &region, service: "secretsmanager", at: jiff::Timestamp::now() };
+    let answer = ask(&store, &headers, question, Some((&scope, &credentials))).await?;
     let body: Value = serde_json::from_str(&answer.body).unwrap_or_default();
     if answer.status != 200 {
         return Err(refused(&store, &credentials, &body, (answer.status, name, &region)));
@@ -46,26 +50,32 @@ pub(super) async fn fetch(environment: &Environment, name: &str) -> Result<Sensi
     }
 }
 
+/// Sends a POST, signed if there is something to sign with.
 async fn ask(
     store: &Service,
-    credentials: &Credentials,
-    region: &str,
-    name: &str,
+    headers: &[(&str, &str)],
+    body: String,
+    signing: Option<(&Scope<'_>, &Credentials)>,
 ) -> Result<service::Answer, SecretError> {
-    let body = json!({ "SecretId": name, "VersionStage": "AWSCURRENT" }).to_string();
     let url = store.url([]);
-    let headers = [("content-type", CONTENT_TYPE), ("x-amz-target", TARGET)];
-    let request = Request { method: "POST", url: &url, headers: &headers, body: body.as_bytes() };
-    let scope = Scope { region, service: "secretsmanager", at: jiff::Timestamp::now() };
-    let added = signature::headers(&request, &scope, credentials);
-    let mut request = store.client.post(url.clone()).body(body);
+    let added = signing.map(|(scope, credentials)| {
+        let request = Request { method: "POST", url: &url, headers, body: body.as_bytes() };
+        signature::headers(&request, scope, credentials)
+    });
+    let mut request = store.client.post(url).body(body);
     for (name, value) in headers {
-        request = request.header(name, value);
+        request = request.header(*name, *value);
     }
-    for (name, value) in added {
+    for (name, value) in added.into_iter().flatten() {
         request = request.header(name, service::secret_header("an AWS credential", &value)?);
     }
     store.send(request).await
+}
+
+/// The address of a service in a region.
+fn regional(service: &str, region: &str) -> String {
+    let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    format!("https://{service}.{region}.{domain}")
 }
 
 fn refused(
@@ -110,10 +120,7 @@ fn endpoint(environment: &Environment, profile: &Profile, region: &str) -> (Stri
     let given = given.or_else(|| Some(("endpoint_url of the profile", profile.get("endpoint_url")?)));
     match given {
         Some((variable, address)) => (variable.to_owned(), address.to_owned()),
-        None => {
-            let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-            ("the AWS region".to_owned(), format!("https://secretsmanager.{region}.{domain}"))
-        }
+        None => ("the AWS region".to_owned(), regional("secretsmanager", region)),
     }
 }
 

@@ -1,7 +1,6 @@
 //! Questions to stores that answer from tables.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use kiln_plan::SecretQuestion;
 use kiln_tests::store::{Asked, Store};
@@ -110,7 +109,8 @@ async fn vault_is_asked_as_its_own_client_asks() {
 #[tokio::test]
 async fn settings_that_can_not_work_are_told_before_anybody_is_asked() {
     let no_file = "/none/of/these.pem: No such file or directory (os error 2)";
-    let table: [(&[(&str, &str)], SecretQuestion, String); 12] = [
+    type Variables<'a> = &'a [(&'a str, &'a str)];
+    let table: [(Variables<'_>, SecretQuestion, String); 12] = [
         (
             &[],
             vault("p", "k"),
@@ -321,13 +321,16 @@ async fn what_aws_says_is_told_without_credentials() {
     }
 }
 
-/// A store that is also container and instance: it hands out credentials whose access key tells their origin.
+/// A store that is also container, instance and token service: it hands out credentials whose access key tells their
+/// origin.
 fn aws_with_origins() -> Store {
     let keys = |access_key: &str| {
-        format!(r#"{{"AccessKeyId": "{access_key}", "SecretAccessKey": "s", "Token": "{TOKEN}"}}"#)
+        format!(r#"{{"AccessKeyId": "{access_key}", "SecretAccessKey": "secret-key", "Token": "{TOKEN}"}}"#)
     };
     Store::start(move |asked: &Asked| {
         let with_token = asked.header("x-aws-ec2-metadata-token") == "metadata-token";
+        let (_, signed) = asked.header("authorization").split_once("Credential=").unwrap_or_default();
+        let key = signed.split('/').next().unwrap_or_default();
         match (&*asked.method, &*asked.path) {
             ("GET", "/container") if asked.header("authorization") == "let-me" => (200, keys("CONTAINER")),
             ("PUT", "/latest/api/token") => (200, "metadata-token".to_owned()),
@@ -337,10 +340,9 @@ fn aws_with_origins() -> Store {
             ("GET", "/latest/meta-data/iam/security-credentials/role") if with_token => {
                 (200, keys("INSTANCE"))
             }
+            ("POST", "/") if asked.header("content-type").contains("form") => roles(asked, key),
             ("POST", "/") => {
-                let (_, rest) = asked.header("authorization").split_once("Credential=").unwrap_or_default();
-                let mut parts = rest.split('/');
-                let (key, region) = (parts.next().unwrap_or_default(), parts.nth(1).unwrap_or_default());
+                let region = signed.split('/').nth(2).unwrap_or_default();
                 let text = serde_json::json!({ "SecretString": format!("{key} {region}") });
                 (200, text.to_string())
             }
@@ -349,86 +351,166 @@ fn aws_with_origins() -> Store {
     })
 }
 
+/// What the token service says.
+fn roles(asked: &Asked, key: &str) -> (u16, String) {
+    let taker = match key {
+        "" if asked.body.ends_with("&WebIdentityToken=of+the+file") => "IDENTITY",
+        key => key,
+    };
+    let action = "Action=AssumeRole";
+    let by_role =
+        |arn: &str| asked.body.starts_with(action) && asked.body.contains(&format!("&RoleArn={arn}&"));
+    if by_role("closed") {
+        let message = format!("no, {TOKEN}");
+        let error = format!("<Code>AccessDenied</Code>\n<Message>{message}</Message>");
+        return (403, format!("<ErrorResponse><Error>{error}</Error></ErrorResponse>"));
+    }
+    let name = if by_role("arn%3Aaws%3Ax%2Fy") { "ROLE" } else { "OTHER" };
+    let id = if asked.body.ends_with("&ExternalId=e") { "E" } else { "" };
+    let keys = format!(
+        "<AccessKeyId>{name}{id}-OF-{taker}</AccessKeyId><SecretAccessKey>secret-key</SecretAccessKey>\
+         <SessionToken>{TOKEN}</SessionToken>"
+    );
+    (200, format!("<R>\n<Credentials>{keys}</Credentials></R>"))
+}
+
+const CONFIG: &str = "\
+[default]
+region = of-default
+[profile other]
+region = of-other
+[profile role]
+role_arn = arn:aws:x/y
+source_profile = other
+external_id = e
+[profile closed]
+role_arn = closed
+credential_source = Ec2InstanceMetadata
+[profile chain]
+role_arn = arn:aws:x/y
+source_profile = role
+[profile alone]
+role_arn = arn:aws:x/y
+[profile process]
+credential_process = x
+[profile bare]
+region = of-bare
+[profile half]
+aws_access_key_id = x
+";
+
+const CREDENTIALS: &str = "\
+[default]
+aws_access_key_id = DEFAULT
+aws_secret_access_key = s
+[other]
+aws_access_key_id = OTHER
+aws_secret_access_key = s
+[half]
+region = r
+";
+
+/// Asks with these variables, in a home with AWS files.
+async fn found(store: &Store, variables: &[(&str, &str)]) -> String {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join(".aws")).unwrap();
+    std::fs::write(home.path().join(".aws/config"), CONFIG).unwrap();
+    std::fs::write(home.path().join(".aws/credentials"), CREDENTIALS).unwrap();
+    std::fs::write(home.path().join("identity"), "of the file\n").unwrap();
+    let mut all = HashMap::from([
+        ("HOME".to_owned(), home.path().display().to_string()),
+        ("AWS_ENDPOINT_URL".to_owned(), store.url()),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT".to_owned(), store.url()),
+    ]);
+    let value = |value: &str| value.replace("HOME/", &format!("{}/", home.path().display()));
+    all.extend(variables.iter().map(|(name, text)| ((*name).to_owned(), value(text))));
+    let said = said(Environment::from_iter(all), &raw("s")).await;
+    assert!(!said.contains(TOKEN), "{said}");
+    said.replace(&store.url(), "HERE")
+}
+
 #[tokio::test]
 async fn credentials_and_region_are_found_in_the_order_of_aws() {
     let store = aws_with_origins();
-    let home = tempfile::tempdir().unwrap();
-    let write = |path: &str, text: &str| {
-        let path = home.path().join(path);
-        std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).unwrap();
-        std::fs::write(path, text).unwrap();
-    };
-    write(
-        ".aws/config",
-        "[default]\nregion = of-default\n[profile other]\nregion = of-other\n[profile role]\nrole_arn = r\n\
-         source_profile = default\n[profile process]\ncredential_process = x\n[profile bare]\nregion = of-bare\n\
-         [profile half]\naws_access_key_id = x\n",
-    );
-    write(
-        ".aws/credentials",
-        "[default]\naws_access_key_id = DEFAULT\naws_secret_access_key = s\n\
-         [other]\naws_access_key_id = OTHER\naws_secret_access_key = s\n[half]\nregion = r\n",
-    );
     let container = format!("{}/container", store.url());
     let container = [
         ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &*container),
         ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "let-me"),
     ];
     let bare = ("AWS_PROFILE", "bare");
+    let keys = [("AWS_ACCESS_KEY_ID", "ENV"), ("AWS_SECRET_ACCESS_KEY", "s")];
+    let identity = [("AWS_WEB_IDENTITY_TOKEN_FILE", "HOME/identity"), ("AWS_ROLE_ARN", "arn:aws:x/y")];
+    let role = [("AWS_PROFILE", "role"), ("AWS_REGION", "r")];
+    let table = [
+        (vec![], "DEFAULT of-default"),
+        (vec![("AWS_PROFILE", "other")], "OTHER of-other"),
+        (vec![("AWS_DEFAULT_PROFILE", "other"), ("AWS_DEFAULT_REGION", "d")], "OTHER d"),
+        (vec![("AWS_REGION", "r"), ("AWS_DEFAULT_REGION", "d")], "DEFAULT r"),
+        (vec![keys[0], keys[1]], "ENV of-default"),
+        (vec![keys[0], keys[1], identity[0], identity[1]], "ENV of-default"),
+        (vec![identity[0], identity[1]], "ROLE-OF-IDENTITY of-default"),
+        (vec![role[0], role[1]], "ROLEE-OF-OTHER r"),
+        (vec![bare, container[0], container[1]], "CONTAINER of-bare"),
+        (vec![bare], "INSTANCE of-bare"),
+    ];
+    for (variables, expected) in table {
+        assert_eq!(found(&store, &variables).await, expected, "{variables:?}");
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_can_not_be_used_are_told_and_not_passed_over() {
+    let store = aws_with_origins();
     let advice = "which isn't built in; put credentials into the environment, for example by `aws configure \
                   export-credentials --format env`";
-    let table: Vec<(Vec<(&str, &str)>, String)> = vec![
-        (vec![], "DEFAULT of-default".into()),
-        (vec![("AWS_PROFILE", "other")], "OTHER of-other".into()),
-        (vec![("AWS_DEFAULT_PROFILE", "other"), ("AWS_DEFAULT_REGION", "d")], "OTHER d".into()),
-        (vec![("AWS_REGION", "r"), ("AWS_DEFAULT_REGION", "d")], "DEFAULT r".into()),
-        (vec![("AWS_ACCESS_KEY_ID", "ENV"), ("AWS_SECRET_ACCESS_KEY", "s")], "ENV of-default".into()),
+    let chain = format!("it asks for a role to be taken from another role, {advice}");
+    let process = format!("it asks for credentials of a process, {advice}");
+    let of_profile = [
+        ("chain", &*chain),
+        ("process", &process),
+        ("alone", "it has a role, but neither source_profile nor credential_source"),
+        ("half", "it has only one of aws_access_key_id and aws_secret_access_key"),
+    ];
+    for (profile, reason) in of_profile {
+        let said = found(&store, &[("AWS_PROFILE", profile), ("AWS_REGION", "r")]).await;
+        assert_eq!(said, format!("the AWS profile {profile:?} can't be used: {reason}"));
+    }
+    let bare = ("AWS_PROFILE", "bare");
+    let table = [
         (
             vec![("AWS_ACCESS_KEY_ID", "ENV")],
-            "AWS_SECRET_ACCESS_KEY isn't set; the other half of the AWS credentials is".into(),
+            "AWS_SECRET_ACCESS_KEY isn't set; the other half of the AWS credentials is",
         ),
-        (vec![bare, container[0], container[1]], "CONTAINER of-bare".into()),
-        (vec![bare], "INSTANCE of-bare".into()),
         (
             vec![bare, ("AWS_EC2_METADATA_DISABLED", "true")],
             "AWS_ACCESS_KEY_ID isn't set; and there are no AWS credentials in the profile, for this container or for \
-             this instance"
-                .into(),
+             this instance",
         ),
         (
             vec![bare, ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://192.0.2.1/x")],
             "AWS_CONTAINER_CREDENTIALS_FULL_URI can't be used: without https only this machine's own addresses are \
-             trusted"
-                .into(),
+             trusted",
         ),
         (
-            vec![("AWS_PROFILE", "role"), ("AWS_REGION", "r")],
-            format!("the AWS profile \"role\" can't be used: it asks for a role to assume, {advice}"),
+            vec![("AWS_PROFILE", "closed"), ("AWS_REGION", "r")],
+            "the AWS Security Token Service at HERE refused with status 403: AccessDenied: no, <sensitive>",
         ),
         (
-            vec![("AWS_PROFILE", "process"), ("AWS_REGION", "r")],
-            format!("the AWS profile \"process\" can't be used: it asks for credentials of a process, {advice}"),
+            vec![("AWS_WEB_IDENTITY_TOKEN_FILE", "HOME/identity")],
+            "AWS_ROLE_ARN isn't set; AWS_WEB_IDENTITY_TOKEN_FILE is",
         ),
+        (vec![("AWS_PROFILE", "none")], "AWS_PROFILE can't be used: no AWS file has a profile \"none\""),
         (
-            vec![("AWS_PROFILE", "half")],
-            "the AWS profile \"half\" can't be used: it has only one of aws_access_key_id and aws_secret_access_key"
-                .into(),
+            vec![("AWS_REGION", "a.evil.example/")],
+            "the AWS region can't be used: \"a.evil.example/\" is no name of one",
         ),
-        (vec![("AWS_PROFILE", "none")], "AWS_PROFILE can't be used: no AWS file has a profile \"none\"".into()),
-        (vec![("AWS_REGION", "a.evil.example/")], "the AWS region can't be used: \"a.evil.example/\" is no name of one".into()),
         (
             vec![("HOME", "/none")],
-            "AWS_REGION isn't set; set it to the region of the secret, or `region` in the profile".into(),
+            "AWS_REGION isn't set; set it to the region of the secret, or `region` in the profile",
         ),
     ];
     for (variables, expected) in table {
-        let mut all = HashMap::from([
-            ("HOME".to_owned(), home.path().display().to_string()),
-            ("AWS_ENDPOINT_URL_SECRETS_MANAGER".to_owned(), store.url()),
-            ("AWS_EC2_METADATA_SERVICE_ENDPOINT".to_owned(), store.url()),
-        ]);
-        all.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        assert_eq!(said(Environment::from_iter(all), &raw("s")).await, expected, "{variables:?}");
+        assert_eq!(found(&store, &variables).await, expected, "{variables:?}");
     }
 }
 

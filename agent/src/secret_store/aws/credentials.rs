@@ -1,11 +1,11 @@
 //! Where the credentials of a request come from, in the order of AWS's own clients.
 //!
 //! ```text
-//!   variables: AWS_ACCESS_KEY_ID … ──► the profile's keys ──► container: AWS_CONTAINER_CREDENTIALS_…
-//!                                                               └──► metadata of the EC2 instance
+//!   variables: AWS_ACCESS_KEY_ID … ──► role of an identity: AWS_WEB_IDENTITY_TOKEN_FILE
+//!     ──► the profile: a role, or keys ──► container: AWS_CONTAINER_CREDENTIALS_… ──► metadata of the EC2 instance
 //! ```
 //!
-//! Ways that aren't built in (roles to assume, single sign-on, processes) are told as such and never passed over: the next
+//! Ways that aren't built in (single sign-on, processes, second factors) are told as such and never passed over: the next
 //! one could be somebody else's.
 
 use std::time::Duration;
@@ -18,6 +18,7 @@ use super::super::SecretError;
 use super::super::environment::{Environment, unusable};
 use super::super::service::{self, Service};
 use super::profile::Profile;
+use super::role::{Desk, Role};
 
 const METADATA: &str = "http://169.254.169.254";
 const CONTAINERS: &str = "http://169.254.170.2";
@@ -51,12 +52,26 @@ impl Credentials {
 }
 
 /// The first credentials that there are.
-pub(super) async fn find(environment: &Environment, profile: &Profile) -> Result<Credentials, SecretError> {
+pub(super) async fn find(
+    environment: &Environment,
+    profile: &Profile,
+    region: &str,
+) -> Result<Credentials, SecretError> {
+    const TOKEN_FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
     if let Some(credentials) = of_variables(environment)? {
         return Ok(credentials);
     }
-    if environment.get("AWS_WEB_IDENTITY_TOKEN_FILE").is_some() {
-        return Err(not_built_in("AWS_WEB_IDENTITY_TOKEN_FILE", "a role by web identity"));
+    let desk = Desk { environment, region };
+    if let Some(path) = environment.get(TOKEN_FILE) {
+        let arn = environment.get("AWS_ROLE_ARN");
+        let unset = SecretError::Unset { variable: "AWS_ROLE_ARN", hint: "AWS_WEB_IDENTITY_TOKEN_FILE is" };
+        let session = environment.get("AWS_ROLE_SESSION_NAME");
+        let role = Role { arn: arn.ok_or(unset)?, session, external_id: None };
+        return desk.assume_with_identity(&role, (TOKEN_FILE, path)).await;
+    }
+    if let Some(arn) = profile.get("role_arn") {
+        let (session, external_id) = (profile.get("role_session_name"), profile.get("external_id"));
+        return of_role(&desk, profile, &Role { arn, session, external_id }).await;
     }
     if let Some(credentials) = of_profile(profile)? {
         return Ok(credentials);
@@ -65,6 +80,40 @@ pub(super) async fn find(environment: &Environment, profile: &Profile) -> Result
         Some(credentials) => Ok(credentials),
         None => of_instance(environment).await,
     }
+}
+
+/// A role that a profile names, with who may take it.
+async fn of_role(desk: &Desk<'_>, profile: &Profile, role: &Role<'_>) -> Result<Credentials, SecretError> {
+    let what = format!("the AWS profile {:?}", profile.name);
+    if profile.get("mfa_serial").is_some() {
+        return Err(not_built_in(&what, "a role with a second factor"));
+    }
+    if let Some(path) = profile.get("web_identity_token_file") {
+        return desk.assume_with_identity(role, ("web_identity_token_file", path)).await;
+    }
+    let nobody = |reason: &str| unusable(&what, reason);
+    let source = match (profile.get("source_profile"), profile.get("credential_source")) {
+        (Some(name), _) => {
+            let source = Profile::named(desk.environment, name)?
+                .ok_or_else(|| nobody(&format!("no AWS file has its source_profile {name:?}")))?;
+            if name != profile.name && source.get("role_arn").is_some() {
+                return Err(not_built_in(&what, "a role to be taken from another role"));
+            }
+            of_profile(&source)?.ok_or_else(|| nobody(&format!("its source_profile {name:?} has no keys")))?
+        }
+        (None, Some("Environment")) => {
+            of_variables(desk.environment)?.ok_or_else(|| nobody("there are no keys in the environment"))?
+        }
+        (None, Some("EcsContainer")) => of_container(desk.environment)
+            .await?
+            .ok_or_else(|| nobody("there are no credentials for this container"))?,
+        (None, Some("Ec2InstanceMetadata")) => of_instance(desk.environment).await?,
+        (None, Some(other)) => return Err(nobody(&format!("there is no credential_source {other:?}"))),
+        (None, None) => {
+            return Err(nobody("it has a role, but neither source_profile nor credential_source"));
+        }
+    };
+    desk.assume(role, &source).await
 }
 
 fn of_variables(environment: &Environment) -> Result<Option<Credentials>, SecretError> {
@@ -83,7 +132,6 @@ fn of_variables(environment: &Environment) -> Result<Option<Credentials>, Secret
 
 fn of_profile(profile: &Profile) -> Result<Option<Credentials>, SecretError> {
     let others = [
-        ("role_arn", "a role to assume"),
         ("credential_process", "credentials of a process"),
         ("sso_session", "single sign-on"),
         ("sso_start_url", "single sign-on"),
@@ -91,10 +139,8 @@ fn of_profile(profile: &Profile) -> Result<Option<Credentials>, SecretError> {
     ];
     let what = format!("the AWS profile {:?}", profile.name);
     let keys = (profile.get("aws_access_key_id"), profile.get("aws_secret_access_key"));
-    // A role goes before keys, which may be those to assume it with.
     let other = others.iter().find(|(key, _)| profile.get(key).is_some());
     match (keys, other) {
-        (_, Some(("role_arn", way))) => Err(not_built_in(&what, way)),
         ((Some(access_key), Some(secret_key)), _) => {
             Ok(Some(Credentials::new(access_key, secret_key, profile.get("aws_session_token"))))
         }

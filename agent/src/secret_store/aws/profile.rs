@@ -8,7 +8,6 @@ use super::super::SecretError;
 use super::super::environment::{Environment, unusable};
 
 /// What both files say about one profile. Holds secrets.
-#[derive(Default)]
 pub(super) struct Profile {
     pub(super) name: String,
     values: HashMap<String, String>,
@@ -19,6 +18,15 @@ impl Profile {
     pub(super) fn of(environment: &Environment) -> Result<Self, SecretError> {
         let chosen = environment.first(&["AWS_PROFILE", "AWS_DEFAULT_PROFILE"]);
         let name = chosen.unwrap_or("default");
+        match (Self::named(environment, name)?, chosen) {
+            (Some(profile), _) => Ok(profile),
+            (None, None) => Ok(Self { name: name.to_owned(), values: HashMap::new() }),
+            (None, Some(_)) => Err(unusable("AWS_PROFILE", format!("no AWS file has a profile {name:?}"))),
+        }
+    }
+
+    /// The profile of that name, if there is one.
+    pub(super) fn named(environment: &Environment, name: &str) -> Result<Option<Self>, SecretError> {
         let file = |variable: &str, default: &str| {
             environment.get(variable).map(PathBuf::from).or_else(|| environment.in_home(default))
         };
@@ -41,10 +49,7 @@ impl Profile {
                 values.extend(section);
             }
         }
-        if chosen.is_some() && !there {
-            return Err(unusable("AWS_PROFILE", format!("no AWS file has a profile {name:?}")));
-        }
-        Ok(Self { name: name.to_owned(), values })
+        Ok(there.then(|| Self { name: name.to_owned(), values }))
     }
 
     /// What it says about this.
@@ -94,7 +99,8 @@ mod tests {
         let text = "# [a]\nstray = 1\n[default]\nregion = eu-west-1 # home\n[profile a]\nRegion=us-east-1\n\
                     s3 =\n  region = nested\naws_secret_access_key = ab/c+d=#e\n[b]\n region = indented\n\
                     [ \"c d\" ]\nx = 1 ; y\n[profiles]\nx = 2\n";
-        let table: [(&str, Option<&[(&str, &str)]>); 6] = [
+        type Pairs = &'static [(&'static str, &'static str)];
+        let table: [(&str, Option<Pairs>); 6] = [
             ("default", Some(&[("region", "eu-west-1")])),
             ("a", Some(&[("aws_secret_access_key", "ab/c+d=#e"), ("region", "us-east-1"), ("s3", "")])),
             ("b", Some(&[])),

@@ -84,6 +84,8 @@ mod tests {
 
     use super::*;
 
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+
     /// Of AWS's published test suite the vectors `get-vanilla`, `post-vanilla` and `post-x-www-form-urlencoded`; then one with
     /// a session and one with a port, whose signatures botocore made.
     #[test]
@@ -95,7 +97,7 @@ mod tests {
         let vanilla = "https://example.amazonaws.com/";
         let secret = "https://secretsmanager.eu-central-1.amazonaws.com/";
         let question = r#"{"SecretId":"prod/db","VersionStage":"AWSCURRENT"}"#;
-        let table: [(&str, &str, &[(&str, &str)], &str, &str); 5] = [
+        let table: [(&str, &str, Headers<'_>, &str, &str); 5] = [
             (
                 "GET",
                 vanilla,
