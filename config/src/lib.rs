@@ -30,6 +30,7 @@ mod secret_desk;
 pub mod template;
 pub mod upgrade;
 mod variables;
+pub mod world;
 mod world_function;
 
 pub use bundle::Bundle;
@@ -42,6 +43,7 @@ pub use kiln_plan::version;
 pub use overview::Overview;
 pub use request::{ConfigType, Request, VariableArgument};
 pub use template::{RequiredPlugin, Template, parse};
+pub use world::{Submission, World};
 
 #[cfg(test)]
 mod tests;

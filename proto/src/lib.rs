@@ -7,8 +7,9 @@
 //! ```
 //!
 //! Generated types stay at the borders: both ends turn them into the typed messages of [`submission`],
-//! [`link`] and [`event`] at once, by [`convert`].
+//! [`link`] and [`event`] at once, by [`convert`]. The files of a template travel as a [`bundle`].
 
+pub mod bundle;
 pub mod convert;
 pub mod event;
 pub mod link;
