@@ -26,6 +26,7 @@ mod json;
 mod locals;
 pub mod overview;
 pub mod request;
+mod secret_desk;
 pub mod template;
 pub mod upgrade;
 mod variables;
