@@ -11,6 +11,7 @@
 
 pub mod convert;
 pub mod event;
+pub mod image;
 pub mod link;
 pub mod rest;
 pub mod status;
