@@ -15,6 +15,7 @@
 pub mod bundle;
 pub mod convert;
 pub mod event;
+pub mod image;
 pub mod link;
 pub mod rest;
 pub mod status;
