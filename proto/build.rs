@@ -8,7 +8,9 @@ const FILES: &[&str] = &[
     "kiln/v1/submission.proto",
     "kiln/v1/agent_link.proto",
     "kiln/v1/identity.proto",
+    "kiln/v1/images.proto",
     "kiln/rest/v1/ledger.proto",
+    "kiln/rest/v1/image.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -10,10 +10,12 @@
 //! ([`transport`]), except in the pipe of a farm of one.
 //!
 //! Generated types stay at the borders: both ends turn them into the typed messages of [`submission`],
-//! [`link`] and [`event`] at once, by [`convert`].
+//! [`link`] and [`event`] at once, by [`convert`]. The files of a template travel as a [`bundle`].
 
+pub mod bundle;
 pub mod convert;
 pub mod event;
+pub mod image;
 pub mod link;
 pub mod rest;
 pub mod status;
