@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::capability::survey;
 use crate::catalog::Factories;
 use crate::data_source;
+use crate::hosted::bundle::Remote;
 use crate::hosted::place::{PlaceError, RUN_DIR_LIMIT};
 use crate::hosted::{self, HostedHands, Hosts};
 use crate::link::{self, Hello, LinkEnd, Questions};
@@ -148,12 +149,13 @@ pub async fn run(
     for recovered in Journal::recover(&settings.run_dir).await.map_err(DaemonError::Recover)? {
         tracing::warn!("left by a dead attempt: {recovered}");
     }
-    let hosts = Hosts::find(hosted::Settings {
+    let channel = address::dial(&settings.farm);
+    let hosting = hosted::Settings {
         program: settings.program.clone(),
         run_dir: settings.run_dir.clone(),
         cache_dir: settings.cache_dir.clone(),
-    });
-    let hosts = hosts.map_err(DaemonError::Find)?;
+    };
+    let hosts = Hosts::find(hosting, Arc::new(Remote(channel.clone()))).map_err(DaemonError::Find)?;
     let agent = name::of(&settings.run_dir).map_err(DaemonError::Name)?;
     let machine = survey::look(&settings.run_dir, &settings.cache_dir).await;
     let hello = Hello { agent, ..hello(&settings, &factories, machine) };
@@ -161,7 +163,6 @@ pub async fn run(
     let hands = Arc::new(HostedHands(Arc::clone(&hosts)));
     let oracle = Arc::new(Oracle(factories));
     let drain = CancellationToken::new();
-    let channel = address::dial(&settings.farm);
     let link = link::run(channel, hello, (hands, oracle), drain.clone());
     supervisor.tell("READY=1\nSTATUS=Connecting to the farm");
     let end = until_the_end(link, &hosts, (drain, settings.drain_limit, &supervisor), asked).await;

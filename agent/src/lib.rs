@@ -24,6 +24,7 @@ pub mod media;
 pub mod port;
 pub mod post_processor;
 pub mod provisioner;
+pub mod secret_store;
 pub mod spool;
 
 #[cfg(test)]

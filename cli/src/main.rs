@@ -1,12 +1,14 @@
 //! The kiln program: arguments to command to exit code.
 
 mod arguments;
+mod bundle;
 mod command;
 mod core_config;
 mod data_desk;
 mod evaluation;
 mod exit_code;
 mod farm_client;
+mod farm_connection;
 mod farm_of_one;
 mod interrupt;
 mod local_host;

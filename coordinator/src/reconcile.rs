@@ -20,6 +20,7 @@ mod assign;
 mod expired_leases;
 mod hopeless_tasks;
 mod lost_agents;
+mod rest_events;
 mod retention;
 mod seal_logs;
 
@@ -57,7 +58,7 @@ struct Duty {
     run: for<'a> fn(&'a Coordinator) -> BoxFuture<'a, Result<usize, ProposeError>>,
 }
 
-const DUTIES: [Duty; 6] = [
+const DUTIES: &[Duty] = &[
     Duty { name: "assign", wake: Wake::Change, who: Who::Leader, run: |c| Box::pin(assign::run(c)) },
     Duty { name: "seal_logs", wake: Wake::Change, who: Who::Everyone, run: |c| Box::pin(seal_logs::run(c)) },
     Duty {
@@ -77,6 +78,12 @@ const DUTIES: [Duty; 6] = [
         wake: Wake::Every(SECOND),
         who: Who::Leader,
         run: |c| Box::pin(hopeless_tasks::run(c)),
+    },
+    Duty {
+        name: "rest_events",
+        wake: Wake::Every(SECOND),
+        who: Who::Leader,
+        run: |c| Box::pin(rest_events::run(c)),
     },
     Duty {
         name: "retention",

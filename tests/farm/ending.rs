@@ -1,7 +1,13 @@
 //! How an agent ends, and what it says of itself.
 
+use std::path::Path;
+
+use kiln_plan::bundle_root::BUNDLE_ROOT;
+use kiln_plan::fingerprint::Fingerprint;
+use kiln_proto::bundle::{BundleFiles, Entry};
+
 use crate::Farm;
-use crate::plans::waiting;
+use crate::plans::{script as script_in, waiting};
 
 #[test]
 fn the_first_signal_drains_and_waits_for_what_runs() {
@@ -67,4 +73,34 @@ fn two_agents_do_not_share_a_run_directory() {
     assert!(hello.machine.accelerators.contains(&"tcg".to_owned()), "{:?}", hello.machine);
     agent.signal("TERM");
     agent.finish().expect_code(0);
+}
+
+#[test]
+fn a_template_comes_with_its_files() {
+    let farm = Farm::new();
+    let mut files = BundleFiles::default();
+    let script =
+        Entry::File { contents: b"#!/bin/sh\necho from $(cat beside)".to_vec().into(), executable: true };
+    files.add("images/run.sh", script).unwrap();
+    files
+        .add("images/beside", Entry::File { contents: b"the bundle".to_vec().into(), executable: false })
+        .unwrap();
+    farm.coordinator.keep_bundle(&files);
+    let agent = farm.agent();
+    let root = format!("{BUNDLE_ROOT}/images");
+    let mut plan = script_in(Path::new(&root), &["./run.sh"]);
+    plan.facts.working_dir = root;
+    plan.bundle = Some(files.digest());
+    farm.coordinator.want(1, &plan);
+    farm.until("the task to end", || farm.coordinator.end(1).is_some());
+    assert_eq!(farm.coordinator.end(1).unwrap(), "succeeded", "{}", farm.coordinator.words(1));
+    assert!(farm.coordinator.heard(1, "from the bundle"), "{}", farm.coordinator.words(1));
+    plan.bundle = Some(Fingerprint::of_bytes(b"another"));
+    farm.coordinator.want(2, &plan);
+    farm.until("the second task to end", || farm.coordinator.end(2).is_some());
+    let end = farm.coordinator.end(2).unwrap();
+    assert!(end.starts_with("failed by Farm: cannot fetch the files of the template: "), "{end}");
+    agent.signal("TERM");
+    agent.finish().expect_code(0);
+    farm.expect_nothing_left();
 }

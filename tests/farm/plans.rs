@@ -45,6 +45,7 @@ pub(crate) fn script(work: &Path, lines: &[&str]) -> BuildPlan {
         secrets: vec![Sensitive::new(SECRET.to_owned())],
         requirements: Requirements::default(),
         data: Vec::new(),
+        bundle: None,
     }
 }
 

@@ -50,8 +50,14 @@ identifiers! {
     AttemptId,
     /// One submission being carried out.
     BuildId,
+    /// A published artifact, in one version.
+    ImageId,
+    /// An object with chunks of images. Never used again after its end, so that a late deletion hits nothing new.
+    PackId,
     /// One source of one build: the unit an agent takes.
     TaskId,
+    /// A token that an operator made for an agent, a coordinator or a person. Not secret.
+    TokenId,
 }
 
 /// The fencing number of a lease: grows with each lease of a task, never repeats.

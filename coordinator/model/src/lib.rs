@@ -17,6 +17,7 @@ pub mod build;
 pub mod command;
 pub mod desired;
 pub mod due;
+pub mod identity;
 pub mod invariant;
 pub mod lease;
 pub mod outcome;
@@ -34,6 +35,10 @@ pub use apply::apply;
 pub use build::{Build, BuildPhase, BuildResult};
 pub use command::{Action, Command, Held, HeldPhase, NewTask};
 pub use desired::{Holding, desired};
+pub use identity::{
+    Authority, IdentityAction, IdentityRefusal, Joined, NewToken, Newcomer, Projects, Role, TokenEnd,
+    TokenRecord, TokenUse,
+};
 pub use lease::Lease;
 pub use outcome::{Outcome, Refusal};
 pub use retry::Verdict;

@@ -3,6 +3,7 @@
 use kiln_plan::id::{AgentId, BuildId, Epoch, TaskId};
 use serde::{Deserialize, Serialize};
 
+use crate::identity::{IdentityRefusal, Joined};
 use crate::retry::Verdict;
 
 /// What became of a command.
@@ -25,6 +26,8 @@ pub enum Outcome {
         /// Whether that was the end of it.
         verdict: Verdict,
     },
+    /// Somebody has joined the farm.
+    Joined(Joined),
     /// It was not done.
     Refused(Refusal),
 }
@@ -34,7 +37,11 @@ impl Outcome {
     pub const fn refusal(&self) -> Option<&Refusal> {
         match self {
             Self::Refused(refusal) => Some(refusal),
-            Self::Done | Self::Assigned { .. } | Self::Synchronized { .. } | Self::Reported { .. } => None,
+            Self::Done
+            | Self::Assigned { .. }
+            | Self::Synchronized { .. }
+            | Self::Reported { .. }
+            | Self::Joined(_) => None,
         }
     }
 }
@@ -105,4 +112,7 @@ pub enum Refusal {
     /// The build has not ended.
     #[error("build {0} has not ended")]
     BuildNotEnded(BuildId),
+    /// Somebody may not take part, or a token is no good.
+    #[error(transparent)]
+    Identity(IdentityRefusal),
 }
