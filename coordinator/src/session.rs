@@ -265,7 +265,7 @@ impl Session {
 
 async fn send(outbound: &Outbound, hold: &[WantedAttempt], begin: Vec<Assignment>) -> Result<(), Status> {
     let speak_within_ms = u32::try_from(RENEW_MS).unwrap_or(u32::MAX);
-    let state = DesiredState { hold: hold.to_vec(), begin, speak_within_ms };
+    let state = DesiredState { hold: hold.to_vec(), begin, speak_within_ms, drain: false };
     let gone = |_| Status::from(Problem::new(Code::Unavailable, "the agent is gone"));
     outbound.send(Ok(state.into())).await.map_err(gone)
 }
