@@ -25,6 +25,11 @@ pub enum Outcome {
         /// Whether that was the end of it.
         verdict: Verdict,
     },
+    /// Nothing was submitted, since this build does the same.
+    Joined {
+        /// The build that is under way.
+        build: BuildId,
+    },
     /// It was not done.
     Refused(Refusal),
 }
@@ -34,7 +39,11 @@ impl Outcome {
     pub const fn refusal(&self) -> Option<&Refusal> {
         match self {
             Self::Refused(refusal) => Some(refusal),
-            Self::Done | Self::Assigned { .. } | Self::Synchronized { .. } | Self::Reported { .. } => None,
+            Self::Done
+            | Self::Assigned { .. }
+            | Self::Synchronized { .. }
+            | Self::Reported { .. }
+            | Self::Joined { .. } => None,
         }
     }
 }
@@ -90,6 +99,9 @@ pub enum Refusal {
     /// The lease was renewed meanwhile.
     #[error("the lease of task {0} is still good")]
     LeaseStillGood(TaskId),
+    /// The attempt is within its limits, or is ended already.
+    #[error("task {0} has overrun nothing")]
+    NothingOverrun(TaskId),
     /// Some agent could take it after all.
     #[error("task {0} can be placed")]
     Placeable(TaskId),

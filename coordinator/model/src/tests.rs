@@ -3,4 +3,5 @@
 mod farm;
 mod laws;
 mod lifecycle;
+mod limits;
 mod scheduling;
