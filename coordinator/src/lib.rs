@@ -29,6 +29,7 @@ mod grpc;
 mod ledger;
 mod pipe;
 mod plan_store;
+mod pulse;
 mod reconcile;
 mod roster;
 mod session;
@@ -49,6 +50,7 @@ use events::Events;
 use ledger::Ledger;
 use pipe::Dialler;
 use plan_store::PlanStore;
+use pulse::Pulse;
 use roster::Roster;
 use shutdown::Lifecycle;
 use vigil::Vigil;
@@ -67,6 +69,8 @@ pub struct Coordinator {
     evaluator: Arc<dyn Evaluator>,
     lifecycle: Lifecycle,
     vigil: Vigil,
+    pulse: Pulse,
+    memory: reconcile::Memory,
 }
 
 /// The coordinator could not start.
@@ -109,6 +113,8 @@ impl Coordinator {
             evaluator,
             lifecycle,
             vigil: Vigil::begin(),
+            pulse: Pulse::begin(),
+            memory: reconcile::Memory::default(),
         });
         coordinator.reopen_logs();
         reconcile::start(&coordinator);

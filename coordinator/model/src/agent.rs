@@ -10,8 +10,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kiln_plan::{Acceleration, Accelerator, Requirements};
 use kiln_plan::id::{AgentId, TaskId};
+use kiln_plan::{Acceleration, Accelerator, Requirements};
 use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;

@@ -13,6 +13,7 @@ mod report;
 mod submit;
 mod synchronize;
 
+pub use self::presence::is_new;
 pub use self::synchronize::is_news;
 
 /// Changes `state` as `command` asks, or refuses and leaves it as it was (except for the time, which is that of

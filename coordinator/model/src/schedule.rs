@@ -115,9 +115,10 @@ impl Scheduler {
         let starving: Vec<Class> =
             self.blocked.keys().filter(|c| !served.contains(c) && starved(c)).cloned().collect();
         for class in starving.into_iter().take(most.saturating_sub(self.kept.len())) {
-            let able = state.agents.values().filter(|agent| {
-                !self.kept.contains_key(&agent.id) && fit::could(&class, agent)
-            });
+            let able = state
+                .agents
+                .values()
+                .filter(|agent| !self.kept.contains_key(&agent.id) && fit::could(&class, agent));
             // The one that is nearest to being free enough, so that the choice stands until it is.
             let nearest = able.max_by_key(|a| (a.free().memory_mib, a.free().slots, std::cmp::Reverse(a.id)));
             if let Some(agent) = nearest {

@@ -92,7 +92,8 @@ impl FakeAgent {
     pub(crate) async fn take(&mut self) -> Vec<Assignment> {
         self.until(|desired| !desired.begin.is_empty()).await;
         let begun = std::mem::take(&mut self.desired.begin);
-        let running = |a: &Assignment| HeldAttempt { key: a.key, phase: AttemptPhase::Running, idle_ms: None };
+        let running =
+            |a: &Assignment| HeldAttempt { key: a.key, phase: AttemptPhase::Running, idle_ms: None };
         self.held.extend(begun.iter().map(running));
         self.say().await;
         begun

@@ -14,12 +14,7 @@ use crate::retry::{self, Verdict};
 use crate::state::FarmState;
 use crate::task::{AttemptEnd, EndedAttempt, TaskPhase};
 
-pub(super) fn expire_lease(
-    state: &mut FarmState,
-    id: TaskId,
-    epoch: Epoch,
-    silent_ms: u64,
-) -> Applied {
+pub(super) fn expire_lease(state: &mut FarmState, id: TaskId, epoch: Epoch, silent_ms: u64) -> Applied {
     let now = state.now;
     let task = state.tasks.get(&id).ok_or(Refusal::UnknownTask(id))?;
     let Some(lease) = task.lease().filter(|lease| lease.epoch == epoch) else {
@@ -31,8 +26,9 @@ pub(super) fn expire_lease(
     let failure = lost(state, lease.agent, task.attempts.len() + 1);
     let next = match retry::verdict(state, task, lease.agent, &failure) {
         Verdict::Retry => TaskPhase::Queued { since: now },
-        Verdict::Final if let Some(failure) = task.overrun.clone() =>
-            TaskPhase::Finished { at: now, outcome: TaskOutcome::Failed { failure } },
+        Verdict::Final if let Some(failure) = task.overrun.clone() => {
+            TaskPhase::Finished { at: now, outcome: TaskOutcome::Failed { failure } }
+        }
         Verdict::Final if task.cancelling => TaskPhase::Finished { at: now, outcome: TaskOutcome::Cancelled },
         Verdict::Final => TaskPhase::Finished { at: now, outcome: TaskOutcome::Failed { failure } },
     };

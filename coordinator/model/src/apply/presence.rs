@@ -9,6 +9,15 @@ use crate::agent::{AgentPhase, LOST_MS, Offer, SILENCE_MS};
 use crate::outcome::{Outcome, Refusal};
 use crate::state::FarmState;
 
+/// Whether an agent that comes is new to the farm, was away, or offers something else than before. Otherwise nothing
+/// would change, and the ledger need not hear of it.
+pub fn is_new(state: &FarmState, id: AgentId, name: &str, offer: &Offer) -> bool {
+    state.agents.get(&id).is_none_or(|agent| {
+        let there = matches!(agent.phase, AgentPhase::Ready | AgentPhase::Draining) && !agent.leaving;
+        !there || agent.name != name || *agent.offer != *offer
+    })
+}
+
 pub(super) fn connect(state: &mut FarmState, id: AgentId, name: &str, offer: &Offer) -> Applied {
     let now = state.now;
     if !state.agents.contains_key(&id) {

@@ -120,7 +120,11 @@ impl Farm {
     }
 
     pub(super) fn expire(&mut self, t: u128, epoch: u64) -> Outcome {
-        self.apply(Action::ExpireLease { task: task(t), epoch: Epoch(epoch), silent_ms: crate::lease::LEASE_MS })
+        self.apply(Action::ExpireLease {
+            task: task(t),
+            epoch: Epoch(epoch),
+            silent_ms: crate::lease::LEASE_MS,
+        })
     }
 
     /// One word for where a task stands.
