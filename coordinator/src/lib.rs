@@ -26,6 +26,7 @@ mod clock;
 mod data_desk;
 mod events;
 mod grpc;
+pub mod http;
 mod ledger;
 mod pipe;
 mod plan_store;
@@ -35,13 +36,14 @@ mod roster;
 mod session;
 mod settings;
 mod shutdown;
+pub mod store;
 mod vigil;
 
 pub use admission::{Answered, Evaluated, Evaluator};
 pub use ledger::{OpenLedgerError, ProposeError, Storage};
 pub use pipe::ConnectError;
-pub use plan_store::PlanStoreError;
 pub use settings::Settings;
+pub use store::{Links, OpenStoreError, Store, StoreSettings};
 
 use answers::Answers;
 use clock::Clock;
@@ -61,7 +63,8 @@ pub struct Coordinator {
     settings: Settings,
     clock: Clock,
     ledger: Ledger,
-    plans: Arc<dyn PlanStore>,
+    store: Store,
+    plans: PlanStore,
     events: Events,
     answers: Answers,
     data_desk: Arc<DataDesk>,
@@ -79,9 +82,9 @@ pub enum StartError {
     /// The ledger failed.
     #[error("failed to start the coordinator's ledger")]
     Ledger(#[source] OpenLedgerError),
-    /// The plan store failed.
-    #[error("failed to start the coordinator's plan store")]
-    Plans(#[source] PlanStoreError),
+    /// The object store failed.
+    #[error("failed to open the coordinator's object store")]
+    Store(#[source] OpenStoreError),
 }
 
 /// A running coordinator. It stops when the handle is dropped, but only [`Handle::shut_down`] waits for it.
@@ -99,7 +102,10 @@ impl Coordinator {
     pub async fn start(settings: Settings, evaluator: Arc<dyn Evaluator>) -> Result<Handle, StartError> {
         let clock = Clock::start();
         let lifecycle = Lifecycle::default();
-        let plans = plan_store::open(&settings.storage).map_err(StartError::Plans)?;
+        let mut store = Store::open(&settings.store()).map_err(StartError::Store)?;
+        if let Some(links) = &settings.links {
+            store = store.with_links(links.clone());
+        }
         let ledger = Ledger::open(&settings.storage, clock, lifecycle.tasks()).await;
         let coordinator = Arc::new(Self {
             ledger: ledger.map_err(StartError::Ledger)?,
@@ -109,7 +115,8 @@ impl Coordinator {
             roster: Arc::default(),
             settings,
             clock,
-            plans,
+            plans: PlanStore::new(store.clone()),
+            store,
             evaluator,
             lifecycle,
             vigil: Vigil::begin(),
@@ -141,6 +148,11 @@ impl Handle {
     /// When the coordinator has stopped.
     pub async fn connect(&self) -> Result<Channel, ConnectError> {
         self.dialler.connect().await
+    }
+
+    /// The object store; when it is not a cloud's, [`http::objects::router`] answers its links.
+    pub fn store(&self) -> &Store {
+        &self.coordinator.store
     }
 
     /// Looks at the state of the farm. Keep it short: nothing is applied meanwhile.
