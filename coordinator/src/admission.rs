@@ -13,7 +13,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use kiln_lang::Diagnostics;
-use kiln_model::{Action, NewTask, Outcome};
+use kiln_model::{Action, NewTask, Origin, Outcome};
 use kiln_plan::fingerprint::Fingerprint;
 use kiln_plan::id::{BuildId, TaskId};
 use kiln_plan::{BuildPlan, Catalog, DataAnswer, DataQuery};
@@ -193,7 +193,10 @@ async fn enter(
     tasks: Vec<NewTask>,
 ) -> Result<(), Problem> {
     coordinator.events.open(build, tasks.iter().map(|task| task.id));
-    let proposed = coordinator.ledger.propose(Action::Submit { build, parallel, tasks }).await;
+    let proposed = coordinator
+        .ledger
+        .propose(Action::Submit { build, parallel, tasks, origin: Origin::default(), join: false })
+        .await;
     let problem = match proposed {
         Ok(Outcome::Refused(refusal)) => Problem::from_error(Code::Refused, &refusal),
         Ok(_) => return Ok(()),

@@ -34,6 +34,7 @@ pub mod http;
 mod ledger;
 mod pipe;
 mod plan_store;
+mod pulse;
 mod reconcile;
 mod roster;
 mod session;
@@ -56,6 +57,7 @@ use events::Events;
 use ledger::Ledger;
 use pipe::Dialler;
 use plan_store::PlanStore;
+use pulse::Pulse;
 use roster::Roster;
 use shutdown::Lifecycle;
 use vigil::Vigil;
@@ -79,6 +81,8 @@ pub struct Coordinator {
     evaluator: Arc<dyn Evaluator>,
     lifecycle: Lifecycle,
     vigil: Vigil,
+    pulse: Pulse,
+    memory: reconcile::Memory,
 }
 
 /// The coordinator could not start.
@@ -126,6 +130,8 @@ impl Coordinator {
             evaluator,
             lifecycle,
             vigil: Vigil::begin(),
+            pulse: Pulse::begin(),
+            memory: reconcile::Memory::default(),
         });
         coordinator.reopen_logs().await;
         reconcile::start(&coordinator);

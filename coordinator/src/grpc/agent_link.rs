@@ -228,6 +228,9 @@ fn append(coordinator: &Coordinator, events: AttemptEvents) -> AttemptReceipt {
     if current_epoch(coordinator, task) != Some(epoch) {
         return AttemptReceipt { task, epoch, next_sequence: 0, durable_sequence: 0, refused: true };
     }
+    if !records.is_empty() {
+        coordinator.pulse.with(|liveness, now| liveness.moved(task, epoch, now));
+    }
     coordinator.events.append(task, epoch, records)
 }
 

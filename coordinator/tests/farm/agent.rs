@@ -50,6 +50,9 @@ fn hello(n: u128, slots: u32) -> Hello {
         cpus: 0,
         memory_mib: 0,
         catalog: Catalog { components: vec![null] },
+        arch: String::new(),
+        accelerators: std::collections::BTreeSet::new(),
+        disk_mib: 0,
     }
 }
 
@@ -89,7 +92,8 @@ impl FakeAgent {
     pub(crate) async fn take(&mut self) -> Vec<Assignment> {
         self.until(|desired| !desired.begin.is_empty()).await;
         let begun = std::mem::take(&mut self.desired.begin);
-        let running = |a: &Assignment| HeldAttempt { key: a.key, phase: AttemptPhase::Running };
+        let running =
+            |a: &Assignment| HeldAttempt { key: a.key, phase: AttemptPhase::Running, idle_ms: None };
         self.held.extend(begun.iter().map(running));
         self.say().await;
         begun
@@ -112,7 +116,11 @@ impl FakeAgent {
     pub(crate) async fn report(&mut self, ends: &[(AttemptKey, TaskOutcome)]) {
         for (key, outcome) in ends {
             self.held.retain(|held| held.key != *key);
-            self.held.push(HeldAttempt { key: *key, phase: AttemptPhase::Ended(outcome.clone()) });
+            self.held.push(HeldAttempt {
+                key: *key,
+                phase: AttemptPhase::Ended(outcome.clone()),
+                idle_ms: None,
+            });
         }
         self.say().await;
     }
