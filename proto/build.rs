@@ -2,11 +2,12 @@
 
 use std::error::Error;
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "kiln/v1/outcome.proto",
     "kiln/v1/event.proto",
     "kiln/v1/submission.proto",
     "kiln/v1/agent_link.proto",
+    "kiln/v1/peer.proto",
     "kiln/rest/v1/ledger.proto",
 ];
 

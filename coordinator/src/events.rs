@@ -128,6 +128,11 @@ impl Events {
         });
     }
 
+    /// Removes all logs. Readers come to an end.
+    pub(crate) fn clear(&self) {
+        self.with(|logs| *logs = Logs::default());
+    }
+
     /// A reader of a build that begins at these places, and at the beginning of all other tasks; `None` when
     /// the build isn't known.
     pub(crate) fn follow(

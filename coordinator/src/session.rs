@@ -54,12 +54,12 @@ pub(crate) async fn serve(
         return Ok(());
     };
     let first = CurrentState::try_from(first)?;
+    let term = coordinator.terms.current()?;
     let mut session = Session::begin(coordinator, &first).await?;
     let mut changes = coordinator.ledger.changes();
     let mut answers = coordinator.answers.changes();
     session.hear(first).await?;
     session.tell(outbound).await?;
-    let closing = coordinator.lifecycle.closing();
     loop {
         tokio::select! {
             message = tokio::time::timeout(SILENCE_LIMIT, inbound.message()) => {
@@ -74,19 +74,15 @@ pub(crate) async fn serve(
                     return session.leave().await;
                 }
             }
-            changed = changes.changed() => changed.map_err(|_| stopping())?,
-            changed = answers.changed() => changed.map_err(|_| stopping())?,
+            changed = changes.changed() => changed.map_err(|_| term.end())?,
+            changed = answers.changed() => changed.map_err(|_| term.end())?,
             () = session.presence.superseded() => {
                 return Err(Problem::new(Code::Stale, "the agent has come by another stream").into());
             }
-            () = closing.cancelled() => return Err(stopping()),
+            problem = term.ended() => return Err(problem.into()),
         }
         session.tell(outbound).await?;
     }
-}
-
-fn stopping() -> Status {
-    Problem::new(Code::Unavailable, "this coordinator is about to stop").into()
 }
 
 /// What a message amounted to.

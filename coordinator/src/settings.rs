@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use crate::ledger::Storage;
+use crate::ledger::{ClusterSettings, Storage};
 
 /// How a coordinator works.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Where the ledger and the plans lie.
     pub storage: Storage,
+    /// Its place among the coordinators of the farm.
+    pub cluster: ClusterSettings,
     /// The most memory for events that wait for readers, in bytes. Beyond it the oldest of the longest log
     /// go first.
     pub event_memory: usize,
@@ -22,9 +24,10 @@ pub struct Settings {
 
 impl Settings {
     /// A farm that lives and ends with its process.
-    pub const fn farm_of_one() -> Self {
+    pub fn farm_of_one() -> Self {
         Self {
             storage: Storage::Memory,
+            cluster: ClusterSettings::alone(),
             event_memory: 128 << 20,
             agent_patience: Duration::from_secs(10),
             placement_patience: Duration::from_secs(10),

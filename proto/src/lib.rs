@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   command line ── Submission ──► coordinator ◄── AgentLink ── agent      [`v1`]
-//!                                      │
+//!                                      │ ▲
+//!                                      │ └── Peer ── other coordinators      [`peer`]
 //!                                      └── ledger, at rest                 [`rest`]
 //! ```
 //!
@@ -12,6 +13,7 @@
 pub mod convert;
 pub mod event;
 pub mod link;
+pub mod peer;
 pub mod rest;
 pub mod status;
 pub mod submission;

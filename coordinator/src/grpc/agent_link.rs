@@ -91,10 +91,12 @@ async fn take_events(
     mut batches: Streaming<v1::EventBatch>,
     receipts: &mpsc::Sender<Result<v1::EventReceipt, Status>>,
 ) -> Result<(), Status> {
+    let term = coordinator.terms.current()?;
     loop {
         let batch = tokio::select! {
+            biased;
+            problem = term.ended() => return Err(problem.into()),
             batch = batches.message() => batch?,
-            () = coordinator.lifecycle.closing().cancelled() => return Ok(()),
         };
         let Some(batch) = batch else { return Ok(()) };
         let attempts: Vec<AttemptEvents> =
@@ -113,10 +115,10 @@ async fn take_answers(
     mut replies: Streaming<v1::DataReply>,
     questions: &mpsc::Sender<Result<v1::DataQuestion, Status>>,
 ) -> Result<(), Status> {
-    let closing = coordinator.lifecycle.closing();
+    let term = coordinator.terms.current()?;
     let first = tokio::select! {
         first = replies.message() => first?,
-        () = closing.cancelled() => return Ok(()),
+        problem = term.ended() => return Err(problem.into()),
     };
     let Some(first) = first else { return Ok(()) };
     let DataReply::Seated(agent) = first.try_into()? else {
@@ -138,7 +140,7 @@ async fn take_answers(
                     return Ok(());
                 }
             }
-            () = closing.cancelled() => return Ok(()),
+            problem = term.ended() => return Err(problem.into()),
         }
     }
 }
