@@ -32,7 +32,10 @@ impl Clock {
     pub(crate) fn catch_up(&self, farm: Timestamp) {
         let behind = farm.ms_since(self.now());
         if behind > 0 {
-            tracing::warn!(behind, "this machine's clock is behind the farm's; going on from the farm's time");
+            tracing::warn!(
+                behind,
+                "this machine's clock is behind the farm's; going on from the farm's time"
+            );
             self.ahead_ms.fetch_add(behind, Ordering::Relaxed);
         }
     }

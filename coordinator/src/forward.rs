@@ -10,8 +10,8 @@
 //! Only the leader serves, because only it has what lies in memory. A stream that is passed on ends when the leadership
 //! changes, so that whoever is at its other end comes again and finds the new leader.
 
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;

@@ -55,8 +55,8 @@ pub use self::cluster::{
 };
 use self::leadership::Hearing;
 use self::log_store::LogStore;
-pub(crate) use self::peers::{NoPeers, Peers, Purpose};
 pub use self::peers::{DialError, PeerDial};
+pub(crate) use self::peers::{NoPeers, Peers, Purpose};
 use self::proposer::Proposal;
 use self::snapshot::Snapshots;
 use self::state_machine::{Applied, StateMachine};
@@ -104,7 +104,9 @@ pub enum OpenLedgerError {
     #[error("failed to read the ledger")]
     Read(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// It belongs to another coordinator.
-    #[error("this is the ledger of coordinator {found}, not of {given}; a coordinator keeps its number for good")]
+    #[error(
+        "this is the ledger of coordinator {found}, not of {given}; a coordinator keeps its number for good"
+    )]
     OtherVoter {
         /// Whose it is.
         found: u64,
@@ -131,7 +133,9 @@ pub enum ProposeError {
         limit: usize,
     },
     /// The leadership was lost meanwhile. It may or may not have been done.
-    #[error("this coordinator has lost the lead before the command was agreed upon; look at what became of it")]
+    #[error(
+        "this coordinator has lost the lead before the command was agreed upon; look at what became of it"
+    )]
     Interrupted,
     /// No quorum answered in time. It may or may not have been done.
     #[error("the ledger did not answer within {} s; it may have lost its quorum", PROPOSAL_LIMIT.as_secs())]
@@ -213,7 +217,11 @@ impl Ledger {
     /// When it could not be put, or it is not known whether it was.
     pub(crate) async fn propose(&self, action: Action) -> Result<Outcome, ProposeError> {
         if !self.leads() {
-            return Err(if self.stopping.is_cancelled() { ProposeError::Stopped } else { ProposeError::NotLeader });
+            return Err(if self.stopping.is_cancelled() {
+                ProposeError::Stopped
+            } else {
+                ProposeError::NotLeader
+            });
         }
         let (reply, outcome) = oneshot::channel();
         let put = async {
@@ -297,6 +305,7 @@ impl Ledger {
     /// # Errors
     /// When it could not be brought up to date, or no majority agrees. Then it is not a member, or was not moved.
     pub(crate) async fn add_voter(&self, id: u64, address: &str) -> Result<(), ChangeError> {
+        self.lead_change()?;
         members::add(&self.raft, id, address).await
     }
 
@@ -305,14 +314,21 @@ impl Ledger {
     /// # Errors
     /// When it is the only voter, or no majority agrees.
     pub(crate) async fn remove_voter(&self, id: u64) -> Result<(), ChangeError> {
+        self.lead_change()?;
         members::remove(&self.raft, id).await
+    }
+
+    /// The crate would say that a change is under way to whoever hasn't heard that the latest one was agreed upon.
+    fn lead_change(&self) -> Result<(), ChangeError> {
+        if self.leads() { Ok(()) } else { Err(ChangeError::NotLeader) }
     }
 
     /// Waits until the ledger fails for good. Pending for ever when it is stopped instead.
     pub(crate) async fn failed(&self) -> LedgerFailure {
         let mut metrics = self.raft.metrics();
         let failed = metrics.wait_for(|metrics| metrics.running_state.is_err()).await;
-        let reason = failed.ok().and_then(|metrics| metrics.running_state.as_ref().err().map(ToString::to_string));
+        let reason =
+            failed.ok().and_then(|metrics| metrics.running_state.as_ref().err().map(ToString::to_string));
         if self.stopping.is_cancelled() {
             std::future::pending::<()>().await;
         }

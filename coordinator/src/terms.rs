@@ -62,7 +62,8 @@ impl Terms {
     /// # Errors
     /// When this coordinator doesn't lead.
     pub(crate) fn current(&self) -> Result<Term, Problem> {
-        let not_leading = || Problem::new(Code::Unavailable, "this coordinator doesn't lead the farm; try again");
+        let not_leading =
+            || Problem::new(Code::Unavailable, "this coordinator doesn't lead the farm; try again");
         self.with(|current| current.clone()).ok_or_else(not_leading)
     }
 

@@ -29,10 +29,7 @@ impl HttpBody for Ending {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
         let Some(cut) = &mut this.cut else { return Poll::Ready(None) };
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {

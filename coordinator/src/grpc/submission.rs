@@ -46,19 +46,22 @@ impl Submission for Service {
             return Err(Problem::from_error(Code::NotFound, &Refusal::UnknownBuild(build)).into());
         };
         let coordinator = Arc::clone(&self.coordinator);
-        let updates = futures::stream::unfold((coordinator, Some((reader, term))), |(coordinator, following)| async {
-            let (mut reader, term) = following?;
-            let update = tokio::select! {
-                update = coordinator.events.next(&mut reader) => update,
-                _ = term.ended() => None,
-            };
-            match update {
-                Some(update) => Some((Ok(v1::FollowUpdate::from(update)), (coordinator, Some((reader, term))))),
-                // The logs end with the term, too; that is not the end of the build.
-                None if term.is_over() => Some((Err(term.end().into()), (coordinator, None))),
-                None => None,
-            }
-        });
+        let updates =
+            futures::stream::unfold((coordinator, Some((reader, term))), |(coordinator, following)| async {
+                let (mut reader, term) = following?;
+                let update = tokio::select! {
+                    update = coordinator.events.next(&mut reader) => update,
+                    _ = term.ended() => None,
+                };
+                match update {
+                    Some(update) => {
+                        Some((Ok(v1::FollowUpdate::from(update)), (coordinator, Some((reader, term)))))
+                    }
+                    // The logs end with the term, too; that is not the end of the build.
+                    None if term.is_over() => Some((Err(term.end().into()), (coordinator, None))),
+                    None => None,
+                }
+            });
         Ok(Response::new(Box::pin(updates)))
     }
 

@@ -13,7 +13,8 @@ impl Ledger {
     /// A leader has entries, or only a sign of life.
     pub(crate) async fn append(&self, request: v1::AppendRequest) -> Answer<v1::AppendReply> {
         self.meant(request.target)?;
-        let reply = self.raft.append_entries(wire::append_in(request)?).await.map_err(|error| failed(&error))?;
+        let reply =
+            self.raft.append_entries(wire::append_in(request)?).await.map_err(|error| failed(&error))?;
         if !matches!(reply, AppendEntriesResponse::HigherVote(_)) {
             self.hearing.heard();
         }
@@ -52,7 +53,8 @@ impl Ledger {
         if target == self.id {
             return Ok(());
         }
-        let told = format!("this is coordinator {}, not {target}; look at the addresses of the cluster", self.id);
+        let told =
+            format!("this is coordinator {}, not {target}; look at the addresses of the cluster", self.id);
         Err(Problem::new(Code::Refused, told))
     }
 }

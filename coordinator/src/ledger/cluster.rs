@@ -109,7 +109,9 @@ pub enum ChangeError {
 
 /// The ledger can't go on: its disk failed. What it answered before stands; it answers nothing more.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the ledger has failed and this coordinator can't serve any more ({reason}); mend its disk and start it again")]
+#[error(
+    "the ledger has failed and this coordinator can't serve any more ({reason}); mend its disk and start it again"
+)]
 pub struct LedgerFailure {
     /// What the disk said.
     pub reason: String,

@@ -182,8 +182,10 @@ fn others(metrics: &Metrics) -> Vec<(u64, String)> {
 }
 
 async fn majority_misses(peers: &Peers, others: &[(u64, String)]) -> bool {
-    let mut asked: FuturesUnordered<_> =
-        others.iter().map(|(id, address)| tokio::time::timeout(ASK_LIMIT, peers.canvass(*id, address))).collect();
+    let mut asked: FuturesUnordered<_> = others
+        .iter()
+        .map(|(id, address)| tokio::time::timeout(ASK_LIMIT, peers.canvass(*id, address)))
+        .collect();
     // This voter misses it already.
     let mut missing = 1;
     while missing * 2 <= others.len() + 1 {

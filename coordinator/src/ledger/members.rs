@@ -65,7 +65,11 @@ pub(super) async fn add(raft: &Raft<Types>, id: u64, address: &str) -> Change {
         // It may come back as what nobody waits for any more.
         let taken_back = change(raft, ChangeMembers::RemoveNodes(BTreeSet::from([id]))).await;
         if let Err(error) = taken_back {
-            tracing::warn!(error = kiln_plan::fault::chain(&error), id, "a member that never came was left behind");
+            tracing::warn!(
+                error = kiln_plan::fault::chain(&error),
+                id,
+                "a member that never came was left behind"
+            );
         }
         return Err(ChangeError::NotReached { id, address: address.to_owned(), limit: CATCH_UP });
     }

@@ -134,8 +134,7 @@ impl Peers {
         }
         let dialled = tokio::time::timeout(DIAL_LIMIT, self.dial.dial(address)).await;
         let dialled = dialled.map_err(|_| ReachError::TimedOut { address: address.to_owned() })?;
-        let channel =
-            dialled.map_err(|source| ReachError::Dial { address: address.to_owned(), source })?;
+        let channel = dialled.map_err(|source| ReachError::Dial { address: address.to_owned(), source })?;
         self.with(|channels| channels.insert(key, channel.clone()));
         Ok(channel)
     }
@@ -143,9 +142,10 @@ impl Peers {
     /// Whether the coordinator at an address misses its leader, too.
     pub(super) async fn canvass(&self, target: u64, address: &str) -> Result<bool, ReachError> {
         let mut client = PeerClient::new(self.channel(address, Purpose::Consensus).await?);
-        let reply = client.canvass(v1::CanvassRequest { target }).await.map_err(|status| {
-            ReachError::Status { address: address.to_owned(), status: Box::new(status) }
-        })?;
+        let reply = client
+            .canvass(v1::CanvassRequest { target })
+            .await
+            .map_err(|status| ReachError::Status { address: address.to_owned(), status: Box::new(status) })?;
         Ok(reply.into_inner().missed)
     }
 

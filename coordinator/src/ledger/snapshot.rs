@@ -134,7 +134,7 @@ impl Snapshots {
         match self {
             Self::Memory(kept) => {
                 let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                kept.as_deref().map(|bytes| parse(bytes)).transpose()
+                kept.as_deref().map(parse).transpose()
             }
             Self::Directory(path, _) => {
                 let Some(file) = open_if_there(&path.join("current"))? else { return Ok(None) };

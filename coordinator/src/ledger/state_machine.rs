@@ -161,7 +161,8 @@ impl RaftSnapshotBuilder<Types> for StateMachine {
             Ok((meta, this.snapshots.current()?.map(|(_, body)| body).unwrap_or_default()))
         };
         let built = tokio::task::spawn_blocking(build).await;
-        let built = built.unwrap_or_else(|stopped| Err(SnapshotError::Damaged(std::io::Error::other(stopped))));
+        let built =
+            built.unwrap_or_else(|stopped| Err(SnapshotError::Damaged(std::io::Error::other(stopped))));
         let (meta, body) = built.map_err(writing)?;
         Ok(Snapshot { meta, snapshot: Box::new(body) })
     }

@@ -135,8 +135,7 @@ async fn a_lone_voter_may_move_and_is_its_only_member() {
     let moved = ClusterSettings { address: "there:7777".into(), ..ClusterSettings::alone() };
     let tasks = TaskTracker::new();
     let ledger = open_as(&storage, &moved, &tasks).await.unwrap();
-    let expected =
-        Member { id: 1, address: "there:7777".into(), votes: true, leads: true, lag: None };
+    let expected = Member { id: 1, address: "there:7777".into(), votes: true, leads: true, lag: None };
     let members = ledger.members();
     assert_eq!(members.iter().map(|m| Member { lag: None, ..m.clone() }).collect::<Vec<_>>(), [expected]);
     let error = ledger.remove_voter(1).await.unwrap_err();

@@ -46,13 +46,8 @@ async fn members_join_under_load() {
     drop(agent);
     assert_eq!(trio.converge().await.builds().len(), 200);
     let members = trio.up[&1].members();
-    let expected = |id| Member {
-        id,
-        address: format!("coordinator-{id}"),
-        votes: true,
-        leads: id == 1,
-        lag: Some(0),
-    };
+    let expected =
+        |id| Member { id, address: format!("coordinator-{id}"), votes: true, leads: id == 1, lag: Some(0) };
     assert_eq!(members, [expected(1), expected(2), expected(3)]);
 }
 

@@ -38,7 +38,10 @@ pub(crate) struct Wire {
 
 impl Wires {
     /// The connections that come to a coordinator from now on.
-    pub(crate) fn door(&self, of: u64) -> impl tokio_stream::Stream<Item = io::Result<Wire>> + Send + 'static {
+    pub(crate) fn door(
+        &self,
+        of: u64,
+    ) -> impl tokio_stream::Stream<Item = io::Result<Wire>> + Send + 'static {
         let (door, opened) = mpsc::channel(16);
         self.doors.lock().unwrap().insert(of, door);
         ReceiverStream::new(opened).map(Ok)
