@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
-use kiln_proto::peer::{CALLER_HEADER, FORWARDED_HEADER, FromCoordinator};
+use kiln_proto::peer::{CALLER_HEADER, FORWARDED_HEADER};
+use kiln_proto::transport::{Arrival, Peer};
 use kiln_proto::{Code, Problem};
 use tokio::sync::watch;
 use tonic::Status;
@@ -125,7 +126,8 @@ where
 /// Whether a coordinator passed the request on. From anybody else what says so is removed, and so is what only a
 /// coordinator may say.
 fn passed_on(request: &mut Request<Body>) -> bool {
-    let from_coordinator = request.extensions().get::<FromCoordinator>().is_some();
+    let peer = request.extensions().get::<Arrival>().map(|arrival| arrival.peer);
+    let from_coordinator = matches!(peer, Some(Peer::Coordinator(_)));
     let headers = request.headers_mut();
     if !from_coordinator {
         headers.remove(CALLER_HEADER);

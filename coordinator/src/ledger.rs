@@ -55,7 +55,7 @@ pub use self::cluster::{
 };
 use self::leadership::Hearing;
 use self::log_store::LogStore;
-pub use self::peers::{DialError, PeerDial};
+pub use self::peers::{DialError, PeerDial, TlsDial};
 pub(crate) use self::peers::{NoPeers, Peers, Purpose};
 use self::proposer::Proposal;
 use self::snapshot::Snapshots;

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_model::FarmState;
+use kiln_proto::transport::Arrival;
 use kiln_proto::{Code, Problem};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
@@ -34,6 +35,7 @@ mod data_desk;
 mod events;
 mod forward;
 mod grpc;
+pub mod http;
 mod ledger;
 mod pipe;
 mod plan_store;
@@ -42,17 +44,18 @@ mod roster;
 mod session;
 mod settings;
 mod shutdown;
+pub mod store;
 mod terms;
 mod vigil;
 
 pub use admission::{Answered, Evaluated, Evaluator};
 pub use ledger::{
     Begin, ChangeError, ClusterSettings, DialError, LEDGER_FAILED_EXIT, Leadership, LedgerFailure, Member,
-    OpenLedgerError, PeerDial, ProposeError, Storage,
+    OpenLedgerError, PeerDial, ProposeError, Storage, TlsDial,
 };
-pub use pipe::ConnectError;
-pub use plan_store::PlanStoreError;
+pub use pipe::{ConnectError, Pipe};
 pub use settings::Settings;
+pub use store::{Links, OpenStoreError, Store, StoreSettings};
 
 use answers::Answers;
 use clock::Clock;
@@ -72,7 +75,8 @@ pub struct Coordinator {
     settings: Settings,
     clock: Clock,
     ledger: Ledger,
-    plans: Arc<dyn PlanStore>,
+    store: Store,
+    plans: PlanStore,
     events: Events,
     answers: Answers,
     data_desk: Arc<DataDesk>,
@@ -89,9 +93,9 @@ pub enum StartError {
     /// The ledger failed.
     #[error("failed to start the coordinator's ledger")]
     Ledger(#[source] OpenLedgerError),
-    /// The plan store failed.
-    #[error("failed to start the coordinator's plan store")]
-    Plans(#[source] PlanStoreError),
+    /// The object store failed.
+    #[error("failed to open the coordinator's object store")]
+    Store(#[source] OpenStoreError),
 }
 
 /// A running coordinator. It stops when the handle is dropped, but only [`Handle::shut_down`] waits for it.
@@ -122,7 +126,10 @@ impl Coordinator {
     ) -> Result<Handle, StartError> {
         let clock = Clock::start();
         let lifecycle = Lifecycle::default();
-        let plans = plan_store::open(&settings.storage).map_err(StartError::Plans)?;
+        let mut store = Store::open(&settings.store()).map_err(StartError::Store)?;
+        if let Some(links) = &settings.links {
+            store = store.with_links(links.clone());
+        }
         let ledger = Ledger::open(Surroundings {
             storage: &settings.storage,
             cluster: &settings.cluster,
@@ -139,7 +146,8 @@ impl Coordinator {
             roster: Arc::default(),
             settings,
             clock,
-            plans,
+            plans: PlanStore::new(store.clone()),
+            store,
             evaluator,
             lifecycle,
             terms: Terms::default(),
@@ -162,12 +170,11 @@ impl Handle {
         self.dialler.connect().await
     }
 
-    /// Serves all services to whoever comes in, until the coordinator closes. What tells who somebody is, such as
-    /// [`kiln_proto::peer::FromCoordinator`], comes as the connections' [`Connected::ConnectInfo`].
+    /// Serves all services to whoever comes in, until the coordinator closes.
     pub fn serve<I, C>(&self, incoming: I)
     where
         I: Stream<Item = std::io::Result<C>> + Send + 'static,
-        C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+        C: AsyncRead + AsyncWrite + Connected<ConnectInfo = Arrival> + Unpin + Send + 'static,
     {
         grpc::serve(&self.coordinator, incoming);
     }
@@ -223,7 +230,13 @@ impl Handle {
         self.coordinator.ledger.read_linearizable(look).await
     }
 
-    /// Looks at the state of the farm, as far as this coordinator knows it. Keep it short: nothing is applied meanwhile.
+    /// The object store; when it is not a cloud's, [`http::objects::router`] answers its links.
+    pub fn store(&self) -> &Store {
+        &self.coordinator.store
+    }
+
+    /// Looks at the state of the farm, as far as this coordinator knows it. Keep it short: nothing is applied
+    /// meanwhile.
     pub fn read<T>(&self, look: impl FnOnce(&FarmState) -> T) -> T {
         self.coordinator.ledger.read(look)
     }

@@ -3,14 +3,20 @@
 use std::time::Duration;
 
 use crate::ledger::{ClusterSettings, Storage};
+use crate::store::{Links, StoreSettings};
 
 /// How a coordinator works.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where the ledger and the plans lie.
+    /// Where the ledger lies.
     pub storage: Storage,
     /// Its place among the coordinators of the farm.
     pub cluster: ClusterSettings,
+    /// Where plans, bundles, logs and images lie; `None` for memory, or a directory beside the ledger.
+    pub store: Option<StoreSettings>,
+    /// How objects are reached over HTTP when the store is not a cloud's. Without it no image can be uploaded
+    /// to such a store, and nothing else is missed.
+    pub links: Option<Links>,
     /// The most memory for events that wait for readers, in bytes. Beyond it the oldest of the longest log
     /// go first.
     pub event_memory: usize,
@@ -28,10 +34,21 @@ impl Settings {
         Self {
             storage: Storage::Memory,
             cluster: ClusterSettings::alone(),
+            store: None,
+            links: None,
             event_memory: 128 << 20,
             agent_patience: Duration::from_secs(10),
             placement_patience: Duration::from_secs(10),
             keep: Duration::from_secs(3_600),
+        }
+    }
+
+    /// Which store that is.
+    pub(crate) fn store(&self) -> StoreSettings {
+        match (&self.store, &self.storage) {
+            (Some(store), _) => store.clone(),
+            (None, Storage::Memory) => StoreSettings::Memory,
+            (None, Storage::Directory(path)) => StoreSettings::Directory(path.join("objects")),
         }
     }
 }

@@ -6,6 +6,7 @@ use kiln_plan::id::TaskId;
 
 pub mod data;
 pub mod event;
+pub mod image;
 pub mod link;
 pub mod outcome;
 pub mod submission;

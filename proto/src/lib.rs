@@ -7,16 +7,22 @@
 //!                                      └── ledger, at rest                 [`rest`]
 //! ```
 //!
+//! All of it travels over TLS between processes that know each other by certificates of the farm's own authority
+//! ([`transport`]), except in the pipe of a farm of one.
+//!
 //! Generated types stay at the borders: both ends turn them into the typed messages of [`submission`],
-//! [`link`] and [`event`] at once, by [`convert`].
+//! [`link`] and [`event`] at once, by [`convert`]. The files of a template travel as a [`bundle`].
 
+pub mod bundle;
 pub mod convert;
 pub mod event;
+pub mod image;
 pub mod link;
 pub mod peer;
 pub mod rest;
 pub mod status;
 pub mod submission;
+pub mod transport;
 pub mod v1;
 
 pub use convert::ConvertError;

@@ -10,8 +10,3 @@ pub const FORWARDED_HEADER: &str = "x-kiln-forwarded-by";
 
 /// The most bytes of a snapshot in one message.
 pub const SNAPSHOT_PART: usize = 1 << 20;
-
-/// The coordinator at the other end of a connection. Whoever identifies connections (by certificate, or because
-/// they are pipes within a process) puts it into the extensions of their requests; without it nobody is one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FromCoordinator(pub u64);

@@ -35,7 +35,7 @@ pub enum OpenRecordError {
     unreachable_pub,
     reason = "the code is generated; its documentation stands in the .proto file"
 )]
-mod generated {
+pub(crate) mod generated {
     tonic::include_proto!("kiln.rest.v1");
 }
 

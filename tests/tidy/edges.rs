@@ -47,14 +47,15 @@ const MAY_SEE: [(&str, &[&str]); 11] = [
 ];
 
 /// Foreign crates with the only ones of ours that may name them.
-const DOORS: [(&str, &[&str]); 9] = [
+const DOORS: [(&str, &[&str]); 10] = [
     ("hcl-edit", &["kiln-lang"]),
     ("gotmpl", &["kiln-lang"]),
     ("openraft", &["kiln-coordinator"]),
     ("redb", &["kiln-coordinator"]),
     ("russh", &["kiln-agent"]),
-    ("reqwest", &["kiln-agent", "kiln-plugin-host"]),
+    ("reqwest", &["kiln-agent", "kiln-coordinator", "kiln-plugin-host"]),
     ("prost", &["kiln-proto"]),
+    ("object_store", &["kiln-coordinator"]),
     ("clap", &["kiln-cli"]),
     ("indicatif", &["kiln-cli"]),
 ];

@@ -50,6 +50,10 @@ identifiers! {
     AttemptId,
     /// One submission being carried out.
     BuildId,
+    /// A published artifact, in one version.
+    ImageId,
+    /// An object with chunks of images. Never used again after its end, so that a late deletion hits nothing new.
+    PackId,
     /// One source of one build: the unit an agent takes.
     TaskId,
 }

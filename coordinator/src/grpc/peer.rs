@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kiln_proto::peer::FromCoordinator;
+use kiln_proto::transport::{self, Arrival};
 use kiln_proto::v1::peer_server::Peer;
 use kiln_proto::{Problem, v1};
 use tonic::{Request, Response, Status};
@@ -23,9 +23,9 @@ impl Service {
 
 /// The message, if a coordinator sent it.
 fn heard<T>(request: Request<T>) -> Result<T, Status> {
-    match request.extensions().get::<FromCoordinator>() {
-        Some(_) => Ok(request.into_inner()),
-        None => Err(Status::permission_denied("only coordinators of this farm may call this")),
+    match request.extensions().get::<Arrival>().map(|arrival| arrival.peer) {
+        Some(transport::Peer::Coordinator(_)) => Ok(request.into_inner()),
+        _ => Err(Status::permission_denied("only coordinators of this farm may call this")),
     }
 }
 

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use kiln_proto::transport::{self, Credentials, Endpoint};
 use kiln_proto::v1::peer_client::PeerClient;
 use kiln_proto::{MESSAGE_LIMIT, Problem, v1};
 use openraft::BasicNode;
@@ -50,6 +51,18 @@ pub trait PeerDial: Debug + Send + Sync + 'static {
     /// # Errors
     /// When there can be no channel to this address.
     fn dial<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Result<Channel, DialError>>;
+}
+
+/// Dials over the farm's wire, as this coordinator.
+#[derive(Clone, Debug)]
+pub struct TlsDial(pub Credentials);
+
+impl PeerDial for TlsDial {
+    fn dial<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Result<Channel, DialError>> {
+        let endpoint = address.parse::<Endpoint>();
+        let dialled = endpoint.map(|endpoint| transport::dial(&[endpoint], &self.0));
+        Box::pin(std::future::ready(dialled.map_err(DialError::from)))
+    }
 }
 
 /// For a coordinator that has no others: there is no way to anywhere.

@@ -3,20 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use hyper_util::rt::TokioIo;
-use kiln_coordinator::{DialError, PeerDial};
-use kiln_proto::peer::FromCoordinator;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
+use kiln_coordinator::{DialError, PeerDial, Pipe};
+use kiln_proto::transport::{Arrival, Peer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::server::Connected;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 /// Who has been cut off from whom, in one direction.
@@ -25,15 +22,8 @@ type Cuts = BTreeSet<(u64, u64)>;
 /// The network. Clones are the same.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wires {
-    doors: Arc<Mutex<BTreeMap<u64, mpsc::Sender<Wire>>>>,
+    doors: Arc<Mutex<BTreeMap<u64, mpsc::Sender<Pipe>>>>,
     cuts: watch::Sender<Cuts>,
-}
-
-/// One end of a connection between two coordinators.
-#[derive(Debug)]
-pub(crate) struct Wire {
-    pipe: DuplexStream,
-    from: u64,
 }
 
 impl Wires {
@@ -41,7 +31,7 @@ impl Wires {
     pub(crate) fn door(
         &self,
         of: u64,
-    ) -> impl tokio_stream::Stream<Item = io::Result<Wire>> + Send + 'static {
+    ) -> impl tokio_stream::Stream<Item = io::Result<Pipe>> + Send + 'static {
         let (door, opened) = mpsc::channel(16);
         self.doors.lock().unwrap().insert(of, door);
         ReceiverStream::new(opened).map(Ok)
@@ -90,7 +80,8 @@ impl Wires {
         tokio::spawn(self.clone().carry((from, to), near_reads, far_writes));
         tokio::spawn(self.clone().carry((to, from), far_reads, near_writes));
         let gone = |_| io::Error::from(io::ErrorKind::ConnectionRefused);
-        door.send(Wire { pipe: far, from }).await.map_err(gone)?;
+        let arrival = Arrival { peer: Peer::Coordinator(from), ..Arrival::IN_PROCESS };
+        door.send(Pipe::new(far, arrival)).await.map_err(gone)?;
         Ok(near)
     }
 
@@ -139,37 +130,5 @@ impl PeerDial for Dial {
                 .keep_alive_while_idle(true);
             Ok(endpoint.connect_with_connector_lazy(tower::service_fn(connect)))
         })
-    }
-}
-
-impl Connected for Wire {
-    type ConnectInfo = FromCoordinator;
-
-    fn connect_info(&self) -> FromCoordinator {
-        FromCoordinator(self.from)
-    }
-}
-
-impl AsyncRead for Wire {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.pipe).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.pipe).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.pipe).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.pipe).poll_shutdown(cx)
     }
 }

@@ -163,7 +163,7 @@ async fn an_attempt_whose_plan_was_lost_fails_by_the_farms_fault() {
     let agent = FakeAgent::connect(&farm, 1, 0).await;
     let mut client = Client::of(&farm).await;
     let (build, tasks) = client.submit(1, 0).await;
-    std::fs::remove_dir_all(directory.path().join("plans")).unwrap();
+    std::fs::remove_dir_all(directory.path().join("objects/plans")).unwrap();
     drop(agent);
     let _agent = FakeAgent::connect(&farm, 1, 1).await;
     let events = client.all(build).await;

@@ -1,0 +1,3 @@
+//! What the coordinator answers over HTTP.
+
+pub mod objects;
