@@ -142,14 +142,13 @@ pub(crate) async fn ask(
     coordinator: &Coordinator,
     queries: &[DataQuery],
 ) -> Result<Vec<DataAnswer>, Problem> {
+    let term = coordinator.terms.current()?;
     let patience = coordinator.settings.agent_patience;
     let one = |query| coordinator.data_desk.ask(query, &coordinator.roster, patience);
     let all = futures::future::try_join_all(queries.iter().map(one));
     tokio::select! {
         answers = all => answers,
-        () = coordinator.lifecycle.closing().cancelled() => {
-            Err(Problem::new(Code::Unavailable, "this coordinator is about to stop"))
-        }
+        problem = term.ended() => Err(problem),
     }
 }
 

@@ -121,9 +121,11 @@ pub(crate) fn start(coordinator: &Arc<Coordinator>) {
 
 async fn drive(coordinator: &Coordinator, duty: &Duty) {
     let mut changes = coordinator.ledger.changes();
+    let mut terms = coordinator.terms.changes();
     loop {
         changes.mark_unchanged();
-        if duty.who == Who::Everyone || coordinator.ledger.leads() {
+        terms.mark_unchanged();
+        if duty.who == Who::Everyone || coordinator.terms.serves() {
             match (duty.run)(coordinator).await {
                 Ok(0) => {}
                 Ok(done) => tracing::debug!(duty = duty.name, done, "reconciled"),
@@ -136,7 +138,15 @@ async fn drive(coordinator: &Coordinator, duty: &Duty) {
         match duty.wake {
             Wake::Every(period) => tokio::time::sleep(period).await,
             // Whether it changed or time passed, the state says what is due.
-            Wake::Change => drop(tokio::time::timeout(AT_LEAST, changes.changed()).await),
+            Wake::Change => {
+                let woken = async {
+                    tokio::select! {
+                        _ = changes.changed() => {}
+                        _ = terms.changed() => {}
+                    }
+                };
+                drop(tokio::time::timeout(AT_LEAST, woken).await);
+            }
         }
     }
 }

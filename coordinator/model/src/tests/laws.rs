@@ -11,8 +11,8 @@ use super::identity::{found, join, secret, token};
 use crate::lease::LEASE_MS;
 use crate::overrun::Overrun;
 use crate::{
-    Action, Command, FarmState, Held, HeldPhase, IdentityAction, NewToken, Newcomer, Origin, Outcome, Scheduler,
-    Timestamp, TokenUse, apply, due, schedule,
+    Action, Command, FarmState, Held, HeldPhase, IdentityAction, NewToken, Newcomer, Origin, Outcome,
+    Scheduler, Timestamp, TokenUse, apply, due, schedule,
 };
 
 /// What may happen to a farm. Numbers choose among what there is at that moment.
