@@ -49,6 +49,7 @@ mod settings;
 mod shutdown;
 pub mod store;
 mod terms;
+mod view;
 mod vigil;
 
 pub use admission::{Answered, Asked, Evaluated, Evaluator};
@@ -65,6 +66,7 @@ use bundles::Bundles;
 use clock::Clock;
 use data_desk::DataDesk;
 use events::Events;
+use http::Meters;
 use ledger::{Ledger, NoPeers, Surroundings};
 use pipe::Dialler;
 use plan_store::PlanStore;
@@ -92,6 +94,7 @@ pub struct Coordinator {
     terms: Terms,
     vigil: Vigil,
     pulse: Pulse,
+    meters: Meters,
     memory: reconcile::Memory,
 }
 
@@ -162,6 +165,7 @@ impl Coordinator {
             terms: Terms::default(),
             vigil: Vigil::begin(),
             pulse: Pulse::begin(),
+            meters: Meters::default(),
             memory: reconcile::Memory::default(),
         });
         terms::start(&coordinator);
@@ -244,6 +248,12 @@ impl Handle {
     /// The object store; when it is not a cloud's, [`http::objects::router`] answers its links.
     pub fn store(&self) -> &Store {
         &self.coordinator.store
+    }
+
+    /// Everything that is answered over HTTP: health, figures, the JSON API, and the objects of a store that is not a
+    /// cloud's.
+    pub fn http(&self) -> axum::Router {
+        http::router(&self.coordinator)
     }
 
     /// Looks at the state of the farm, as far as this coordinator knows it. Keep it short: nothing is applied
