@@ -23,7 +23,6 @@ use kiln_component::Journal;
 use kiln_component::journal::JournalError;
 use kiln_plan::{DataAnswer, DataQuery};
 use kiln_proto::Problem;
-use kiln_proto::link::Machine;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -244,7 +243,10 @@ fn hello(settings: &Settings, factories: &Factories, survey: survey::Survey) -> 
         cpus: settings.cpus.unwrap_or(cpus),
         memory_mib: settings.memory_mib.unwrap_or(memory_mib),
         catalog: factories.catalog(),
-        machine: Machine { arch, accelerators, disk_mib, tools },
+        arch,
+        accelerators,
+        disk_mib,
+        tools,
     }
 }
 

@@ -279,7 +279,10 @@ fn hello() -> Hello {
         cpus: 0,
         memory_mib: 0,
         catalog: Catalog::default(),
-        machine: kiln_proto::link::Machine::default(),
+        arch: String::new(),
+        accelerators: std::collections::BTreeSet::new(),
+        disk_mib: 0,
+            tools: std::collections::BTreeMap::new(),
     }
 }
 

@@ -12,7 +12,7 @@ use super::*;
 use crate::event::{Record, TaskRecords};
 use crate::link::{
     Answer, Assignment, AttemptEvents, AttemptKey, AttemptPhase, AttemptReceipt, CurrentState, DesiredState,
-    HeldAttempt, Hello, Machine, WantedAttempt,
+    HeldAttempt, Hello, WantedAttempt,
 };
 use crate::submission::{AnswerRequest, FollowRequest, SubmitReply, SubmitRequest};
 use crate::v1;
@@ -104,21 +104,19 @@ fn states_of_agents_are_carried() {
         agent: a(),
         name: "host-1".into(),
         version: "0.1.0".into(),
+        arch: "x86_64".into(),
+        accelerators: ["kvm".into()].into(),
+        disk_mib: 7,
         slots: 3,
         labels: [("zone".into(), "b".into())].into(),
         cpus: 8,
         memory_mib: 1 << 15,
         catalog: Catalog { components: vec![component(ComponentKind::Builder, "qemu".into())] },
-        machine: Machine {
-            arch: "x86_64".into(),
-            accelerators: vec!["kvm".into(), "tcg".into()],
-            disk_mib: 1 << 20,
-            tools: [("qemu-img".into(), "10.0.2".into())].into(),
-        },
+        tools: [("qemu-img".into(), "10.0.2".into())].into(),
     };
     let ended = outcomes().into_iter().map(AttemptPhase::Ended);
     let phases = [AttemptPhase::Accepted, AttemptPhase::Running].into_iter().chain(ended);
-    let held = phases.map(|phase| HeldAttempt { key: key(), phase }).collect();
+    let held = phases.map(|phase| HeldAttempt { key: key(), phase, idle_ms: Some(3) }).collect();
     let state = CurrentState { hello: Some(hello), held, draining: true, leaving: false };
     assert_eq!(carried::<_, v1::CurrentState>(state.clone()), state);
     let leaving = CurrentState { leaving: true, ..CurrentState::default() };
@@ -171,7 +169,8 @@ fn submissions_are_carried() {
 
 #[test]
 fn nonsense_is_refused_with_the_reason() {
-    let held = |phase| v1::HeldAttempt { task: UUID.into(), attempt: UUID.into(), epoch: 1, phase };
+    let held =
+        |phase| v1::HeldAttempt { task: UUID.into(), attempt: UUID.into(), epoch: 1, phase, idle_ms: None };
     let told = |error: ConvertError| crate::Problem::from(error).message;
     let cases = [
         (told(id::<BuildId>("build", "7").unwrap_err()), "\"7\" is no build identifier: "),
