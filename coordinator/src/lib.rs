@@ -30,15 +30,18 @@ use tonic::transport::server::Connected;
 
 mod admission;
 mod answers;
+mod bundles;
 mod clock;
 mod data_desk;
 mod events;
+mod farm;
 mod forward;
 mod grpc;
 pub mod http;
 mod ledger;
 mod pipe;
 mod plan_store;
+mod pulse;
 mod reconcile;
 mod roster;
 mod session;
@@ -46,9 +49,10 @@ mod settings;
 mod shutdown;
 pub mod store;
 mod terms;
+mod view;
 mod vigil;
 
-pub use admission::{Answered, Evaluated, Evaluator};
+pub use admission::{Answered, Asked, Evaluated, Evaluator};
 pub use ledger::{
     Begin, ChangeError, ClusterSettings, DialError, LEDGER_FAILED_EXIT, Leadership, LedgerFailure, Member,
     OpenLedgerError, PeerDial, ProposeError, Storage, TlsDial,
@@ -58,12 +62,15 @@ pub use settings::Settings;
 pub use store::{Links, OpenStoreError, Store, StoreSettings};
 
 use answers::Answers;
+use bundles::Bundles;
 use clock::Clock;
 use data_desk::DataDesk;
 use events::Events;
+use http::Meters;
 use ledger::{Ledger, NoPeers, Surroundings};
 use pipe::Dialler;
 use plan_store::PlanStore;
+use pulse::Pulse;
 use roster::Roster;
 use shutdown::Lifecycle;
 use terms::Terms;
@@ -77,6 +84,7 @@ pub struct Coordinator {
     ledger: Ledger,
     store: Store,
     plans: PlanStore,
+    bundles: Bundles,
     events: Events,
     answers: Answers,
     data_desk: Arc<DataDesk>,
@@ -85,6 +93,9 @@ pub struct Coordinator {
     lifecycle: Lifecycle,
     terms: Terms,
     vigil: Vigil,
+    pulse: Pulse,
+    meters: Meters,
+    memory: reconcile::Memory,
 }
 
 /// The coordinator could not start.
@@ -140,18 +151,22 @@ impl Coordinator {
         .await;
         let coordinator = Arc::new(Self {
             ledger: ledger.map_err(StartError::Ledger)?,
-            events: Events::new(settings.event_memory),
+            events: Events::new(settings.event_memory, settings.is_a_farm().then(|| store.clone())),
             answers: Answers::default(),
             data_desk: Arc::default(),
             roster: Arc::default(),
             settings,
             clock,
             plans: PlanStore::new(store.clone()),
+            bundles: Bundles::new(store.clone()),
             store,
             evaluator,
             lifecycle,
             terms: Terms::default(),
             vigil: Vigil::begin(),
+            pulse: Pulse::begin(),
+            meters: Meters::default(),
+            memory: reconcile::Memory::default(),
         });
         terms::start(&coordinator);
         reconcile::start(&coordinator);
@@ -233,6 +248,12 @@ impl Handle {
     /// The object store; when it is not a cloud's, [`http::objects::router`] answers its links.
     pub fn store(&self) -> &Store {
         &self.coordinator.store
+    }
+
+    /// Everything that is answered over HTTP: health, figures, the JSON API, and the objects of a store that is not a
+    /// cloud's.
+    pub fn http(&self) -> axum::Router {
+        http::router(&self.coordinator)
     }
 
     /// Looks at the state of the farm, as far as this coordinator knows it. Keep it short: nothing is applied

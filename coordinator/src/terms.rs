@@ -11,12 +11,18 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::StreamExt as _;
+use kiln_model::Build;
+use kiln_plan::id::BuildId;
 use kiln_proto::{Code, Problem};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::Coordinator;
 use crate::ledger::Leadership;
+
+/// Builds whose events at rest are looked up at the same time.
+const LOOKED_UP_AT_ONCE: usize = 16;
 
 /// The term that is being served, if any.
 #[derive(Debug, Default)]
@@ -102,7 +108,7 @@ pub(crate) fn start(coordinator: &Arc<Coordinator>) {
     });
 }
 
-fn settle(coordinator: &Coordinator, leadership: &Leadership) {
+fn settle(coordinator: &Arc<Coordinator>, leadership: &Leadership) {
     let leads = match leadership {
         Leadership::Leads { term } => Some(*term),
         Leadership::Nobody | Leadership::Follows { .. } => None,
@@ -119,20 +125,31 @@ fn settle(coordinator: &Coordinator, leadership: &Leadership) {
     if let Some(number) = leads {
         coordinator.clock.catch_up(coordinator.ledger.read(kiln_model::FarmState::now));
         coordinator.vigil.restart();
-        reopen_logs(coordinator);
         let closing = coordinator.lifecycle.closing();
         let term = Term { number, ended: closing.child_token(), closing: closing.clone() };
+        reopen_logs(coordinator, &term);
         terms.with(|current| *current = Some(term));
     }
     terms.changed.send_replace(());
 }
 
-/// Opens logs for the builds that the ledger knows from earlier terms.
-fn reopen_logs(coordinator: &Coordinator) {
-    coordinator.ledger.read(|farm| {
+/// Opens logs for the builds that the ledger knows from earlier terms, and looks up what is at rest of each.
+fn reopen_logs(coordinator: &Arc<Coordinator>, term: &Term) {
+    let builds: Vec<BuildId> = coordinator.ledger.read(|farm| {
         for build in farm.builds().values() {
             let tasks = build.tasks.iter().filter_map(|id| farm.tasks().get(id));
             coordinator.events.reopen(build.id, tasks.map(|task| (task.id, task.epoch)));
         }
+        // Those under way first: their agents wait.
+        let (ended, running): (Vec<&Build>, Vec<&Build>) =
+            farm.builds().values().partition(|build| build.is_ended());
+        running.into_iter().chain(ended).map(|build| build.id).collect()
+    });
+    let (coordinator, term) = (Arc::clone(coordinator), term.clone());
+    let tasks = coordinator.lifecycle.tasks().clone();
+    tasks.spawn(async move {
+        let look_up = builds.into_iter().map(|build| coordinator.events.look_up(build));
+        let all = futures::stream::iter(look_up).buffer_unordered(LOOKED_UP_AT_ONCE).collect::<()>();
+        term.ended.run_until_cancelled(all).await;
     });
 }

@@ -22,8 +22,10 @@ pub mod peer;
 pub mod rest;
 pub mod status;
 pub mod submission;
+pub mod token;
 pub mod transport;
 pub mod v1;
+pub mod view;
 
 pub use convert::ConvertError;
 pub use prost::bytes::Bytes;

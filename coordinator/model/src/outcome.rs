@@ -3,6 +3,7 @@
 use kiln_plan::id::{AgentId, BuildId, Epoch, TaskId};
 use serde::{Deserialize, Serialize};
 
+use crate::identity::{IdentityRefusal, Joined};
 use crate::retry::Verdict;
 
 /// What became of a command.
@@ -25,6 +26,13 @@ pub enum Outcome {
         /// Whether that was the end of it.
         verdict: Verdict,
     },
+    /// Somebody has joined the farm.
+    Joined(Joined),
+    /// Nothing was submitted, since this build does the same.
+    UnderWay {
+        /// The build that is under way.
+        build: BuildId,
+    },
     /// It was not done.
     Refused(Refusal),
 }
@@ -34,7 +42,12 @@ impl Outcome {
     pub const fn refusal(&self) -> Option<&Refusal> {
         match self {
             Self::Refused(refusal) => Some(refusal),
-            Self::Done | Self::Assigned { .. } | Self::Synchronized { .. } | Self::Reported { .. } => None,
+            Self::Done
+            | Self::Assigned { .. }
+            | Self::Synchronized { .. }
+            | Self::Reported { .. }
+            | Self::UnderWay { .. }
+            | Self::Joined(_) => None,
         }
     }
 }
@@ -90,6 +103,9 @@ pub enum Refusal {
     /// The lease was renewed meanwhile.
     #[error("the lease of task {0} is still good")]
     LeaseStillGood(TaskId),
+    /// The attempt is within its limits, or is ended already.
+    #[error("task {0} has overrun nothing")]
+    NothingOverrun(TaskId),
     /// Some agent could take it after all.
     #[error("task {0} can be placed")]
     Placeable(TaskId),
@@ -105,4 +121,7 @@ pub enum Refusal {
     /// The build has not ended.
     #[error("build {0} has not ended")]
     BuildNotEnded(BuildId),
+    /// Somebody may not take part, or a token is no good.
+    #[error(transparent)]
+    Identity(IdentityRefusal),
 }

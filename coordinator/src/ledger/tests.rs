@@ -19,7 +19,13 @@ fn submit(n: u128, tasks: u128, name: &str) -> Action {
         plan: Fingerprint::of_bytes(b"plan"),
         requirements: Requirements::default(),
     };
-    Action::Submit { build: build(n), parallel: None, tasks: (0..tasks).map(task).collect() }
+    Action::Submit {
+        build: build(n),
+        parallel: None,
+        tasks: (0..tasks).map(task).collect(),
+        origin: <_>::default(),
+        join: false,
+    }
 }
 
 fn connect(n: u128) -> Action {
