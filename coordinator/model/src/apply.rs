@@ -8,6 +8,7 @@ mod assign;
 mod cancel;
 mod expire;
 mod forget;
+mod image;
 mod presence;
 mod report;
 mod submit;
@@ -34,6 +35,7 @@ pub fn apply(state: &mut FarmState, command: &Command) -> Outcome {
         Action::Depart { agent } => presence::depart(state, *agent),
         Action::ForgetAgent { agent } => forget::forget_agent(state, *agent),
         Action::ForgetBuild { build } => forget::forget_build(state, *build),
+        Action::Image(action) => image::image(state, action),
     };
     result.unwrap_or_else(Outcome::Refused)
 }

@@ -10,6 +10,7 @@ use kiln_plan::id::{AgentId, AttemptId, BuildId, Epoch, TaskId};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::Offer;
+use crate::image::ImageAction;
 use crate::time::Timestamp;
 
 /// Something asked at some time.
@@ -110,6 +111,8 @@ pub enum Action {
         /// Which.
         build: BuildId,
     },
+    /// Something about images.
+    Image(ImageAction),
 }
 
 /// A task of a build to be carried out.

@@ -7,6 +7,7 @@ use kiln_plan::id::TaskId;
 
 use crate::agent::AgentPhase;
 use crate::build::BuildPhase;
+use crate::image::law;
 use crate::lease::LEASE_MS;
 use crate::retry::MAX_ATTEMPTS;
 use crate::state::FarmState;
@@ -32,6 +33,8 @@ pub const LAWS: &[Law] = &[
     leases_end_within_a_term,
     an_agent_that_is_gone_holds_nothing,
     nothing_that_is_cancelled_waits,
+    law::a_task_publishes_at_most_once,
+    law::versions_are_distinct,
 ];
 
 /// Every law of a step.
@@ -41,6 +44,9 @@ pub const STEP_LAWS: &[StepLaw] = &[
     epochs_never_fall,
     a_new_holder_has_a_new_epoch,
     nothing_is_lost,
+    law::only_the_holder_publishes,
+    law::images_never_change,
+    law::condemning_and_publishing_exclude_each_other,
 ];
 
 /// The first law that a state breaks.

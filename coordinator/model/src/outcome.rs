@@ -1,8 +1,9 @@
 //! What the asker of a command learns, and the reasons for refusal. A refused command changes nothing.
 
-use kiln_plan::id::{AgentId, BuildId, Epoch, TaskId};
+use kiln_plan::id::{AgentId, BuildId, Epoch, ImageId, TaskId};
 use serde::{Deserialize, Serialize};
 
+use crate::image::ImageRefusal;
 use crate::retry::Verdict;
 
 /// What became of a command.
@@ -25,6 +26,11 @@ pub enum Outcome {
         /// Whether that was the end of it.
         verdict: Verdict,
     },
+    /// This image of the task is visible, or was and is deleted.
+    Published {
+        /// Which.
+        image: ImageId,
+    },
     /// It was not done.
     Refused(Refusal),
 }
@@ -34,7 +40,11 @@ impl Outcome {
     pub const fn refusal(&self) -> Option<&Refusal> {
         match self {
             Self::Refused(refusal) => Some(refusal),
-            Self::Done | Self::Assigned { .. } | Self::Synchronized { .. } | Self::Reported { .. } => None,
+            Self::Done
+            | Self::Assigned { .. }
+            | Self::Synchronized { .. }
+            | Self::Reported { .. }
+            | Self::Published { .. } => None,
         }
     }
 }
@@ -105,4 +115,7 @@ pub enum Refusal {
     /// The build has not ended.
     #[error("build {0} has not ended")]
     BuildNotEnded(BuildId),
+    /// Something about images.
+    #[error(transparent)]
+    Image(#[from] ImageRefusal),
 }

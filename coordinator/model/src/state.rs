@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::Agent;
 use crate::build::{Build, BuildPhase, BuildResult};
+use crate::image::Images;
 use crate::task::{Task, TaskPhase};
 use crate::time::Timestamp;
 
@@ -27,6 +28,8 @@ pub struct FarmState {
     pub(crate) tasks: BTreeMap<TaskId, Task>,
     pub(crate) agents: BTreeMap<AgentId, Agent>,
     pub(crate) queue: BTreeSet<QueuePlace>,
+    #[serde(default)]
+    pub(crate) images: Images,
 }
 
 impl FarmState {
@@ -48,6 +51,11 @@ impl FarmState {
     /// All agents.
     pub const fn agents(&self) -> &BTreeMap<AgentId, Agent> {
         &self.agents
+    }
+
+    /// All images.
+    pub const fn images(&self) -> &Images {
+        &self.images
     }
 
     /// The waiting tasks, in order.

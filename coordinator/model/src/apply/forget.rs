@@ -24,6 +24,7 @@ pub(super) fn forget_build(state: &mut FarmState, id: BuildId) -> Applied {
     if let Some(build) = state.builds.remove(&id) {
         for task in build.tasks {
             state.tasks.remove(&task);
+            super::image::forget_task(state, task);
         }
     }
     Ok(Outcome::Done)
