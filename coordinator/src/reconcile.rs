@@ -8,6 +8,7 @@
 //! | expired_leases | each second | takes leases back |
 //! | lost_agents | each second | marks silent agents, gives up lost ones |
 //! | hopeless_tasks | each second | fails what nobody can take |
+//! | images | each hour | deletes what no image needs |
 //! | retention | each minute | forgets what is over |
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use kiln_model::Action;
 mod assign;
 mod expired_leases;
 mod hopeless_tasks;
+mod images;
 mod lost_agents;
 mod retention;
 mod seal_logs;
@@ -57,7 +59,7 @@ struct Duty {
     run: for<'a> fn(&'a Coordinator) -> BoxFuture<'a, Result<usize, ProposeError>>,
 }
 
-const DUTIES: [Duty; 6] = [
+const DUTIES: [Duty; 7] = [
     Duty { name: "assign", wake: Wake::Change, who: Who::Leader, run: |c| Box::pin(assign::run(c)) },
     Duty { name: "seal_logs", wake: Wake::Change, who: Who::Everyone, run: |c| Box::pin(seal_logs::run(c)) },
     Duty {
@@ -77,6 +79,12 @@ const DUTIES: [Duty; 6] = [
         wake: Wake::Every(SECOND),
         who: Who::Leader,
         run: |c| Box::pin(hopeless_tasks::run(c)),
+    },
+    Duty {
+        name: "images",
+        wake: Wake::Every(Duration::from_secs(3_600)),
+        who: Who::Leader,
+        run: |c| Box::pin(images::run(c)),
     },
     Duty {
         name: "retention",
