@@ -30,6 +30,8 @@ mod inspecting;
 mod old_templates;
 #[path = "program/plugins.rs"]
 mod plugins;
+#[path = "program/secret_stores.rs"]
+mod secret_stores;
 #[path = "program/secrets.rs"]
 mod secrets;
 #[path = "program/traps.rs"]

@@ -22,6 +22,7 @@ pub mod media;
 pub mod port;
 pub mod post_processor;
 pub mod provisioner;
+pub mod secret_store;
 
 #[cfg(test)]
 mod test_plan;

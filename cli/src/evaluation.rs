@@ -32,7 +32,7 @@ pub(crate) enum Depth {
 impl LocalEvaluation {
     /// With the components of `factories`.
     pub(crate) fn new(factories: Arc<Factories>) -> Self {
-        Self { factories, host: Arc::new(LocalHost), sources: Arc::default() }
+        Self { factories, host: Arc::new(LocalHost::with_secret_stores()), sources: Arc::default() }
     }
 
     /// The components it knows.
@@ -76,10 +76,11 @@ impl LocalEvaluation {
         template.filter(|_| !found.has_errors()).ok_or(found)
     }
 
-    /// What there is to see of a template, or what must be asked first.
+    /// What there is to see of a template, or what must be asked first. Secret stores aren't.
     pub(crate) fn inspect(&self, template: &Template, request: &Request, answers: &Answers) -> Inspection {
         let catalog = &self.factories.catalog();
-        kiln_config::inspect(template, Inputs { request, catalog: Some(catalog), answers, host: &self.host })
+        let host: SharedHost = Arc::new(LocalHost::default());
+        kiln_config::inspect(template, Inputs { request, catalog: Some(catalog), answers, host: &host })
     }
 
     /// A console over a template, or what must be asked first.

@@ -1,4 +1,4 @@
-//! This machine, as evaluation asks about it: files, environment, clock.
+//! This machine, as evaluation asks about it: files, environment, clock, the secret stores that it can reach.
 
 use std::fs::OpenOptions;
 use std::io::Read;
@@ -6,16 +6,30 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use kiln_agent::secret_store::{Environment, SecretStores};
 use kiln_config::host::{DirectoryEntry, FileKind, Host, HostError};
+use kiln_plan::{SecretQuestion, Sensitive, fault};
 use kiln_plugin_host::Platform;
 use kiln_plugin_host::store::tree;
+
+use crate::log;
 
 /// The largest file that a template may read while it is evaluated.
 const LARGEST_FILE: u64 = 256 << 20;
 
 /// This machine.
 #[derive(Debug, Default)]
-pub(crate) struct LocalHost;
+pub(crate) struct LocalHost {
+    /// The secret stores that may be asked, with what they have said.
+    stores: Option<SecretStores>,
+}
+
+impl LocalHost {
+    /// The machine for who evaluates a template. Everybody else only looks at one, and asks no secret stores.
+    pub(crate) fn with_secret_stores() -> Self {
+        Self { stores: Some(SecretStores::new(Environment::of_this_process())) }
+    }
+}
 
 impl Host for LocalHost {
     fn read_file(&self, path: &str) -> Result<Vec<u8>, HostError> {
@@ -95,6 +109,21 @@ impl Host for LocalHost {
         std::env::home_dir().map(|home| home.to_string_lossy().into_owned())
     }
 
+    fn secret(&self, question: &SecretQuestion) -> Result<Option<Sensitive<String>>, HostError> {
+        let Some(stores) = &self.stores else { return Ok(None) };
+        let failed = |reason: String| HostError::NoSecret { reason };
+        let ask = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|error| failed(format!("cannot ask a secret store: {error}")))?;
+            runtime.block_on(stores.answer(question)).map_err(|error| failed(fault::chain(&error)))
+        };
+        // A thread of its own: evaluation isn't async, and may itself be run by somebody who is.
+        let asked = std::thread::scope(|scope| scope.spawn(ask).join());
+        let answer = asked.map_err(|_| failed("the client of the secret store failed".to_owned()))??;
+        log::hide([answer.reveal().as_str()]);
+        Ok(Some(answer))
+    }
+
     fn installed_plugin(&self, source: &str) -> Option<String> {
         let directory = kiln_plugin_host::directory::of_this_machine().ok()?;
         let file = tree::newest(&directory, &source.parse().ok()?, &Platform::current())?;
@@ -131,14 +160,14 @@ mod tests {
     fn a_pipe_that_nobody_writes_to_is_not_waited_for() {
         let path = std::env::temp_dir().join(format!("kiln-pipe-{}", std::process::id()));
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let outcome = LocalHost.read_file(&path.to_string_lossy());
+        let outcome = LocalHost::default().read_file(&path.to_string_lossy());
         std::fs::remove_file(&path).unwrap();
         assert!(outcome.unwrap_err().to_string().ends_with("it is not a regular file"));
     }
 
     #[test]
     fn a_device_is_not_read() {
-        let error = LocalHost.read_file("/dev/zero").unwrap_err();
+        let error = LocalHost::default().read_file("/dev/zero").unwrap_err();
         assert_eq!(error.to_string(), "/dev/zero: it is not a regular file");
     }
 }

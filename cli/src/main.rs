@@ -1,6 +1,7 @@
 //! The kiln program: arguments to command to exit code.
 
 mod arguments;
+mod bundle;
 mod command;
 mod core_config;
 mod data_desk;

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use kiln_plan::{SecretQuestion, Sensitive};
+
 /// Answers questions. Paths are as templates and users write them; relative ones are relative to
 /// [`Host::working_directory`].
 pub trait Host: fmt::Debug + Send + Sync {
@@ -47,6 +49,15 @@ pub trait Host: fmt::Debug + Send + Sync {
 
     /// The user's home directory, if there is one.
     fn home_directory(&self) -> Option<String>;
+
+    /// What a secret store answers. `None` from a host that asks none, because templates are only looked at: the value
+    /// is unknown then. The same question has the same answer for as long as the host lives.
+    ///
+    /// # Errors
+    /// [`HostError::NoSecret`] when the store has no such secret, refuses it or can't be reached.
+    fn secret(&self, _question: &SecretQuestion) -> Result<Option<Sensitive<String>>, HostError> {
+        Ok(None)
+    }
 
     /// The file of the newest installed plug-in from that source (`github.com/hashicorp/amazon`), for words; told by
     /// its name alone, without running it. None unless the host knows of plug-ins.
@@ -93,6 +104,12 @@ pub enum HostError {
         /// The path asked for.
         path: String,
         /// The system's words.
+        reason: String,
+    },
+    /// A secret store gave no answer.
+    #[error("{reason}")]
+    NoSecret {
+        /// A sentence without any secret.
         reason: String,
     },
 }

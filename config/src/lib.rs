@@ -26,9 +26,11 @@ mod json;
 mod locals;
 pub mod overview;
 pub mod request;
+mod secret_desk;
 pub mod template;
 pub mod upgrade;
 mod variables;
+pub mod world;
 mod world_function;
 
 pub use bundle::Bundle;
@@ -41,6 +43,7 @@ pub use kiln_plan::version;
 pub use overview::Overview;
 pub use request::{ConfigType, Request, VariableArgument};
 pub use template::{RequiredPlugin, Template, parse};
+pub use world::{Submission, World};
 
 #[cfg(test)]
 mod tests;

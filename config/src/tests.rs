@@ -13,6 +13,7 @@ mod inspect;
 mod legacy;
 mod missing;
 mod phases;
+mod secret;
 mod selection;
 mod variables;
 mod world;

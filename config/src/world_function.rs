@@ -1,10 +1,11 @@
-//! The functions that ask the world something: files, the environment, the clock, chance. All go through
+//! The functions that ask the world something: files, the environment, the clock, chance, secret stores. All go through
 //! [`Host`](crate::host::Host).
 //!
 //! `file`, `fileexists`, `fileset` and `templatefile` resolve relative paths from the template's directory;
 //! `filebase64` and `abspath` from the directory in which the build was started, as in Packer.
 
 mod file;
+mod secret;
 
 use kiln_lang::function::hash;
 use kiln_lang::function::time::{self, Moment};
@@ -13,6 +14,7 @@ use kiln_lang::scope::Allowance;
 use kiln_lang::{Type, Value};
 
 use crate::host::SharedHost;
+use crate::secret_desk::SecretDesk;
 
 /// `env("NAME")`: an environment variable, empty when unset. Only in defaults of variables.
 pub(crate) fn env(host: &SharedHost) -> Function {
@@ -23,12 +25,12 @@ pub(crate) fn env(host: &SharedHost) -> Function {
 }
 
 /// Every function that expressions may call, `env` excepted. `base` is what relative paths of most file
-/// functions are relative to; `started_ns` is when the run began.
-pub(crate) fn all(host: &SharedHost, base: &str, started_ns: i64) -> Functions {
+/// functions are relative to; `started_ns` is when the run began; `desk` is where secrets are asked for.
+pub(crate) fn all(host: &SharedHost, base: &str, started_ns: i64, desk: &SecretDesk) -> Functions {
     let functions = kiln_lang::function::pure()
         .with_all(file::functions(host, base))
         .with_all(clock_and_chance(host, started_ns))
-        .with_all(secret_stores());
+        .with_all(secret::functions(desk));
     let functions = functions.with_allowance(Allowance::default());
     let inner = functions.clone();
     functions.with(file::template_file(host, base, inner))
@@ -76,27 +78,6 @@ fn salts(host: &SharedHost) -> impl Fn() -> [u8; 16] + Send + Sync + 'static {
         }
         salt
     }
-}
-
-/// Functions that need a client of a secret store. They exist, so that a template parses; calling one tells
-/// what to do instead.
-fn secret_stores() -> Vec<Function> {
-    let unavailable = |name: &'static str, parameters: &[&'static str], optional: usize| {
-        let parameters: Vec<_> =
-            parameters.iter().map(|p| Parameter::new(p, Type::String).nullable()).collect();
-        let body = move |_: &[Value]| {
-            Err(FunctionError::new(format!(
-                "{name} is not available here; read the secret outside and give it as a sensitive variable"
-            )))
-        };
-        Function::new(name, parameters, Type::String, body).optional(optional)
-    };
-    vec![
-        unavailable("vault", &["path", "key"], 0),
-        unavailable("consul_key", &["key"], 0),
-        unavailable("aws_secretsmanager", &["name", "key"], 1),
-        unavailable("aws_secretsmanager_raw", &["name"], 0),
-    ]
 }
 
 /// The text of an argument. The evaluator converts arguments to their parameter's type before a call.

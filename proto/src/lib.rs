@@ -6,9 +6,13 @@
 //!                                      └── ledger, at rest                 [`rest`]
 //! ```
 //!
+//! All of it travels over TLS between processes that know each other by certificates of the farm's own authority
+//! ([`transport`]), except in the pipe of a farm of one.
+//!
 //! Generated types stay at the borders: both ends turn them into the typed messages of [`submission`],
-//! [`link`] and [`event`] at once, by [`convert`].
+//! [`link`] and [`event`] at once, by [`convert`]. The files of a template travel as a [`bundle`].
 
+pub mod bundle;
 pub mod convert;
 pub mod event;
 pub mod image;
@@ -16,6 +20,8 @@ pub mod link;
 pub mod rest;
 pub mod status;
 pub mod submission;
+pub mod token;
+pub mod transport;
 pub mod v1;
 
 pub use convert::ConvertError;

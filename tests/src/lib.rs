@@ -7,5 +7,6 @@ pub mod program;
 pub mod server;
 pub mod source;
 pub mod sshd;
+pub mod store;
 pub mod tree;
 pub mod wait;

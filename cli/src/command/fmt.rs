@@ -88,14 +88,14 @@ impl<'a> Formatting<'a> {
         if !is_formatted(path) {
             return self.failed(path, &format!("file {path} is not a HCL file"));
         }
-        match read_text(&LocalHost, path) {
+        match read_text(&LocalHost::default(), path) {
             Ok(text) => self.text(path, text),
             Err(error) => self.failed(path, &error),
         }
     }
 
     fn standard_input(&mut self) {
-        let text = LocalHost.read_standard_input().map(String::from_utf8);
+        let text = LocalHost::default().read_standard_input().map(String::from_utf8);
         match text {
             Ok(Ok(text)) => self.text(STANDARD_INPUT, text),
             Ok(Err(_)) => self.failed(STANDARD_INPUT, &"what came on standard input is not UTF-8 text"),

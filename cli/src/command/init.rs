@@ -68,7 +68,7 @@ pub(super) fn template(arguments: &TemplateArguments, command: &str, screen: &Sc
             return None;
         }
     };
-    let host: SharedHost = Arc::new(LocalHost);
+    let host: SharedHost = Arc::new(LocalHost::default());
     let (template, found, sources) = kiln_config::parse(&request::of(arguments, path), &host);
     diagnostic::show(screen, &found, &sources);
     template.filter(|_| !found.has_errors())

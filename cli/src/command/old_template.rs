@@ -17,7 +17,7 @@ pub(super) fn read(arguments: &TemplateArguments, path: &str, screen: &Screen) -
         arguments::ConfigType::Json => ConfigType::Json,
         arguments::ConfigType::Hcl2 => ConfigType::Hcl2,
     };
-    Bundle::read_legacy(path, config_type, &LocalHost).map_err(|found| {
+    Bundle::read_legacy(path, config_type, &LocalHost::default()).map_err(|found| {
         diagnostic::show(screen, &found, &SourceMap::default());
         Ended::Failed
     })

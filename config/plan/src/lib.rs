@@ -6,6 +6,7 @@
 
 pub mod artifact;
 pub mod build;
+pub mod bundle_root;
 pub mod component;
 pub mod data;
 pub mod event;
@@ -16,6 +17,7 @@ pub mod plugin;
 pub mod requirements;
 pub mod schema;
 pub mod secret;
+pub mod secret_question;
 pub mod version;
 
 pub use artifact::ArtifactRecord;
@@ -28,4 +30,5 @@ pub use plugin::PluginSource;
 pub use requirements::Requirements;
 pub use schema::{Catalog, ComponentSchema, OptionSchema};
 pub use secret::{Redactor, Sensitive};
+pub use secret_question::SecretQuestion;
 pub use version::{Constraints, Version};

@@ -11,6 +11,7 @@ use super::body::{self, Reading};
 use super::{Inputs, missing};
 use crate::data_source::{DataOrigin, DataQuery, Known};
 use crate::locals::{self, Definition};
+use crate::secret_desk::SecretDesk;
 use crate::template::hcl2::Document;
 use crate::template::hcl2::data::DataBlock;
 use crate::variables::{self, Assignments};
@@ -22,6 +23,8 @@ pub(super) struct Globals {
     /// `var`, `local`, `data`, `path`, `packer`; `source` is unknown, and so is whatever has no value.
     pub(super) scope: Scope,
     pub(super) secrets: Vec<String>,
+    /// Where the functions of `scope` ask for further ones.
+    pub(super) desk: SecretDesk,
     /// The answers that went into them.
     pub(super) data: Vec<DataOrigin>,
     /// Every variable; those without a value are unknown.
@@ -53,9 +56,10 @@ pub(super) fn evaluate_globals(
     gaps: Gaps,
 ) -> Globals {
     let started = inputs.request.started_ns;
-    let in_working_directory = world_function::all(inputs.host, "", started);
+    let desk = SecretDesk::new(inputs.host);
+    let in_working_directory = world_function::all(inputs.host, "", started, &desk);
     let (variables, mut found) = variables::bind(&document.variables, assignments, &in_working_directory);
-    let functions = world_function::all(inputs.host, root, started);
+    let functions = world_function::all(inputs.host, root, started, &desk);
     let base = base_scope(&functions, variables.clone(), root, inputs);
     let order = locals::order(document);
     found.extend(order.complaints);
@@ -70,13 +74,14 @@ pub(super) fn evaluate_globals(
     let all: Vec<Definition> = evaluated.known().collect();
     let scope = evaluated.scope(&all, document, &base);
     let mut secrets = evaluated.secrets.clone();
+    secrets.extend(desk.take());
     variables.values().for_each(|value| variables::secrets_in(value, &mut secrets));
     secrets.retain(|s| !s.is_empty());
     secrets.sort();
     secrets.dedup();
     let data = inputs.answers.origins.values().cloned().collect();
     let locals = evaluated.locals(document);
-    Globals { scope, secrets, data, variables, locals, queries: evaluated.queries, found }
+    Globals { scope, secrets, desk, data, variables, locals, queries: evaluated.queries, found }
 }
 
 fn base_scope(

@@ -1,6 +1,6 @@
 //! HCL2 templates: every build's sources to plans.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use kiln_lang::scope::Scope;
 use kiln_lang::syntax::Block;
@@ -53,7 +53,8 @@ pub(super) fn evaluate(
             "A template needs a build block that names the sources to build.",
         ));
     }
-    let planner = Planner { document, globals: &globals, sources: &sources, root, inputs };
+    let secrets = globals.desk.take().into_iter().chain(globals.secrets.iter().cloned()).collect();
+    let planner = Planner { document, globals: &globals, secrets, sources: &sources, root, inputs };
     for build in &builds {
         planner.check_types(build, &mut found);
     }
@@ -95,6 +96,8 @@ fn full_name(build: &Build<'_>, source: &SourceUse<'_>) -> String {
 struct Planner<'a> {
     document: &'a Document,
     globals: &'a Globals,
+    /// Those of no single source.
+    secrets: BTreeSet<String>,
     sources: &'a Sources<'a>,
     root: &'a str,
     inputs: Inputs<'a>,
@@ -157,6 +160,8 @@ impl Planner<'_> {
         found: &mut Diagnostics,
     ) -> Option<BuildPlan> {
         let mut inner = Diagnostics::new();
+        // What other plans asked for is none of this one's secrets.
+        self.globals.desk.take();
         let schema = self.inputs.catalog.and_then(|c| c.get(ComponentKind::Builder, &source.reference.kind));
         let contextual = [("name", source.name()), ("type", source.reference.kind.as_str())];
         let target = Target {
@@ -186,12 +191,18 @@ impl Planner<'_> {
             post_processors,
             facts: TemplateContext { block_name: build.name.clone(), ..self.inputs.facts(self.root) },
             options: self.inputs.request.options.clone(),
-            secrets: self.globals.secrets.iter().cloned().map(Sensitive::new).collect(),
+            secrets: self.all_secrets(),
             requirements: Requirements::default(),
             data: self.globals.data.clone(),
         };
         plan.requirements = requirement::of(&plan);
         (!failed).then_some(plan)
+    }
+
+    /// All secrets of the plan that has just been made: those of every plan, and what it asked stores for.
+    fn all_secrets(&self) -> Vec<Sensitive<String>> {
+        let all: BTreeSet<String> = self.globals.desk.take().union(&self.secrets).cloned().collect();
+        all.into_iter().map(Sensitive::new).collect()
     }
 
     /// The source's own options and those that the build adds.

@@ -1,6 +1,6 @@
 //! Legacy JSON templates: every builder to a plan. Strings of components stay raw; the agent renders them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use kiln_lang::go_template::{Place, Question, Renderer, TemplateFacts, World};
@@ -8,12 +8,13 @@ use kiln_lang::{Diagnostic, Diagnostics, Span};
 use kiln_plan::build::{Dialect, PLAN_FORMAT, TemplateContext};
 use kiln_plan::{
     BuildPlan, ComponentConfig, ComponentKind, ConfigBody, PostProcessorPlan, ProvisionerPlan, Requirements,
-    Sensitive,
+    SecretQuestion, Sensitive,
 };
 
 use super::{Evaluation, Inputs, done, failed, missing, requirement, selection};
 use crate::check::{self, Texts};
 use crate::host::SharedHost;
+use crate::secret_desk::SecretDesk;
 use crate::template::legacy::{Builder, Document, PostProcessor, Provisioner, Variables, interpolate_name};
 use crate::version::Version;
 use crate::world_function::moment;
@@ -30,7 +31,8 @@ pub(super) fn evaluate(
     let mut found = document.validate();
     let context = inputs.facts(root);
     let facts = template_facts(&context, inputs);
-    let world: Arc<dyn World> = Arc::new(HostWorld::new(inputs.host));
+    let desk = SecretDesk::new(inputs.host);
+    let world: Arc<dyn World> = Arc::new(HostWorld::new(inputs.host, &desk));
     let variables = match Variables::resolve(document, given, facts, &world) {
         Ok((variables, complaints)) => {
             found.extend(complaints);
@@ -41,7 +43,9 @@ pub(super) fn evaluate(
             return failed(found);
         }
     };
-    let planner = Planner { document, variables: &variables, world: &world, context, inputs };
+    // Only variables ask for secrets, so by now all have been asked for.
+    let secrets = desk.take().into_iter().chain(variables.secrets().cloned()).collect();
+    let planner = Planner { document, variables: &variables, secrets, world: &world, context, inputs };
     let names = planner.names(&mut found);
     let broken = found.has_errors();
     let mut plans = Vec::new();
@@ -119,37 +123,45 @@ fn check_version(document: &Document, core_version: &str) -> Option<Diagnostic> 
 
 /// Answers what variables may ask.
 #[derive(Debug)]
-pub(super) struct HostWorld(SharedHost);
+pub(super) struct HostWorld {
+    host: SharedHost,
+    desk: SecretDesk,
+}
 
 impl HostWorld {
-    /// By asking this host.
-    pub(super) fn new(host: &SharedHost) -> Self {
-        Self(host.clone())
+    /// By asking this host, and at this desk for secrets.
+    pub(super) fn new(host: &SharedHost, desk: &SecretDesk) -> Self {
+        Self { host: host.clone(), desk: desk.clone() }
     }
 }
 
 impl World for HostWorld {
     fn uuid(&self) -> String {
-        self.0.random_uuid()
+        self.host.random_uuid()
     }
 
     fn ask(&self, question: Question<'_>) -> Result<String, String> {
-        let unavailable = |name: &str| {
-            Err(format!("{name} is not available here; read the secret outside and give it with -var"))
+        let question = match question {
+            Question::Env(name) => return Ok(self.host.environment(name).unwrap_or_default()),
+            Question::Vault { path, key } => {
+                SecretQuestion::Vault { path: path.to_owned(), key: key.to_owned() }
+            }
+            Question::ConsulKey(key) => SecretQuestion::Consul { key: key.to_owned() },
+            Question::AwsSecret { name, key } => SecretQuestion::Aws {
+                name: name.to_owned(),
+                key: key.filter(|key| !key.is_empty()).map(str::to_owned),
+            },
+            Question::AwsRawSecret(name) => SecretQuestion::AwsRaw { name: name.to_owned() },
         };
-        match question {
-            Question::Env(name) => Ok(self.0.environment(name).unwrap_or_default()),
-            Question::Vault { .. } => unavailable("vault"),
-            Question::ConsulKey(_) => unavailable("consul_key"),
-            Question::AwsSecret { .. } => unavailable("aws_secretsmanager"),
-            Question::AwsRawSecret(_) => unavailable("aws_secretsmanager_raw"),
-        }
+        let unasked = || "secret stores aren't asked while a template is only looked at".to_owned();
+        self.desk.ask(&question)?.ok_or_else(unasked)
     }
 }
 
 struct Planner<'a> {
     document: &'a Document,
     variables: &'a Variables,
+    secrets: BTreeSet<String>,
     world: &'a Arc<dyn World>,
     context: TemplateContext,
     inputs: Inputs<'a>,
@@ -215,7 +227,7 @@ impl<'a> Planner<'a> {
             post_processors,
             facts: self.facts(),
             options: self.inputs.request.options.clone(),
-            secrets: self.variables.secrets().cloned().map(Sensitive::new).collect(),
+            secrets: self.secrets.iter().cloned().map(Sensitive::new).collect(),
             requirements: Requirements::default(),
             data: Vec::new(),
         };

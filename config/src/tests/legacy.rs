@@ -145,7 +145,7 @@ fn variables_that_can_not_be_rendered_are_named() {
         (r#"{"a": "{{user `nope`}}"}"#, "failed to interpolate user variable 'a': variable not set: nope"),
         (r#"{"a": "{{user `b`}}", "b": "{{user `a`}}"}"#, "failed to interpolate user variable"),
         (r#"{"a": "{{nope}}"}"#, "function \"nope\" not defined"),
-        (r#"{"a": "{{vault `x` `y`}}"}"#, "vault is not available here"),
+        (r#"{"a": "{{vault `x` `y`}}"}"#, "vault: secret stores aren't asked"),
     ];
     for (variables, expected) in cases {
         let shown = with_variables(variables, &[], world());

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use kiln_plan::{SecretQuestion, Sensitive};
+
 use crate::host::{DirectoryEntry, FileKind, Host, HostError};
 
 /// The answers.
@@ -11,6 +13,7 @@ pub(crate) struct World {
     environment: BTreeMap<String, String>,
     standard_input: Option<String>,
     plugins: BTreeMap<String, String>,
+    secrets: Option<BTreeMap<String, String>>,
 }
 
 impl World {
@@ -26,6 +29,12 @@ impl World {
 
     pub(crate) fn plugin(mut self, source: &str, file: &str) -> Self {
         self.plugins.insert(source.to_owned(), file.to_owned());
+        self
+    }
+
+    /// With a secret store, which answers this call; without any, none is asked.
+    pub(crate) fn secret(mut self, call: &str, answer: &str) -> Self {
+        self.secrets.get_or_insert_default().insert(call.to_owned(), answer.to_owned());
         self
     }
 
@@ -100,6 +109,14 @@ impl Host for World {
 
     fn home_directory(&self) -> Option<String> {
         Some("/home/me".to_owned())
+    }
+
+    fn secret(&self, question: &SecretQuestion) -> Result<Option<Sensitive<String>>, HostError> {
+        let Some(secrets) = &self.secrets else { return Ok(None) };
+        match secrets.get(&question.to_string()) {
+            Some(answer) => Ok(Some(Sensitive::new(answer.clone()))),
+            None => Err(HostError::NoSecret { reason: format!("the store has no {question}") }),
+        }
     }
 
     fn installed_plugin(&self, source: &str) -> Option<String> {

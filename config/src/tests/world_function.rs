@@ -52,7 +52,6 @@ fn failures_name_the_file() {
         ("templatefile(\"recursive.tmpl\", {})", "no function named \"templatefile\""),
         ("templatefile(\"hello.tmpl\", {list = []})", "failed to render d/hello.tmpl"),
         ("templatefile(\"hello.tmpl\", {\"1\" = 2})", "can't name a variable"),
-        ("vault(\"a\", \"b\")", "vault is not available here"),
         ("file(\"~you/x\")", "home directory of another user"),
     ];
     for (expression, expected) in cases {

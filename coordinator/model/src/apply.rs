@@ -8,6 +8,7 @@ mod assign;
 mod cancel;
 mod expire;
 mod forget;
+mod identity;
 mod image;
 mod presence;
 mod report;
@@ -18,6 +19,9 @@ mod synchronize;
 /// the latest command).
 pub fn apply(state: &mut FarmState, command: &Command) -> Outcome {
     state.now = state.now.max(command.at);
+    if let Some(refusal) = identity::speaker_is_revoked(state, &command.action) {
+        return Outcome::Refused(refusal);
+    }
     let result = match &command.action {
         Action::Submit { build, parallel, tasks } => submit::submit(state, *build, *parallel, tasks),
         Action::Connect { agent, name, offer } => presence::connect(state, *agent, name, offer),
@@ -36,6 +40,7 @@ pub fn apply(state: &mut FarmState, command: &Command) -> Outcome {
         Action::ForgetAgent { agent } => forget::forget_agent(state, *agent),
         Action::ForgetBuild { build } => forget::forget_build(state, *build),
         Action::Image(action) => image::image(state, action),
+        Action::Identity(action) => identity::apply(state, action),
     };
     result.unwrap_or_else(Outcome::Refused)
 }

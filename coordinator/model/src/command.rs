@@ -10,6 +10,7 @@ use kiln_plan::id::{AgentId, AttemptId, BuildId, Epoch, TaskId};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::Offer;
+use crate::identity::IdentityAction;
 use crate::image::ImageAction;
 use crate::time::Timestamp;
 
@@ -113,6 +114,8 @@ pub enum Action {
     },
     /// Something about images.
     Image(ImageAction),
+    /// Something about who may take part.
+    Identity(IdentityAction),
 }
 
 /// A task of a build to be carried out.

@@ -7,6 +7,7 @@ use kiln_plan::id::TaskId;
 
 use crate::agent::AgentPhase;
 use crate::build::BuildPhase;
+use crate::identity::laws;
 use crate::image::law;
 use crate::lease::LEASE_MS;
 use crate::retry::MAX_ATTEMPTS;
@@ -35,6 +36,8 @@ pub const LAWS: &[Law] = &[
     nothing_that_is_cancelled_waits,
     law::a_task_publishes_at_most_once,
     law::versions_are_distinct,
+    laws::only_join_tokens_are_used,
+    laws::coordinators_are_numbered_by_the_farm,
 ];
 
 /// Every law of a step.
@@ -47,6 +50,10 @@ pub const STEP_LAWS: &[StepLaw] = &[
     law::only_the_holder_publishes,
     law::images_never_change,
     law::condemning_and_publishing_exclude_each_other,
+    laws::the_authority_stays,
+    laws::what_ended_a_token_stays,
+    laws::a_revoked_agent_gets_nothing_new,
+    laws::every_change_of_identities_is_counted,
 ];
 
 /// The first law that a state breaks.

@@ -17,6 +17,7 @@ pub mod build;
 pub mod command;
 pub mod desired;
 pub mod due;
+pub mod identity;
 pub mod image;
 pub mod invariant;
 pub mod lease;
@@ -35,6 +36,10 @@ pub use apply::apply;
 pub use build::{Build, BuildPhase, BuildResult};
 pub use command::{Action, Command, Held, HeldPhase, NewTask};
 pub use desired::{Holding, desired};
+pub use identity::{
+    Authority, IdentityAction, IdentityRefusal, Joined, NewToken, Newcomer, Projects, Role, TokenEnd,
+    TokenRecord, TokenUse,
+};
 pub use image::{Image, ImageAction, ImageRefusal, Images, NewImage, Publisher};
 pub use lease::Lease;
 pub use outcome::{Outcome, Refusal};

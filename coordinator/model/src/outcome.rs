@@ -3,6 +3,7 @@
 use kiln_plan::id::{AgentId, BuildId, Epoch, ImageId, TaskId};
 use serde::{Deserialize, Serialize};
 
+use crate::identity::{IdentityRefusal, Joined};
 use crate::image::ImageRefusal;
 use crate::retry::Verdict;
 
@@ -31,6 +32,8 @@ pub enum Outcome {
         /// Which.
         image: ImageId,
     },
+    /// Somebody has joined the farm.
+    Joined(Joined),
     /// It was not done.
     Refused(Refusal),
 }
@@ -44,7 +47,8 @@ impl Outcome {
             | Self::Assigned { .. }
             | Self::Synchronized { .. }
             | Self::Reported { .. }
-            | Self::Published { .. } => None,
+            | Self::Published { .. }
+            | Self::Joined(_) => None,
         }
     }
 }
@@ -118,4 +122,7 @@ pub enum Refusal {
     /// Something about images.
     #[error(transparent)]
     Image(#[from] ImageRefusal),
+    /// Somebody may not take part, or a token is no good.
+    #[error(transparent)]
+    Identity(IdentityRefusal),
 }

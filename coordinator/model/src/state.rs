@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::Agent;
 use crate::build::{Build, BuildPhase, BuildResult};
+use crate::identity::Identities;
 use crate::image::Images;
 use crate::task::{Task, TaskPhase};
 use crate::time::Timestamp;
@@ -30,6 +31,8 @@ pub struct FarmState {
     pub(crate) queue: BTreeSet<QueuePlace>,
     #[serde(default)]
     pub(crate) images: Images,
+    #[serde(default)]
+    pub(crate) identities: Identities,
 }
 
 impl FarmState {
@@ -56,6 +59,11 @@ impl FarmState {
     /// All images.
     pub const fn images(&self) -> &Images {
         &self.images
+    }
+
+    /// Who may take part.
+    pub const fn identities(&self) -> &Identities {
+        &self.identities
     }
 
     /// The waiting tasks, in order.

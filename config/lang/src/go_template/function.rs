@@ -98,7 +98,7 @@ fn packer(renderer: &Renderer, name: &str, traces: &Arc<Traces>) -> Option<Call>
         "user" => return Some(user(renderer, traces)),
         "build" => return Some(build(renderer)),
         "env" | "vault" | "consul_key" | "aws_secretsmanager" | "aws_secretsmanager_raw" => {
-            return Some(question(renderer, name));
+            return Some(question(renderer, name, traces));
         }
         "build_name" => fact(facts.build_name.clone(), "build_name not available"),
         "build_type" => fact(facts.build_type.clone(), "build_type not available"),
@@ -180,8 +180,8 @@ fn build(renderer: &Renderer) -> Call {
     })
 }
 
-fn question(renderer: &Renderer, name: &str) -> Call {
-    let (world, name) = (Arc::clone(&renderer.world), name.to_owned());
+fn question(renderer: &Renderer, name: &str, traces: &Arc<Traces>) -> Call {
+    let (world, name, traces) = (Arc::clone(&renderer.world), name.to_owned(), Arc::clone(traces));
     if renderer.place != Place::Variables {
         let refusal = match name.as_str() {
             "env" => "env vars are not allowed here; read them in a default of \"variables\"",
@@ -197,12 +197,15 @@ fn question(renderer: &Renderer, name: &str) -> Call {
             "vault" => Question::Vault { path: text(args, 0)?, key: text(args, 1)? },
             "consul_key" => Question::ConsulKey(text(args, 0)?),
             "aws_secretsmanager_raw" => Question::AwsRawSecret(text(args, 0)?),
+            _ if args.len() > 2 => return Err(failed("takes the secret's name and at most one key")),
             _ => Question::AwsSecret {
                 name: text(args, 0)?,
                 key: if args.len() > 1 { Some(text(args, 1)?) } else { None },
             },
         };
-        world.ask(question).map(|answer| Tv::from_text(&answer)).map_err(Reason::Failed)
+        let answer = world.ask(question).map_err(Reason::Failed)?;
+        traces.sensitive.fetch_or(!matches!(question, Question::Env(_)), Ordering::Relaxed);
+        Ok(Tv::from_text(&answer))
     })
 }
 

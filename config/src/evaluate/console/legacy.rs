@@ -10,6 +10,7 @@ use kiln_plan::secret::Redactor;
 use super::super::Inputs;
 use super::super::legacy::{HostWorld, template_facts};
 use super::INPUT;
+use crate::secret_desk::SecretDesk;
 use crate::template::legacy::{Document, Variables};
 
 /// What `help` says.
@@ -45,11 +46,14 @@ impl Session {
         inputs: Inputs<'_>,
     ) -> Self {
         let facts = template_facts(&inputs.facts(root), inputs);
-        let world: Arc<dyn World> = Arc::new(HostWorld::new(inputs.host));
+        let desk = SecretDesk::new(inputs.host);
+        let world: Arc<dyn World> = Arc::new(HostWorld::new(inputs.host, &desk));
         let variables = Variables::possible(document, given, facts, &world);
+        let answers = desk.take();
+        let secrets = variables.secrets().chain(&answers);
         Self {
             variables: variables.values().clone(),
-            redactor: Redactor::new(variables.secrets().map(String::as_str)),
+            redactor: Redactor::new(secrets.map(String::as_str)),
             renderer: Renderer::new(variables.facts.clone(), world, Place::Component),
         }
     }

@@ -16,6 +16,12 @@ const PASSES: usize = 100;
 /// The most text that all variables together may hold, in bytes.
 const MAX_BYTES: usize = 16 << 20;
 
+/// What the functions for secret stores begin with.
+const STORE_FUNCTIONS: [&str; 3] = ["vault", "consul_key", "aws_secretsmanager"];
+
+/// What a variable's name stands in when another mentions it.
+const QUOTES: [char; 2] = ['`', '"'];
+
 /// The final values, and what else text is rendered with.
 #[derive(Clone, Debug)]
 pub(crate) struct Variables {
@@ -106,8 +112,14 @@ impl Variables {
         let declared = |name: &&String| document.variables.contains_key(*name);
         let sensitive_variables: BTreeSet<String> = sensitive.filter(declared).cloned().collect();
         let facts = TemplateFacts { user_variables: Some(BTreeMap::new()), sensitive_variables, ..facts };
-        let mut rendering =
-            Rendering { facts: Arc::new(facts), world, document, bytes: 0, unset: BTreeMap::new() };
+        let mut rendering = Rendering {
+            facts: Arc::new(facts),
+            world,
+            document,
+            bytes: 0,
+            unset: BTreeMap::new(),
+            from_stores: BTreeSet::new(),
+        };
         let found = rendering.run(texts)?;
         Ok((Self { facts: rendering.facts }, found))
     }
@@ -161,6 +173,8 @@ struct Rendering<'a> {
     bytes: usize,
     /// What failed in the last pass for want of a variable, and how.
     unset: BTreeMap<String, String>,
+    /// Variables that were made from answers of secret stores.
+    from_stores: BTreeSet<String>,
 }
 
 impl Rendering<'_> {
@@ -194,6 +208,7 @@ impl Rendering<'_> {
                 Renderer::new(facts, self.world.clone(), Place::Variables).with_dot(Dot::Later).render(text);
             match rendered {
                 Ok(rendered) => {
+                    self.keep_secret(name, text, rendered.sensitive);
                     let values = Arc::make_mut(&mut self.facts).user_variables.get_or_insert_default();
                     let before = values.get(*name).map_or(0, String::len);
                     self.bytes = self.bytes - before + rendered.text.len();
@@ -214,6 +229,18 @@ impl Rendering<'_> {
             }
         }
         if found.is_empty() { Ok(changed) } else { Err(found) }
+    }
+
+    /// Marks a variable that was made from the answer of a secret store, directly or through another variable. What is
+    /// made from variables that are declared sensitive isn't marked, as in Packer.
+    fn keep_secret(&mut self, name: &str, text: &str, sensitive: bool) {
+        let quotes = |name: &String| QUOTES.iter().any(|q| text.contains(&format!("{q}{name}{q}")));
+        let from_a_store = sensitive
+            && (STORE_FUNCTIONS.iter().any(|function| text.contains(function))
+                || self.from_stores.iter().any(quotes));
+        if from_a_store && self.from_stores.insert(name.to_owned()) {
+            Arc::make_mut(&mut self.facts).sensitive_variables.insert(name.to_owned());
+        }
     }
 
     fn complaint(&self, name: &str, reason: &str) -> Diagnostic {

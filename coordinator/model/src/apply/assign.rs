@@ -28,6 +28,7 @@ pub(super) fn assign(state: &mut FarmState, id: TaskId, agent: AgentId, attempt:
     let epoch = Epoch(task.epoch.0 + 1);
     if let Some(task) = state.tasks.get_mut(&id) {
         task.epoch = epoch;
+        task.holder = Some(agent);
     }
     let lease = Lease::granted(attempt, agent, epoch, state.now);
     state.move_task(id, TaskPhase::Leased(lease));

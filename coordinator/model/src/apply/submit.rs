@@ -59,6 +59,7 @@ fn waiting(new: &NewTask, build: BuildId, index: u32, state: &FarmState) -> Task
         requirements: new.requirements.clone(),
         phase: TaskPhase::Queued { since: state.now },
         epoch: Epoch(0),
+        holder: None,
         attempts: Vec::new(),
         cancelling: false,
     }

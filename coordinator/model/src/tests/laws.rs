@@ -6,7 +6,11 @@ use kiln_plan::{Fault, Requirements};
 use proptest::prelude::*;
 
 use super::farm::{Farm, agent, attempt, build, failed, needs, new_task, offers, succeeded, task};
-use crate::{Action, Command, FarmState, Held, HeldPhase, Outcome, Timestamp, apply, due, schedule};
+use super::identity::{found, join, secret, token};
+use crate::{
+    Action, Command, FarmState, Held, HeldPhase, IdentityAction, NewToken, Newcomer, Outcome, Timestamp,
+    TokenUse, apply, due, schedule,
+};
 
 /// What may happen to a farm. Numbers choose among what there is at that moment.
 #[derive(Clone, Debug)]
@@ -23,6 +27,7 @@ enum Happening {
     Reconcile,
     Wait { ms: u64 },
     Depart { agent: u128 },
+    Identity { n: u128, what: u8 },
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -44,6 +49,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         3 => Just(Reconcile),
         3 => (0..30_000_u64).prop_map(|ms| Wait { ms }),
         1 => (0..3_u128).prop_map(|agent| Depart { agent }),
+        2 => (0..3_u128, 0..9_u8).prop_map(|(n, what)| Identity { n, what }),
     ]
 }
 
@@ -113,7 +119,28 @@ fn actions(happening: &Happening, state: &FarmState, now: Timestamp) -> Vec<Acti
         Happening::Cancel { build: n } => vec![Action::Cancel { build: build(*n) }],
         Happening::Reconcile => everything_due(state, now),
         Happening::Depart { agent: n } => vec![Action::Depart { agent: agent(*n) }],
+        Happening::Identity { n, what } => vec![Action::Identity(identity(*n, *what))],
         Happening::Wait { .. } => Vec::new(),
+    }
+}
+
+fn identity(n: u128, what: u8) -> IdentityAction {
+    let usage = if n == 0 { TokenUse::JoinCoordinator } else { TokenUse::JoinAgent };
+    let new = NewToken {
+        id: token(n),
+        name: String::new(),
+        secret: secret(n),
+        usage,
+        expires: Some(Timestamp(90_000)),
+    };
+    match what {
+        0 | 1 => found("authority"),
+        2 | 3 => IdentityAction::CreateToken { token: new },
+        4 => IdentityAction::RevokeToken { token: token(n) },
+        5 => join(n, n, n, Newcomer::Agent(agent(n))),
+        6 => join(n, n, n, Newcomer::Coordinator),
+        7 => IdentityAction::RevokeAgent { agent: agent(n) },
+        _ => IdentityAction::Forget,
     }
 }
 

@@ -1,0 +1,78 @@
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use super::*;
+
+fn directory() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let top = directory.path();
+    for (name, text) in [
+        ("images/web.pkr.hcl", "source \"null\" \"a\" {}"),
+        ("images/scripts/a.sh", "#!/bin/sh"),
+        ("images/huge.iso", "not needed"),
+        ("images/keep.iso", "needed"),
+        ("images/.kilnignore", "*.iso\n!keep.iso\n"),
+        ("images/output-web/disk", "earlier"),
+        ("images/packer_cache/x", "earlier"),
+        ("images/.git/config", "history"),
+        ("shared/motd", "hello"),
+    ] {
+        let path = top.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    fs::set_permissions(top.join("images/scripts/a.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    symlink("scripts/a.sh", top.join("images/first")).unwrap();
+    symlink(top.join("shared/motd"), top.join("images/motd")).unwrap();
+    directory
+}
+
+/// `name mode` of each entry.
+fn told(packed: &Packed) -> Vec<String> {
+    let word = |entry: &Entry| match entry {
+        Entry::File { executable: true, .. } => "x".to_owned(),
+        Entry::File { .. } => "f".to_owned(),
+        Entry::Link { target } => format!("-> {target}"),
+    };
+    packed.files.iter().map(|(name, entry)| format!("{name} {}", word(entry))).collect()
+}
+
+#[test]
+fn what_a_build_needs_is_packed_and_no_more() {
+    let directory = directory();
+    let packed = pack("web.pkr.hcl", &directory.path().canonicalize().unwrap().join("images")).unwrap();
+    assert_eq!(
+        told(&packed),
+        ["first -> scripts/a.sh", "keep.iso f", "motd f", "scripts/a.sh x", "web.pkr.hcl f"]
+    );
+    assert_eq!(packed.working_directory, "");
+}
+
+#[test]
+fn the_top_is_above_both_the_template_and_the_working_directory() {
+    let directory = directory();
+    let top = directory.path().canonicalize().unwrap();
+    let packed = pack("../images/web.pkr.hcl", &top.join("shared")).unwrap();
+    assert_eq!(packed.working_directory, "shared");
+    assert!(told(&packed).contains(&"images/web.pkr.hcl f".to_owned()), "{:?}", told(&packed));
+    assert!(told(&packed).contains(&"shared/motd f".to_owned()));
+}
+
+#[test]
+fn a_directory_that_holds_everything_is_not_sent() {
+    let directory = directory();
+    let template = directory.path().join("images/web.pkr.hcl");
+    let error = pack(&template.to_string_lossy(), Path::new("/usr")).unwrap_err();
+    assert!(error.to_string().contains("have only / in common"), "{error}");
+}
+
+#[test]
+fn too_much_is_refused_with_the_names_of_the_largest() {
+    let directory = directory();
+    let top = directory.path().canonicalize().unwrap();
+    for (name, mib) in [("a.img", 400), ("b.img", 300)] {
+        fs::File::create(top.join("images").join(name)).unwrap().set_len(mib << 20).unwrap();
+    }
+    let error = pack("web.pkr.hcl", &top.join("images")).unwrap_err().to_string();
+    assert!(error.contains("a.img (400 MiB)") && error.contains(".kilnignore"), "{error}");
+}

@@ -1,0 +1,114 @@
+//! Dialling: one channel to whichever coordinator answers first, beginning with the one that answered last.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hyper_util::rt::TokioIo;
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tonic::transport::{Channel, Endpoint as Settings, Uri};
+
+use super::credentials::Credentials;
+use super::endpoint::Endpoint;
+use super::{CONNECT_LIMIT, CONNECTION_WINDOW, COORDINATOR_NAME, KEEP_ALIVE, STREAM_WINDOW};
+
+/// Makes channels to the coordinators of a farm. Clones share what they learn about who answers.
+#[derive(Clone, Debug)]
+pub struct Dialler {
+    endpoints: Arc<[Endpoint]>,
+    credentials: Credentials,
+    /// The endpoint that is tried first.
+    first: Arc<AtomicUsize>,
+}
+
+/// A channel to whichever of these coordinators answers. It connects with its first request, and again when its
+/// connection breaks, then perhaps to another coordinator and with newer credentials.
+pub fn dial(endpoints: &[Endpoint], credentials: &Credentials) -> Channel {
+    Dialler::new(endpoints, credentials).channel()
+}
+
+impl Dialler {
+    /// For these coordinators, at least one.
+    pub fn new(endpoints: &[Endpoint], credentials: &Credentials) -> Self {
+        Self { endpoints: endpoints.into(), credentials: credentials.clone(), first: Arc::default() }
+    }
+
+    /// The credentials that are shown.
+    pub const fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// A channel, as [`dial`] makes it.
+    pub fn channel(&self) -> Channel {
+        let dialler = self.clone();
+        let connect = move |_: Uri| {
+            let dialler = dialler.clone();
+            async move { dialler.connect().await.map(TokioIo::new) }
+        };
+        // Every certificate bears this name; where to dial is the dialler's to know.
+        Settings::from_static("https://coordinator.kiln")
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE)
+            .keep_alive_while_idle(true)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .connect_with_connector_lazy(tower::service_fn(connect))
+    }
+
+    /// Begins with the next coordinator at the next connection: this one answers, but is of no use.
+    pub fn move_on(&self) {
+        self.first.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A connection to the first that answers, each within [`CONNECT_LIMIT`].
+    ///
+    /// # Errors
+    /// When none answers: what is wrong with each.
+    async fn connect(&self) -> io::Result<TlsStream<TcpStream>> {
+        let count = self.endpoints.len();
+        let first = self.first.load(Ordering::Relaxed);
+        let mut failures = Vec::new();
+        for place in (0..count).map(|step| (first.wrapping_add(step)) % count) {
+            let endpoint = &self.endpoints[place];
+            match self.try_endpoint(endpoint).await {
+                Ok(stream) => {
+                    self.first.store(place, Ordering::Relaxed);
+                    return Ok(stream);
+                }
+                Err(error) => failures.push(format!("{endpoint}: {error}")),
+            }
+        }
+        let reasons = if failures.is_empty() { "no address is given".into() } else { failures.join("; ") };
+        let message = format!("failed to reach a coordinator of the farm ({reasons})");
+        Err(io::Error::new(io::ErrorKind::NotConnected, message))
+    }
+
+    /// A name may have several addresses, of one coordinator each.
+    async fn try_endpoint(&self, endpoint: &Endpoint) -> io::Result<TlsStream<TcpStream>> {
+        let slow = |what| io::Error::new(io::ErrorKind::TimedOut, what);
+        let lookup = tokio::net::lookup_host((endpoint.host(), endpoint.port()));
+        let found =
+            timeout(CONNECT_LIMIT, lookup).await.map_err(|_| slow("its name was not found in time"))?;
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
+        for address in found? {
+            match timeout(CONNECT_LIMIT, self.try_address(address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => last = error,
+                Err(_) => last = slow("it did not answer in time"),
+            }
+        }
+        Err(last)
+    }
+
+    async fn try_address(&self, address: SocketAddr) -> io::Result<TlsStream<TcpStream>> {
+        let tcp = TcpStream::connect(address).await?;
+        tcp.set_nodelay(true)?;
+        let name = ServerName::try_from(COORDINATOR_NAME).expect("it is a DNS name");
+        TlsConnector::from(self.credentials.client()).connect(name, tcp).await
+    }
+}
