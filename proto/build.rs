@@ -9,6 +9,7 @@ const FILES: &[&str] = &[
     "kiln/v1/agent_link.proto",
     "kiln/v1/identity.proto",
     "kiln/v1/images.proto",
+    "kiln/v1/farm.proto",
     "kiln/rest/v1/ledger.proto",
     "kiln/rest/v1/image.proto",
 ];

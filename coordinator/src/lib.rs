@@ -16,15 +16,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kiln_model::FarmState;
+use futures::StreamExt as _;
+use kiln_model::{Build, FarmState};
+use kiln_plan::id::{BuildId, Epoch, TaskId};
 use kiln_proto::{Code, Problem};
 use tonic::transport::Channel;
 
 mod admission;
 mod answers;
+mod bundles;
 mod clock;
 mod data_desk;
 mod events;
+mod farm;
 mod grpc;
 pub mod http;
 mod images;
@@ -39,13 +43,14 @@ mod shutdown;
 pub mod store;
 mod vigil;
 
-pub use admission::{Answered, Evaluated, Evaluator};
+pub use admission::{Answered, Asked, Evaluated, Evaluator};
 pub use ledger::{OpenLedgerError, ProposeError, Storage};
 pub use pipe::ConnectError;
 pub use settings::Settings;
 pub use store::{Links, OpenStoreError, Store, StoreSettings};
 
 use answers::Answers;
+use bundles::Bundles;
 use clock::Clock;
 use data_desk::DataDesk;
 use events::Events;
@@ -57,6 +62,9 @@ use roster::Roster;
 use shutdown::Lifecycle;
 use vigil::Vigil;
 
+/// Builds whose logs are looked up in the store at the same time.
+const REOPENED_AT_ONCE: usize = 16;
+
 /// A running coordinator's parts, each built from its own settings and handed what it needs.
 #[derive(Debug)]
 pub struct Coordinator {
@@ -66,6 +74,7 @@ pub struct Coordinator {
     store: Store,
     plans: PlanStore,
     images: Images,
+    bundles: Bundles,
     events: Events,
     answers: Answers,
     data_desk: Arc<DataDesk>,
@@ -108,7 +117,7 @@ impl Coordinator {
         let ledger = Ledger::open(&settings.storage, clock, lifecycle.tasks()).await;
         let coordinator = Arc::new(Self {
             ledger: ledger.map_err(StartError::Ledger)?,
-            events: Events::new(settings.event_memory),
+            events: Events::new(settings.event_memory, settings.is_a_farm().then(|| store.clone())),
             answers: Answers::default(),
             data_desk: Arc::default(),
             roster: Arc::default(),
@@ -116,26 +125,33 @@ impl Coordinator {
             clock,
             plans: PlanStore::new(store.clone()),
             images: Images::new(store.clone()),
+            bundles: Bundles::new(store.clone()),
             store,
             evaluator,
             lifecycle,
             vigil: Vigil::begin(),
         });
-        coordinator.reopen_logs();
+        coordinator.reopen_logs().await;
         reconcile::start(&coordinator);
         let (dialler, incoming) = pipe::pipe();
         grpc::serve(&coordinator, incoming);
         Ok(Handle { coordinator, dialler })
     }
 
-    /// Opens logs for the builds that an earlier process left in the ledger.
-    fn reopen_logs(&self) {
-        self.ledger.read(|farm| {
-            for build in farm.builds().values() {
-                let tasks = build.tasks.iter().filter_map(|id| farm.tasks().get(id));
-                self.events.reopen(build.id, tasks.map(|task| (task.id, task.epoch)));
-            }
+    /// Opens logs for the builds that an earlier leader left in the ledger.
+    async fn reopen_logs(&self) {
+        let builds: Vec<(BuildId, Vec<(TaskId, Epoch)>)> = self.ledger.read(|farm| {
+            let tasks = |build: &Build| {
+                let known = build.tasks.iter().filter_map(|id| farm.tasks().get(id));
+                known.map(|task| (task.id, task.epoch)).collect()
+            };
+            farm.builds().values().map(|build| (build.id, tasks(build))).collect()
         });
+        let reopen = |(build, tasks)| self.events.reopen(build, tasks);
+        futures::stream::iter(builds.into_iter().map(reopen))
+            .buffer_unordered(REOPENED_AT_ONCE)
+            .collect::<()>()
+            .await;
     }
 }
 

@@ -22,6 +22,7 @@ mod expired_leases;
 mod hopeless_tasks;
 mod images;
 mod lost_agents;
+mod rest_events;
 mod retention;
 mod seal_logs;
 
@@ -59,7 +60,7 @@ struct Duty {
     run: for<'a> fn(&'a Coordinator) -> BoxFuture<'a, Result<usize, ProposeError>>,
 }
 
-const DUTIES: [Duty; 7] = [
+const DUTIES: &[Duty] = &[
     Duty { name: "assign", wake: Wake::Change, who: Who::Leader, run: |c| Box::pin(assign::run(c)) },
     Duty { name: "seal_logs", wake: Wake::Change, who: Who::Everyone, run: |c| Box::pin(seal_logs::run(c)) },
     Duty {
@@ -85,6 +86,12 @@ const DUTIES: [Duty; 7] = [
         wake: Wake::Every(Duration::from_secs(3_600)),
         who: Who::Leader,
         run: |c| Box::pin(images::run(c)),
+    },
+    Duty {
+        name: "rest_events",
+        wake: Wake::Every(SECOND),
+        who: Who::Leader,
+        run: |c| Box::pin(rest_events::run(c)),
     },
     Duty {
         name: "retention",

@@ -40,6 +40,11 @@ impl Settings {
         }
     }
 
+    /// Whether it outlives its process, so that what agents send must be put to rest.
+    pub(crate) fn is_a_farm(&self) -> bool {
+        self.storage != Storage::Memory
+    }
+
     /// Which store that is.
     pub(crate) fn store(&self) -> StoreSettings {
         match (&self.store, &self.storage) {

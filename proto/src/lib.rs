@@ -23,6 +23,7 @@ pub mod submission;
 pub mod token;
 pub mod transport;
 pub mod v1;
+pub mod view;
 
 pub use convert::ConvertError;
 pub use prost::bytes::Bytes;

@@ -141,6 +141,8 @@ pub struct AttemptReceipt {
     pub epoch: Epoch,
     /// The first event that has not been taken.
     pub next_sequence: u64,
+    /// The first event that would be lost with the coordinator. The agent forgets those before it, and only those.
+    pub durable_sequence: u64,
     /// Whether the fencing number is stale: nothing of the attempt will be taken any more.
     pub refused: bool,
 }

@@ -139,7 +139,13 @@ fn take(attempt: &AttemptEvents, events: &Mutex<Vec<String>>) -> AttemptReceipt 
             events.lock().unwrap().push(format!("{}:{text}", record.sequence));
         }
     }
-    AttemptReceipt { task: attempt.task, epoch: attempt.epoch, next_sequence, refused: false }
+    AttemptReceipt {
+        task: attempt.task,
+        epoch: attempt.epoch,
+        next_sequence,
+        durable_sequence: next_sequence,
+        refused: false,
+    }
 }
 
 /// Writes down what it is asked, and keeps the voices.

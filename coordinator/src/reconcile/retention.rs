@@ -27,6 +27,9 @@ async fn forget_build(coordinator: &Coordinator, build: BuildId) -> Result<usize
     let plans = coordinator.ledger.read(|farm| plans_of(farm, |of| of == build));
     let done = super::propose(coordinator, vec![Action::ForgetBuild { build }]).await?;
     coordinator.events.forget(build);
+    if let Err(error) = coordinator.events.remove(build).await {
+        tracing::warn!(error = kiln_plan::fault::chain(&error), "events at rest were left behind");
+    }
     // Plans name the run they were made for, so a build that is being submitted has none of these.
     let used = coordinator.ledger.read(|farm| plans_of(farm, |_| true));
     for plan in plans.difference(&used) {

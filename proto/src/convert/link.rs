@@ -212,8 +212,9 @@ impl From<Vec<AttemptReceipt>> for v1::EventReceipt {
             epoch: receipt.epoch.0,
             next_sequence: receipt.next_sequence,
             refused: receipt.refused,
+            durable_sequence: receipt.durable_sequence,
         };
-        Self { attempts: receipts.into_iter().map(receipt).collect() }
+        Self { attempts: receipts.into_iter().map(receipt).collect(), unasked: false }
     }
 }
 
@@ -227,6 +228,7 @@ impl TryFrom<v1::EventReceipt> for Vec<AttemptReceipt> {
                 epoch: Epoch(receipt.epoch),
                 next_sequence: receipt.next_sequence,
                 refused: receipt.refused,
+                durable_sequence: receipt.durable_sequence,
             })
         };
         receipt.attempts.into_iter().map(receipt_of).collect()

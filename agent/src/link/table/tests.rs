@@ -30,7 +30,13 @@ fn say(text: &str) -> EventKind {
 }
 
 fn receipt(key: AttemptKey, next_sequence: u64, refused: bool) -> AttemptReceipt {
-    AttemptReceipt { task: key.task, epoch: key.epoch, next_sequence, refused }
+    AttemptReceipt {
+        task: key.task,
+        epoch: key.epoch,
+        next_sequence,
+        durable_sequence: next_sequence,
+        refused,
+    }
 }
 
 fn with(keys: &[AttemptKey]) -> Table {
