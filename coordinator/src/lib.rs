@@ -38,6 +38,7 @@ mod farm;
 mod forward;
 mod grpc;
 pub mod http;
+mod images;
 mod ledger;
 mod pipe;
 mod plan_store;
@@ -67,6 +68,7 @@ use clock::Clock;
 use data_desk::DataDesk;
 use events::Events;
 use http::Meters;
+use images::Images;
 use ledger::{Ledger, NoPeers, Surroundings};
 use pipe::Dialler;
 use plan_store::PlanStore;
@@ -84,6 +86,7 @@ pub struct Coordinator {
     ledger: Ledger,
     store: Store,
     plans: PlanStore,
+    images: Images,
     bundles: Bundles,
     events: Events,
     answers: Answers,
@@ -158,6 +161,7 @@ impl Coordinator {
             settings,
             clock,
             plans: PlanStore::new(store.clone()),
+            images: Images::new(store.clone()),
             bundles: Bundles::new(store.clone()),
             store,
             evaluator,
