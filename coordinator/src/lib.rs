@@ -17,7 +17,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_model::FarmState;
+use kiln_proto::transport::{self, Credentials, Limits};
 use kiln_proto::{Code, Problem};
+use tokio::net::TcpListener;
 use tonic::transport::Channel;
 
 mod admission;
@@ -27,6 +29,7 @@ mod data_desk;
 mod events;
 mod grpc;
 pub mod http;
+pub mod identity;
 mod ledger;
 mod pipe;
 mod plan_store;
@@ -48,12 +51,19 @@ use answers::Answers;
 use clock::Clock;
 use data_desk::DataDesk;
 use events::Events;
+use identity::Identity;
+use identity::audit::{Audit, AuditError};
+use identity::caller::Gatekeeper;
+use identity::{FarmKeyError, Place};
 use ledger::Ledger;
 use pipe::Dialler;
 use plan_store::PlanStore;
 use roster::Roster;
 use shutdown::Lifecycle;
 use vigil::Vigil;
+
+/// How often a coordinator looks whether its own certificate should be renewed.
+const RENEWAL_LOOK: Duration = Duration::from_secs(3_600);
 
 /// A running coordinator's parts, each built from its own settings and handed what it needs.
 #[derive(Debug)]
@@ -70,6 +80,7 @@ pub struct Coordinator {
     evaluator: Arc<dyn Evaluator>,
     lifecycle: Lifecycle,
     vigil: Vigil,
+    identity: Identity,
 }
 
 /// The coordinator could not start.
@@ -81,6 +92,12 @@ pub enum StartError {
     /// The object store failed.
     #[error("failed to open the coordinator's object store")]
     Store(#[source] OpenStoreError),
+    /// The farm key failed.
+    #[error("failed to read the farm key")]
+    FarmKey(#[source] FarmKeyError),
+    /// The audit failed.
+    #[error("failed to begin the audit")]
+    Audit(#[source] AuditError),
 }
 
 /// A running coordinator. It stops when the handle is dropped, but only [`Handle::shut_down`] waits for it.
@@ -88,6 +105,16 @@ pub enum StartError {
 pub struct Handle {
     coordinator: Arc<Coordinator>,
     dialler: Dialler,
+}
+
+/// A farm that keeps nothing has no keys and no audit.
+fn open_identity(settings: &Settings) -> Result<Identity, StartError> {
+    let Storage::Directory(directory) = &settings.storage else {
+        return Ok(Identity::new(None, Audit::off()));
+    };
+    let place = Place::new(directory);
+    let sealer = place.sealer().map_err(StartError::FarmKey)?;
+    Ok(Identity::new(sealer, Audit::open(&place.audit()).map_err(StartError::Audit)?))
 }
 
 impl Coordinator {
@@ -98,6 +125,7 @@ impl Coordinator {
     pub async fn start(settings: Settings, evaluator: Arc<dyn Evaluator>) -> Result<Handle, StartError> {
         let clock = Clock::start();
         let lifecycle = Lifecycle::default();
+        let identity = open_identity(&settings)?;
         let mut store = Store::open(&settings.store()).map_err(StartError::Store)?;
         if let Some(links) = &settings.links {
             store = store.with_links(links.clone());
@@ -116,6 +144,7 @@ impl Coordinator {
             evaluator,
             lifecycle,
             vigil: Vigil::begin(),
+            identity,
         });
         coordinator.reopen_logs();
         reconcile::start(&coordinator);
@@ -147,6 +176,35 @@ impl Handle {
     /// The object store; when it is not a cloud's, [`http::objects::router`] answers its links.
     pub fn store(&self) -> &Store {
         &self.coordinator.store
+    }
+
+    /// Serves whoever comes in over TLS, until the coordinator closes.
+    pub fn listen(&self, listener: TcpListener, credentials: &Credentials, limits: Limits) {
+        grpc::serve(&self.coordinator, transport::accept(listener, credentials.clone(), limits));
+    }
+
+    /// Renews this coordinator's own certificate in time, for as long as it runs.
+    pub fn keep_certificate(&self, place: Place, credentials: Credentials) {
+        let coordinator = Arc::clone(&self.coordinator);
+        let closing = coordinator.lifecycle.closing().clone();
+        self.coordinator.lifecycle.servers().spawn(closing.run_until_cancelled_owned(async move {
+            loop {
+                match coordinator.renew_own(&place, &credentials) {
+                    Ok(true) => tracing::info!("this coordinator's certificate was renewed"),
+                    Ok(false) => {}
+                    Err(error) => {
+                        let error = kiln_plan::fault::chain(&error);
+                        tracing::error!(error, "this coordinator's certificate could not be renewed");
+                    }
+                }
+                tokio::time::sleep(RENEWAL_LOOK).await;
+            }
+        }));
+    }
+
+    /// Tells callers of requests apart, for other servers than that of gRPC.
+    pub fn gatekeeper(&self) -> Gatekeeper {
+        Gatekeeper(Arc::clone(&self.coordinator))
     }
 
     /// Looks at the state of the farm. Keep it short: nothing is applied meanwhile.

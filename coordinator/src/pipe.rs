@@ -1,12 +1,17 @@
 //! The wire of a farm of one: pipes in memory, over which the genuine services are served.
 
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
-use tokio::io::DuplexStream;
+use kiln_proto::transport::{self, Arrival};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::server::Connected;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 /// Bytes that a pipe holds before the writer waits.
@@ -23,6 +28,42 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 #[error("failed to connect to the coordinator in this process; it may have stopped")]
 pub struct ConnectError(#[source] tonic::transport::Error);
 
+/// The server's end of a pipe. Whoever is at the other end is trusted: it is this very process.
+#[derive(Debug)]
+pub(crate) struct Pipe(DuplexStream);
+
+impl Connected for Pipe {
+    type ConnectInfo = Arrival;
+
+    fn connect_info(&self) -> Arrival {
+        Arrival::IN_PROCESS
+    }
+}
+
+impl AsyncRead for Pipe {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Pipe {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
 /// Makes connections to the server at the other end.
 #[derive(Clone, Debug)]
 pub(crate) struct Dialler {
@@ -30,10 +71,9 @@ pub(crate) struct Dialler {
 }
 
 /// A dialler, and the connections that it makes as a server accepts them.
-pub(crate) fn pipe()
--> (Dialler, impl tokio_stream::Stream<Item = std::io::Result<DuplexStream>> + Send + 'static) {
+pub(crate) fn pipe() -> (Dialler, impl tokio_stream::Stream<Item = io::Result<Pipe>> + Send + 'static) {
     let (accept, accepted) = mpsc::channel(WAITING_CONNECTIONS);
-    (Dialler { accept }, ReceiverStream::new(accepted).map(Ok))
+    (Dialler { accept }, ReceiverStream::new(accepted).map(|pipe| Ok(Pipe(pipe))))
 }
 
 impl Dialler {
@@ -43,16 +83,16 @@ impl Dialler {
             let accept = accept.clone();
             async move {
                 let (near, far) = tokio::io::duplex(PIPE_BYTES);
-                let gone = |_| std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+                let gone = |_| io::Error::from(io::ErrorKind::ConnectionRefused);
                 accept.send(far).await.map_err(gone)?;
-                Ok::<_, std::io::Error>(TokioIo::new(near))
+                Ok::<_, io::Error>(TokioIo::new(near))
             }
         };
         // The address is never looked up; it only has to be one.
         let endpoint = Endpoint::from_static("http://farm.invalid")
             .connect_timeout(CONNECT_LIMIT)
-            .initial_stream_window_size(crate::grpc::STREAM_WINDOW)
-            .initial_connection_window_size(crate::grpc::CONNECTION_WINDOW);
+            .initial_stream_window_size(transport::STREAM_WINDOW)
+            .initial_connection_window_size(transport::CONNECTION_WINDOW);
         endpoint.connect_with_connector(tower::service_fn(dial)).await.map_err(ConnectError)
     }
 }

@@ -9,6 +9,8 @@
 //! | lost_agents | each second | marks silent agents, gives up lost ones |
 //! | hopeless_tasks | each second | fails what nobody can take |
 //! | retention | each minute | forgets what is over |
+//! | identities_seen | change | tells streams that somebody was revoked |
+//! | identities | each minute | forgets old tokens, seals the authority with the latest farm key |
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +21,7 @@ use kiln_model::Action;
 mod assign;
 mod expired_leases;
 mod hopeless_tasks;
+mod identities;
 mod lost_agents;
 mod retention;
 mod seal_logs;
@@ -57,7 +60,7 @@ struct Duty {
     run: for<'a> fn(&'a Coordinator) -> BoxFuture<'a, Result<usize, ProposeError>>,
 }
 
-const DUTIES: [Duty; 6] = [
+const DUTIES: &[Duty] = &[
     Duty { name: "assign", wake: Wake::Change, who: Who::Leader, run: |c| Box::pin(assign::run(c)) },
     Duty { name: "seal_logs", wake: Wake::Change, who: Who::Everyone, run: |c| Box::pin(seal_logs::run(c)) },
     Duty {
@@ -84,6 +87,18 @@ const DUTIES: [Duty; 6] = [
         who: Who::Leader,
         run: |c| Box::pin(retention::run(c)),
     },
+    Duty {
+        name: "identities_seen",
+        wake: Wake::Change,
+        who: Who::Everyone,
+        run: |c| Box::pin(identities::see(c)),
+    },
+    Duty {
+        name: "identities",
+        wake: Wake::Every(Duration::from_secs(60)),
+        who: Who::Leader,
+        run: |c| Box::pin(identities::tidy(c)),
+    },
 ];
 
 /// Starts every duty; they end when the coordinator falls quiet.
@@ -94,7 +109,7 @@ pub(crate) fn start(coordinator: &Arc<Coordinator>) {
         tasks.spawn(async move {
             let quiet = coordinator.lifecycle.quiet().clone();
             // A proposal that is under way may be dropped: what it didn't do is found due the next time.
-            quiet.run_until_cancelled(drive(&coordinator, &duty)).await;
+            quiet.run_until_cancelled(drive(&coordinator, duty)).await;
         });
     }
 }

@@ -27,6 +27,7 @@ use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use crate::Coordinator;
+use crate::identity::caller::Caller;
 use crate::roster::Presence;
 
 /// How long the first message may take.
@@ -46,7 +47,7 @@ type Outbound = mpsc::Sender<Result<v1::DesiredState, Status>>;
 /// Serves a stream until the agent leaves, falls silent or comes by another stream, or the coordinator closes.
 pub(crate) async fn serve(
     coordinator: &Arc<Coordinator>,
-    mut inbound: Streaming<v1::CurrentState>,
+    (caller, mut inbound): (&Caller, Streaming<v1::CurrentState>),
     outbound: &Outbound,
 ) -> Result<(), Status> {
     let silent = |_| Problem::new(Code::Invalid, "an agent opened a stream and said nothing");
@@ -54,6 +55,9 @@ pub(crate) async fn serve(
         return Ok(());
     };
     let first = CurrentState::try_from(first)?;
+    if let Some(hello) = &first.hello {
+        caller.may_speak_for(hello.agent)?;
+    }
     let mut session = Session::begin(coordinator, &first).await?;
     let mut changes = coordinator.ledger.changes();
     let mut answers = coordinator.answers.changes();
@@ -121,7 +125,9 @@ impl Session {
         let missing = || Problem::new(Code::Invalid, "the first message of an agent must say who it is");
         let hello = first.hello.as_ref().ok_or_else(missing)?;
         let connect = Action::Connect { agent: hello.agent, name: hello.name.clone(), offer: offer(hello) };
-        coordinator.ledger.propose(connect).await?;
+        if let Outcome::Refused(refusal) = coordinator.ledger.propose(connect).await? {
+            return Err(Problem::from_error(Code::Forbidden, &refusal).into());
+        }
         tracing::debug!(agent = %hello.agent, name = hello.name, version = hello.version, "an agent connected");
         let presence = coordinator.roster.enter(hello.agent, hello.catalog.clone());
         Ok(Self {
@@ -154,6 +160,9 @@ impl Session {
                 // The agent learns from the next state that it lost the attempt.
                 Outcome::Refused(refusal @ Refusal::StaleEpoch { .. }) => {
                     tracing::info!(agent = %self.agent, %refusal, "a report was refused");
+                }
+                Outcome::Refused(refusal @ Refusal::Identity(_)) => {
+                    return Err(Problem::from_error(Code::Forbidden, &refusal).into());
                 }
                 Outcome::Refused(refusal @ (Refusal::UnknownAgent(_) | Refusal::AgentNotReady(_))) => {
                     return Err(Problem::from_error(Code::Refused, &refusal).into());

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use kiln_plan::id::{Epoch, TaskId};
 use kiln_proto::link::{AttemptEvents, AttemptReceipt, DataReply};
 use kiln_proto::v1::agent_link_server::AgentLink;
 use kiln_proto::{Code, ConvertError, Problem, v1};
@@ -10,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::identity::caller::Caller;
 use crate::{Coordinator, session};
 
 /// Messages to an agent that may wait for it. States replace each other, so few are enough.
@@ -45,8 +45,9 @@ impl AgentLink for Service {
     ) -> Result<Response<Self::SynchronizeStream>, Status> {
         let (send, states) = mpsc::channel(WAITING_STATES);
         let coordinator = Arc::clone(&self.coordinator);
+        let caller = Caller::of(&request);
         let serve = async move {
-            if let Err(status) = session::serve(&coordinator, request.into_inner(), &send).await {
+            if let Err(status) = session::serve(&coordinator, (&caller, request.into_inner()), &send).await {
                 // An agent that is gone doesn't read it.
                 let _ = send.send(Err(status)).await;
             }
@@ -61,8 +62,9 @@ impl AgentLink for Service {
     ) -> Result<Response<Self::AppendEventsStream>, Status> {
         let (send, receipts) = mpsc::channel(WAITING_RECEIPTS);
         let coordinator = Arc::clone(&self.coordinator);
+        let caller = Caller::of(&request);
         let serve = async move {
-            if let Err(status) = take_events(&coordinator, request.into_inner(), &send).await {
+            if let Err(status) = take_events(&coordinator, (&caller, request.into_inner()), &send).await {
                 let _ = send.send(Err(status)).await;
             }
         };
@@ -76,8 +78,9 @@ impl AgentLink for Service {
     ) -> Result<Response<Self::AnswerQuestionsStream>, Status> {
         let (send, questions) = mpsc::channel(WAITING_QUESTIONS);
         let coordinator = Arc::clone(&self.coordinator);
+        let caller = Caller::of(&request);
         let serve = async move {
-            if let Err(status) = take_answers(&coordinator, request.into_inner(), &send).await {
+            if let Err(status) = take_answers(&coordinator, (&caller, request.into_inner()), &send).await {
                 let _ = send.send(Err(status)).await;
             }
         };
@@ -88,7 +91,7 @@ impl AgentLink for Service {
 
 async fn take_events(
     coordinator: &Coordinator,
-    mut batches: Streaming<v1::EventBatch>,
+    (caller, mut batches): (&Caller, Streaming<v1::EventBatch>),
     receipts: &mpsc::Sender<Result<v1::EventReceipt, Status>>,
 ) -> Result<(), Status> {
     loop {
@@ -100,7 +103,7 @@ async fn take_events(
         let attempts: Vec<AttemptEvents> =
             batch.try_into().map_err(|error: ConvertError| Status::from(error))?;
         let taken: Vec<AttemptReceipt> =
-            attempts.into_iter().map(|events| append(coordinator, events)).collect();
+            attempts.into_iter().map(|events| append(coordinator, caller, events)).collect();
         if receipts.send(Ok(taken.into())).await.is_err() {
             return Ok(());
         }
@@ -110,7 +113,7 @@ async fn take_events(
 /// Seats the agent at the desk where questions are asked, and carries them to and fro.
 async fn take_answers(
     coordinator: &Coordinator,
-    mut replies: Streaming<v1::DataReply>,
+    (caller, mut replies): (&Caller, Streaming<v1::DataReply>),
     questions: &mpsc::Sender<Result<v1::DataQuestion, Status>>,
 ) -> Result<(), Status> {
     let closing = coordinator.lifecycle.closing();
@@ -122,6 +125,7 @@ async fn take_answers(
     let DataReply::Seated(agent) = first.try_into()? else {
         return Err(Problem::new(Code::Invalid, "the first message of an agent must say who it is").into());
     };
+    caller.may_speak_for(agent)?;
     let (seat, mut asked) = coordinator.data_desk.sit(agent);
     loop {
         tokio::select! {
@@ -143,16 +147,16 @@ async fn take_answers(
     }
 }
 
-/// Appends unless the ledger knows a later attempt. The log itself checks again, since a later one may begin
-/// between.
-fn append(coordinator: &Coordinator, events: AttemptEvents) -> AttemptReceipt {
+/// Appends unless the ledger knows a later attempt, or another agent has this one. The log itself checks again,
+/// since a later one may begin between.
+fn append(coordinator: &Coordinator, caller: &Caller, events: AttemptEvents) -> AttemptReceipt {
     let AttemptEvents { task, epoch, records } = events;
-    if current_epoch(coordinator, task) != Some(epoch) {
+    let current = coordinator.ledger.read(|farm| {
+        let known = farm.tasks().get(&task).filter(|task| task.epoch == epoch);
+        known.and_then(|task| task.holder).is_some_and(|holder| caller.may_speak_for(holder).is_ok())
+    });
+    if !current {
         return AttemptReceipt { task, epoch, next_sequence: 0, refused: true };
     }
     coordinator.events.append(task, epoch, records)
-}
-
-fn current_epoch(coordinator: &Coordinator, task: TaskId) -> Option<Epoch> {
-    coordinator.ledger.read(|farm| farm.tasks().get(&task).map(|task| task.epoch))
 }
