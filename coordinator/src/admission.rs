@@ -13,9 +13,11 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use kiln_lang::Diagnostics;
-use kiln_model::{Action, NewTask, Outcome};
+use kiln_model::{Action, NewTask, Origin, Outcome};
+use kiln_plan::fingerprint::Fingerprint;
 use kiln_plan::id::{BuildId, TaskId};
 use kiln_plan::{BuildPlan, Catalog, DataAnswer, DataQuery};
+use kiln_proto::bundle::BundleFiles;
 use kiln_proto::submission::{SubmitReply, SubmitRequest};
 use kiln_proto::{Bytes, Code, Problem};
 use uuid::Uuid;
@@ -28,10 +30,22 @@ const PLAN_LIMIT: usize = 16 << 20;
 /// Turns requests into plans. Given to the coordinator at its start, because only the program as a whole knows
 /// where a request's files are and what the components say to a plan.
 pub trait Evaluator: Debug + Send + Sync + 'static {
-    /// Evaluates `request`, JSON of `kiln_config::Request`, against the components of `catalog`. Runs on a thread
-    /// where it may take its time; must start no component. What data sources must be asked first is returned
-    /// as questions, and the evaluation repeated once `answers` has what came of them.
-    fn evaluate(&self, request: &[u8], catalog: &Catalog, answers: &[Answered]) -> Evaluated;
+    /// Evaluates what is asked. Runs on a thread where it may take its time; must start no component. What data
+    /// sources must be asked first is returned as questions, and the evaluation repeated once the answers are there.
+    fn evaluate(&self, asked: &Asked<'_>) -> Evaluated;
+}
+
+/// What is to be evaluated.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// JSON of `kiln_config::Request`, or of `kiln_config::Submission` when there is a bundle.
+    pub request: &'a [u8],
+    /// The files that it is about; none in a farm of one, which has them.
+    pub bundle: Option<&'a Arc<BundleFiles>>,
+    /// The components that there are.
+    pub catalog: &'a Catalog,
+    /// What data sources answered so far.
+    pub answers: &'a [Answered],
 }
 
 /// What an evaluation yields.
@@ -65,31 +79,45 @@ pub(crate) async fn submit(
     if coordinator.lifecycle.is_closing() {
         return Err(Problem::new(Code::Unavailable, "this coordinator is about to stop"));
     }
+    let bundle = match request.bundle {
+        Some(digest) => Some(Arc::new(bundle(coordinator, digest).await?)),
+        None => None,
+    };
     let catalog = catalog(coordinator).await?;
-    let Evaluated { plans, diagnostics, .. } = evaluate(coordinator, &request, catalog).await?;
+    let Evaluated { mut plans, diagnostics, .. } = evaluate(coordinator, &request, bundle, catalog).await?;
     if plans.is_empty() {
-        return Ok(SubmitReply { build: None, tasks: Vec::new(), diagnostics });
+        return Ok(SubmitReply { diagnostics, ..SubmitReply::default() });
     }
+    plans.iter_mut().for_each(|plan| plan.bundle = request.bundle);
     let build = BuildId::new(Uuid::now_v7());
     let tasks = keep(coordinator, &plans).await?;
     let named = tasks.iter().map(|task| (task.id, task.name.clone())).collect();
     enter(coordinator, build, NonZeroU32::new(request.parallel), tasks).await?;
-    Ok(SubmitReply { build: Some(build), tasks: named, diagnostics })
+    Ok(SubmitReply { build: Some(build), tasks: named, diagnostics, joined: false })
+}
+
+async fn bundle(coordinator: &Coordinator, digest: Fingerprint) -> Result<BundleFiles, Problem> {
+    let unknown =
+        || Problem::new(Code::NotFound, format!("the farm doesn't have bundle {digest}; send it first"));
+    coordinator.bundles.files(digest).await?.ok_or_else(unknown)
 }
 
 /// Evaluates and asks in turn, until nothing is left to ask.
 async fn evaluate(
     coordinator: &Arc<Coordinator>,
     request: &SubmitRequest,
+    bundle: Option<Arc<BundleFiles>>,
     catalog: Catalog,
 ) -> Result<Evaluated, Problem> {
     let catalog = Arc::new(catalog);
     let mut answers: Vec<Answered> = Vec::new();
     for _ in 0..ROUNDS {
         let (evaluator, request) = (Arc::clone(&coordinator.evaluator), request.request.clone());
-        let catalog = Arc::clone(&catalog);
+        let (catalog, bundle) = (Arc::clone(&catalog), bundle.clone());
         let evaluate = move || {
-            let evaluated = evaluator.evaluate(&request, &catalog, &answers);
+            let bundle = bundle.as_ref();
+            let asked = Asked { request: &request, bundle, catalog: &catalog, answers: &answers };
+            let evaluated = evaluator.evaluate(&asked);
             (evaluated, answers)
         };
         let broke_off =
@@ -114,14 +142,13 @@ pub(crate) async fn ask(
     coordinator: &Coordinator,
     queries: &[DataQuery],
 ) -> Result<Vec<DataAnswer>, Problem> {
+    let term = coordinator.terms.current()?;
     let patience = coordinator.settings.agent_patience;
     let one = |query| coordinator.data_desk.ask(query, &coordinator.roster, patience);
     let all = futures::future::try_join_all(queries.iter().map(one));
     tokio::select! {
         answers = all => answers,
-        () = coordinator.lifecycle.closing().cancelled() => {
-            Err(Problem::new(Code::Unavailable, "this coordinator is about to stop"))
-        }
+        problem = term.ended() => Err(problem),
     }
 }
 
@@ -165,7 +192,10 @@ async fn enter(
     tasks: Vec<NewTask>,
 ) -> Result<(), Problem> {
     coordinator.events.open(build, tasks.iter().map(|task| task.id));
-    let proposed = coordinator.ledger.propose(Action::Submit { build, parallel, tasks }).await;
+    let proposed = coordinator
+        .ledger
+        .propose(Action::Submit { build, parallel, tasks, origin: Origin::default(), join: false })
+        .await;
     let problem = match proposed {
         Ok(Outcome::Refused(refusal)) => Problem::from_error(Code::Refused, &refusal),
         Ok(_) => return Ok(()),

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use kiln_proto::MESSAGE_LIMIT;
-use kiln_proto::transport;
+use kiln_proto::transport::{self, Arrival};
 use kiln_proto::v1::agent_link_server::AgentLinkServer;
 use kiln_proto::v1::identity_server::IdentityServer;
+use kiln_proto::v1::peer_server::PeerServer;
 use kiln_proto::v1::submission_server::SubmissionServer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_stream::Stream;
@@ -13,9 +14,11 @@ use tonic::transport::server::Connected;
 
 mod agent_link;
 mod identity;
+mod peer;
 mod submission;
 
 use crate::Coordinator;
+use crate::forward::ForwardLayer;
 use crate::identity::caller::Gatekeeper;
 use crate::identity::layer::{AuthorizeLayer, IdentifyLayer};
 
@@ -26,7 +29,7 @@ const IDENTITY_LIMIT: usize = 64 << 10;
 pub(crate) fn serve<I, C>(coordinator: &Arc<Coordinator>, incoming: I)
 where
     I: Stream<Item = std::io::Result<C>> + Send + 'static,
-    C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    C: AsyncRead + AsyncWrite + Connected<ConnectInfo = Arrival> + Unpin + Send + 'static,
 {
     let submission = SubmissionServer::new(submission::Service::new(Arc::clone(coordinator)))
         .max_decoding_message_size(MESSAGE_LIMIT)
@@ -34,15 +37,20 @@ where
     let agent_link = AgentLinkServer::new(agent_link::Service::new(Arc::clone(coordinator)))
         .max_decoding_message_size(MESSAGE_LIMIT)
         .max_encoding_message_size(MESSAGE_LIMIT);
+    let peer = PeerServer::new(peer::Service::new(Arc::clone(coordinator)))
+        .max_decoding_message_size(MESSAGE_LIMIT)
+        .max_encoding_message_size(MESSAGE_LIMIT);
     let identity = IdentityServer::new(identity::Service::new(Arc::clone(coordinator)))
         .max_decoding_message_size(IDENTITY_LIMIT);
-    let closing = coordinator.lifecycle.closing().clone().cancelled_owned();
     let gatekeeper = Gatekeeper(Arc::clone(coordinator));
+    let closing = coordinator.lifecycle.closing().clone().cancelled_owned();
     let server = transport::server()
         .layer(IdentifyLayer(gatekeeper.clone()))
+        .layer(ForwardLayer::new(coordinator.ledger.clone()))
         .layer(AuthorizeLayer(gatekeeper))
         .add_service(submission)
         .add_service(agent_link)
+        .add_service(peer)
         .add_service(identity)
         .serve_with_incoming_shutdown(incoming, closing);
     coordinator.lifecycle.servers().spawn(async move {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
-use kiln_proto::transport::{self, Arrival};
+use kiln_proto::transport::{Arrival, CONNECTION_WINDOW, STREAM_WINDOW};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
@@ -28,52 +28,30 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 #[error("failed to connect to the coordinator in this process; it may have stopped")]
 pub struct ConnectError(#[source] tonic::transport::Error);
 
-/// The server's end of a pipe. Whoever is at the other end is trusted: it is this very process.
+/// The server's end of a pipe, and who is taken to be at the other.
 #[derive(Debug)]
-pub(crate) struct Pipe(DuplexStream);
-
-impl Connected for Pipe {
-    type ConnectInfo = Arrival;
-
-    fn connect_info(&self) -> Arrival {
-        Arrival::IN_PROCESS
-    }
+pub struct Pipe {
+    stream: DuplexStream,
+    arrival: Arrival,
 }
 
-impl AsyncRead for Pipe {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Pipe {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+impl Pipe {
+    /// A pipe with somebody at its other end.
+    pub const fn new(stream: DuplexStream, arrival: Arrival) -> Self {
+        Self { stream, arrival }
     }
 }
 
 /// Makes connections to the server at the other end.
 #[derive(Clone, Debug)]
 pub(crate) struct Dialler {
-    accept: mpsc::Sender<DuplexStream>,
+    accept: mpsc::Sender<Pipe>,
 }
 
 /// A dialler, and the connections that it makes as a server accepts them.
 pub(crate) fn pipe() -> (Dialler, impl tokio_stream::Stream<Item = io::Result<Pipe>> + Send + 'static) {
     let (accept, accepted) = mpsc::channel(WAITING_CONNECTIONS);
-    (Dialler { accept }, ReceiverStream::new(accepted).map(|pipe| Ok(Pipe(pipe))))
+    (Dialler { accept }, ReceiverStream::new(accepted).map(Ok))
 }
 
 impl Dialler {
@@ -84,15 +62,47 @@ impl Dialler {
             async move {
                 let (near, far) = tokio::io::duplex(PIPE_BYTES);
                 let gone = |_| io::Error::from(io::ErrorKind::ConnectionRefused);
-                accept.send(far).await.map_err(gone)?;
+                accept.send(Pipe::new(far, Arrival::IN_PROCESS)).await.map_err(gone)?;
                 Ok::<_, io::Error>(TokioIo::new(near))
             }
         };
         // The address is never looked up; it only has to be one.
         let endpoint = Endpoint::from_static("http://farm.invalid")
             .connect_timeout(CONNECT_LIMIT)
-            .initial_stream_window_size(transport::STREAM_WINDOW)
-            .initial_connection_window_size(transport::CONNECTION_WINDOW);
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW);
         endpoint.connect_with_connector(tower::service_fn(dial)).await.map_err(ConnectError)
+    }
+}
+
+impl Connected for Pipe {
+    type ConnectInfo = Arrival;
+
+    fn connect_info(&self) -> Arrival {
+        self.arrival
+    }
+}
+
+impl AsyncRead for Pipe {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Pipe {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }

@@ -139,7 +139,13 @@ fn take(attempt: &AttemptEvents, events: &Mutex<Vec<String>>) -> AttemptReceipt 
             events.lock().unwrap().push(format!("{}:{text}", record.sequence));
         }
     }
-    AttemptReceipt { task: attempt.task, epoch: attempt.epoch, next_sequence, refused: false }
+    AttemptReceipt {
+        task: attempt.task,
+        epoch: attempt.epoch,
+        next_sequence,
+        durable_sequence: next_sequence,
+        refused: false,
+    }
 }
 
 /// Writes down what it is asked, and keeps the voices.
@@ -255,7 +261,7 @@ impl Play {
     }
 
     async fn tell(&self, hold: Vec<WantedAttempt>, begin: Vec<Assignment>) {
-        let state = DesiredState { hold, begin, speak_within_ms: 5_000 };
+        let state = DesiredState { hold, begin, speak_within_ms: 5_000, drain: false };
         self.tell.send(Ok(state.into())).await.unwrap();
     }
 }
@@ -270,6 +276,9 @@ fn hello() -> Hello {
         cpus: 0,
         memory_mib: 0,
         catalog: Catalog::default(),
+        arch: String::new(),
+        accelerators: std::collections::BTreeSet::new(),
+        disk_mib: 0,
     }
 }
 

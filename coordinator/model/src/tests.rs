@@ -4,4 +4,5 @@ mod farm;
 mod identity;
 mod laws;
 mod lifecycle;
+mod limits;
 mod scheduling;

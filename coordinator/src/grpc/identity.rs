@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kiln_model::{Action, IdentityAction, Joined, Newcomer, Outcome, Projects, Role, TokenRecord, TokenUse};
 use kiln_plan::id::{AgentId, TokenId};
 use kiln_proto::token::{Token, TokenKind};
-use kiln_proto::transport::{Ended, Peer};
+use kiln_proto::transport::{Ended, Endpoint, Peer};
 use kiln_proto::v1::identity_server::Identity;
 use kiln_proto::{Code, Problem, convert, v1};
 use tonic::{Request, Response, Status};
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::Coordinator;
 use crate::identity::authority::{Authority, Certified, Requested, Subject};
 use crate::identity::caller::Caller;
-use crate::identity::layer::Target;
+use crate::identity::layer::about;
 use crate::identity::{AuthorityError, tokens};
 
 /// The most characters of an address or a name in a request.
@@ -117,13 +117,6 @@ fn bounded(what: &str, text: &str) -> Result<(), Problem> {
         return Err(Problem::new(Code::Invalid, format!("the {what} is too long or not printable")));
     }
     Ok(())
-}
-
-/// A response that tells the audit what it was about.
-fn about<T>(reply: T, target: impl ToString) -> Response<T> {
-    let mut response = Response::new(reply);
-    response.extensions_mut().insert(Target(target.to_string()));
-    response
 }
 
 #[tonic::async_trait]
@@ -261,8 +254,11 @@ impl Service {
     }
 }
 
-/// The name or address of `HOST` or `HOST:PORT`.
+/// The name or address of `https://HOST:PORT`, `HOST:PORT` or `HOST`.
 fn host(address: &str) -> Option<String> {
+    if let Ok(endpoint) = address.parse::<Endpoint>() {
+        return Some(endpoint.host().to_owned());
+    }
     let host = match address.strip_prefix('[') {
         Some(rest) => rest.split(']').next()?,
         None if address.matches(':').count() == 1 => address.split(':').next()?,

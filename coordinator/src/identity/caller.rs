@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use kiln_model::{FarmState, IdentityRefusal, Projects, Role, Timestamp, TokenRecord, TokenUse};
 use kiln_plan::id::{AgentId, TokenId};
+use kiln_proto::peer::CALLER_HEADER;
 use kiln_proto::token::{Token, TokenKind};
 use kiln_proto::transport::{Arrival, Peer};
 use kiln_proto::{Code, Problem};
@@ -22,9 +23,6 @@ use tonic::codegen::http::header::AUTHORIZATION;
 
 use super::rights::Need;
 use crate::Coordinator;
-
-/// Names who really asks, when a coordinator passes a request on. Taken from nobody but a coordinator.
-const CALLER_HEADER: &str = "x-kiln-caller";
 
 /// Who makes a request. In the extensions of each.
 #[derive(Clone, Debug, PartialEq, Eq)]

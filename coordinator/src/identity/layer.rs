@@ -8,17 +8,25 @@ use kiln_proto::transport::Arrival;
 use kiln_proto::{Code, Problem};
 use tonic::Status;
 use tonic::body::Body;
-use tonic::codegen::http::{Request, Response};
+use tonic::codegen::http::{HeaderValue, Request, Response};
 use tower::{Layer, Service};
 
 use super::audit::Act;
 use super::caller::{Caller, Gatekeeper, Identified};
 use super::rights::{self, Effect, Row};
 use super::stream::Guarded;
+use crate::forward::CallerName;
 
 /// Put into a response's extensions by a service: to what its method did something, for the audit.
 #[derive(Clone, Debug)]
-pub(crate) struct Target(pub(crate) String);
+pub(crate) struct Target(String);
+
+/// A response that tells the audit what it was about.
+pub(crate) fn about<T>(reply: T, target: String) -> tonic::Response<T> {
+    let mut response = tonic::Response::new(reply);
+    response.extensions_mut().insert(Target(target));
+    response
+}
 
 /// Says who calls.
 #[derive(Clone, Debug)]
@@ -54,6 +62,8 @@ where
     fn call(&mut self, mut request: Request<B>) -> S::Future {
         let arrival = request.extensions().get::<Arrival>().copied();
         let known = self.gatekeeper.identify(arrival, request.headers());
+        let name = HeaderValue::try_from(known.caller.to_header()).expect("it is plain ASCII");
+        request.extensions_mut().insert(CallerName(name));
         request.extensions_mut().insert(known);
         self.inner.call(request)
     }

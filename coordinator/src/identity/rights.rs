@@ -4,10 +4,11 @@
 //! the projects of the caller ([`Caller::may_in`]), what belongs to the whole farm needs the role in all of them.
 
 use kiln_model::{Projects, Role};
-use kiln_plan::id::AgentId;
+use kiln_plan::id::{AgentId, BuildId};
 use kiln_proto::{Code, Problem};
 
 use super::caller::Caller;
+use crate::Coordinator;
 
 /// What a method asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ const fn row(path: &'static str, need: Need, effect: Effect) -> Row {
 }
 
 use self::Effect::{Changes, Reads, Streams};
-use self::Need::{Agent, Coordinator, FarmRole, Nothing};
+use self::Need::{Agent, FarmRole, Nothing};
 use kiln_model::Role::{Builder, Operator, Viewer};
 
 /// Every method of every service.
@@ -61,9 +62,20 @@ pub const TABLE: &[Row] = &[
     row("/kiln.v1.Submission/Cancel", Need::Role(Builder), Changes),
     row("/kiln.v1.Submission/Answer", Need::Role(Builder), Changes),
     row("/kiln.v1.Submission/AskData", Need::Role(Builder), Changes),
+    row("/kiln.v1.Submission/FindBundle", Need::Role(Builder), Reads),
+    row("/kiln.v1.Submission/PutBundle", Need::Role(Builder), Changes),
+    row("/kiln.v1.Farm/GetOverview", Need::Role(Viewer), Reads),
+    row("/kiln.v1.Farm/ListBuilds", Need::Role(Viewer), Reads),
+    row("/kiln.v1.Farm/GetBuild", Need::Role(Viewer), Reads),
+    row("/kiln.v1.Farm/ListAgents", Need::Role(Viewer), Reads),
+    row("/kiln.v1.Farm/ListMembers", Need::Role(Viewer), Reads),
+    row("/kiln.v1.Farm/Explain", Need::Role(Viewer), Reads),
+    row("/kiln.v1.Farm/SetDraining", FarmRole(Operator), Changes),
+    row("/kiln.v1.Farm/RemoveMember", FarmRole(Operator), Changes),
     row("/kiln.v1.AgentLink/Synchronize", Agent, Streams),
     row("/kiln.v1.AgentLink/AppendEvents", Agent, Streams),
     row("/kiln.v1.AgentLink/AnswerQuestions", Agent, Streams),
+    row("/kiln.v1.AgentLink/FetchBundle", Agent, Reads),
     row("/kiln.v1.Images/FindChunks", Agent, Reads),
     row("/kiln.v1.Images/GrantPacks", Agent, Changes),
     row("/kiln.v1.Images/FinishPacks", Agent, Changes),
@@ -83,10 +95,10 @@ pub const TABLE: &[Row] = &[
     row("/kiln.v1.Identity/RevokeAgent", FarmRole(Operator), Changes),
     row("/kiln.v1.Identity/RevokeCoordinator", FarmRole(Operator), Changes),
     row("/kiln.v1.Identity/WhoAmI", Nothing, Reads),
-    row("/kiln.v1.Peer/Append", Coordinator, Reads),
-    row("/kiln.v1.Peer/Vote", Coordinator, Reads),
-    row("/kiln.v1.Peer/InstallSnapshot", Coordinator, Reads),
-    row("/kiln.v1.Peer/Canvass", Coordinator, Reads),
+    row("/kiln.v1.Peer/Append", Need::Coordinator, Reads),
+    row("/kiln.v1.Peer/Vote", Need::Coordinator, Reads),
+    row("/kiln.v1.Peer/InstallSnapshot", Need::Coordinator, Reads),
+    row("/kiln.v1.Peer/Canvass", Need::Coordinator, Reads),
 ];
 
 /// The row of a method.
@@ -159,6 +171,17 @@ impl Caller {
             Self::Agent(own) if *own == agent => Ok(()),
             _ => Err(Problem::new(Code::Forbidden, format!("{self} may not speak for agent {agent}"))),
         }
+    }
+}
+
+impl Coordinator {
+    /// Whether a caller has a role in the project of a build. Whether there is such a build is not said here.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub(crate) fn may(&self, caller: &Caller, needed: Role, build: BuildId) -> Result<(), Problem> {
+        let project = self.ledger.read(|farm| Some(farm.builds().get(&build)?.origin.project.clone()));
+        project.map_or(Ok(()), |project| caller.may_in(needed, &project))
     }
 }
 

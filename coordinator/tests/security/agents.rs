@@ -40,7 +40,7 @@ async fn an_agent_speaks_only_for_itself() {
     assert!(farm.audit().contains(&told), "and the audit tells of it");
 
     let mut link = Link::open(farm.channel(&first.credentials), first.id).await.unwrap();
-    let request = v1::SubmitRequest { request: br#"{"tasks": 1}"#.as_slice().into(), parallel: 0 };
+    let request = v1::SubmitRequest { request: br#"{"tasks": 1}"#.as_slice().into(), ..<_>::default() };
     bounded(farm.submission(&farm.operator).submit(request)).await.unwrap();
     let key = loop {
         if let Some(begun) = link.hear().await.unwrap().begin.first() {
@@ -51,10 +51,12 @@ async fn an_agent_speaks_only_for_itself() {
     assert!(append(&mut intruder, key, "lies").await.refused, "events of another's task are refused");
     assert!(!append(&mut link, key, "truth").await.refused);
     let ended = AttemptPhase::Ended(kiln_plan::event::TaskOutcome::Succeeded { artifacts: vec![] });
-    intruder.exchange(vec![HeldAttempt { key, phase: ended }]).await.unwrap();
+    intruder.exchange(vec![HeldAttempt { key, phase: ended, idle_ms: None }]).await.unwrap();
     let finished = farm.handle.read(|state| state.tasks()[&key.task].is_finished());
     assert!(!finished, "and so is its report");
-    assert!(link.exchange(vec![HeldAttempt { key, phase: AttemptPhase::Running }]).await.is_ok());
+    assert!(
+        link.exchange(vec![HeldAttempt { key, phase: AttemptPhase::Running, idle_ms: None }]).await.is_ok()
+    );
 }
 
 async fn append(link: &mut Link, key: AttemptKey, text: &str) -> AttemptReceipt {

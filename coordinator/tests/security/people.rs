@@ -14,7 +14,7 @@ async fn who(farm: &Farm, token: &Token) -> Result<String, Status> {
 
 /// A build that an agent could carry out, and doesn't.
 async fn submit(farm: &Farm, token: &Token) -> Result<BuildId, Status> {
-    let request = v1::SubmitRequest { request: br#"{"tasks": 1}"#.as_slice().into(), parallel: 0 };
+    let request = v1::SubmitRequest { request: br#"{"tasks": 1}"#.as_slice().into(), ..<_>::default() };
     let reply = bounded(farm.submission(token).submit(request)).await?.into_inner();
     Ok(reply.build.unwrap().parse().unwrap())
 }
@@ -47,8 +47,8 @@ async fn a_viewer_looks_a_builder_builds_and_an_operator_rules() {
     assert_eq!(names, ["first operator", "test", "test", "test"]);
     let audit = farm.audit();
     assert!(audit.contains(r#""act":"Submission/Cancel","outcome":"forbidden""#), "{audit}");
-    let done = r#""act":"Submission/Cancel","outcome":"done""#;
-    assert!(audit.contains(done) && audit.contains(&builder.id().to_string()), "{audit}");
+    let done = format!(r#""act":"Submission/Cancel","target":"build {build}","outcome":"done""#);
+    assert!(audit.contains(&done) && audit.contains(&builder.id().to_string()), "{audit}");
     for token in [&viewer, &builder, &farm.operator] {
         assert!(!audit.contains(&token.reveal()[40..80]), "the audit holds a secret");
     }

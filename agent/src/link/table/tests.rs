@@ -22,7 +22,7 @@ fn assignment(key: AttemptKey) -> Assignment {
 fn desired(hold: &[AttemptKey], begin: &[AttemptKey]) -> DesiredState {
     let hold = hold.iter().map(|key| wanted(*key)).collect();
     let begin = begin.iter().map(|key| assignment(*key)).collect();
-    DesiredState { hold, begin, speak_within_ms: 5_000 }
+    DesiredState { hold, begin, speak_within_ms: 5_000, drain: false }
 }
 
 fn say(text: &str) -> EventKind {
@@ -30,7 +30,13 @@ fn say(text: &str) -> EventKind {
 }
 
 fn receipt(key: AttemptKey, next_sequence: u64, refused: bool) -> AttemptReceipt {
-    AttemptReceipt { task: key.task, epoch: key.epoch, next_sequence, refused }
+    AttemptReceipt {
+        task: key.task,
+        epoch: key.epoch,
+        next_sequence,
+        durable_sequence: next_sequence,
+        refused,
+    }
 }
 
 fn with(keys: &[AttemptKey]) -> Table {
