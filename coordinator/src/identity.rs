@@ -24,12 +24,13 @@ pub(crate) mod layer;
 pub mod rights;
 pub(crate) mod stream;
 pub(crate) mod tokens;
+pub(crate) mod vault;
 
 pub use audit::AuditError;
 pub use authority::AuthorityError;
 pub use caller::Caller;
 pub use farm_key::{FarmKeyError, OpenSealedError, Sealer};
-pub use founding::{FoundError, Place};
+pub use founding::{FoundError, Founded, Place, announce};
 pub use rights::Need;
 
 use audit::Audit;

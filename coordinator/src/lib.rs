@@ -70,6 +70,7 @@ use events::Events;
 use identity::Identity;
 use identity::audit::{Audit, AuditError};
 use identity::caller::Gatekeeper;
+use identity::vault::Vault;
 use identity::{FarmKeyError, Place};
 use ledger::{Ledger, NoPeers, Surroundings};
 use pipe::Dialler;
@@ -165,6 +166,7 @@ impl Coordinator {
         if let Some(links) = &settings.links {
             store = store.with_links(links.clone());
         }
+        let vault = Vault::new(store.clone(), identity.sealer());
         let ledger = Ledger::open(Surroundings {
             storage: &settings.storage,
             cluster: &settings.cluster,
@@ -181,8 +183,8 @@ impl Coordinator {
             roster: Arc::default(),
             settings,
             clock,
-            plans: PlanStore::new(store.clone()),
-            bundles: Bundles::new(store.clone()),
+            plans: PlanStore::new(vault.clone()),
+            bundles: Bundles::new(vault),
             store,
             evaluator,
             lifecycle,

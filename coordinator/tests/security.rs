@@ -9,6 +9,8 @@ mod farm;
 
 #[path = "security/agents.rs"]
 mod agents;
+#[path = "security/cluster.rs"]
+mod cluster;
 #[path = "security/coordinators.rs"]
 mod coordinators;
 #[path = "security/people.rs"]

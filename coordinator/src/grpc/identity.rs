@@ -170,6 +170,22 @@ impl Identity for Service {
         Ok(about(reply, format!("coordinator {number} ({address})")))
     }
 
+    async fn announce(
+        &self,
+        request: Request<v1::AnnounceRequest>,
+    ) -> Result<Response<v1::AnnounceReply>, Status> {
+        let caller = Caller::of(&request);
+        let v1::AnnounceRequest { address } = request.into_inner();
+        let Caller::Coordinator(number) = caller else {
+            return Err(Problem::new(Code::Forbidden, "only a coordinator announces itself").into());
+        };
+        let endpoint: Endpoint =
+            address.parse().map_err(|error| Problem::from_error(Code::Invalid, &error))?;
+        let added = self.coordinator.ledger.add_voter(number, &endpoint.to_string()).await;
+        added.map_err(|error| Problem::from_error(Code::Unavailable, &error))?;
+        Ok(about(v1::AnnounceReply {}, format!("coordinator {number} at {endpoint}")))
+    }
+
     async fn create_token(
         &self,
         request: Request<v1::CreateTokenRequest>,

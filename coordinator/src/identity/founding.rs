@@ -8,7 +8,7 @@
 //!     audit/            0700
 //!
 //!   found:  farm key ─► authority, into the ledger ─► own certificate ─► first operator's token, shown once
-//!   join:   token ─► number, certificate, farm key ─► waits to be added to the voters
+//!   join:   token ─► number, certificate, farm key ─► starts, announces itself ─► is brought up to date ─► votes
 //! ```
 
 use std::io::Write;
@@ -34,6 +34,9 @@ use crate::{Coordinator, Evaluator, Handle, ProposeError, Settings, StartError};
 
 /// How long joining may take in all.
 const JOIN_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long being brought up to date and voted in may take.
+const ANNOUNCE_LIMIT: Duration = Duration::from_secs(90);
 
 /// The name of the first operator's token.
 const FIRST_OPERATOR: &str = "first operator";
@@ -97,7 +100,7 @@ pub enum FoundError {
     #[error("failed to join the farm")]
     Join(#[source] Problem),
     /// No answer came.
-    #[error("the farm did not answer within {} s", JOIN_LIMIT.as_secs())]
+    #[error("the farm did not answer in time")]
     TimedOut,
     /// The farm answered with another authority than the token names.
     #[error("the farm answered with another authority than the token names")]
@@ -285,10 +288,26 @@ fn certify(
     authority.certify(&requested, &subject, now).map_err(FoundError::Authority)
 }
 
+/// Tells the farm, through those at `endpoints`, that this coordinator is there and reached at `address`, and asks to be
+/// brought up to date and to vote. Does nothing when all of that is so.
+///
+/// # Errors
+/// When no leader could be asked, or it could not be done; asking again helps.
+pub async fn announce(
+    endpoints: &[Endpoint],
+    credentials: &Credentials,
+    address: &Endpoint,
+) -> Result<(), FoundError> {
+    let mut client = IdentityClient::new(dial(endpoints, credentials));
+    let request = v1::AnnounceRequest { address: address.to_string() };
+    let asked = tokio::time::timeout(ANNOUNCE_LIMIT, client.announce(request));
+    let reply = asked.await.map_err(|_| FoundError::TimedOut)?;
+    reply.map(drop).map_err(|status| FoundError::Join(status.into()))
+}
+
 impl Place {
     /// Joins a farm by a coordinator's token: asks those at `endpoints`, and keeps what they give. `address` is where
-    /// this coordinator will be reached, as HOST or HOST:PORT. Returns its number; it must then be added to the
-    /// voters.
+    /// this coordinator will be reached. Returns its number; once started under it, it must [`announce`] itself.
     ///
     /// # Errors
     /// When the directory belongs to a farm, the farm refuses, or a file can't be written.

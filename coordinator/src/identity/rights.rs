@@ -89,6 +89,7 @@ pub const TABLE: &[Row] = &[
     row("/kiln.v1.Identity/Enrol", Nothing, Changes),
     row("/kiln.v1.Identity/Renew", Nothing, Changes),
     row("/kiln.v1.Identity/JoinCoordinator", Nothing, Changes),
+    row("/kiln.v1.Identity/Announce", Need::Coordinator, Changes),
     row("/kiln.v1.Identity/CreateToken", FarmRole(Operator), Changes),
     row("/kiln.v1.Identity/ListTokens", FarmRole(Operator), Reads),
     row("/kiln.v1.Identity/RevokeToken", FarmRole(Operator), Changes),

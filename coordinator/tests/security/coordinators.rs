@@ -6,7 +6,7 @@ use kiln_proto::v1;
 use kiln_proto::v1::identity_client::IdentityClient;
 use tonic::Code;
 
-use crate::farm::{Farm, bounded};
+use crate::farm::{Farm, Link, bounded};
 
 async fn coordinator_token(farm: &Farm) -> kiln_proto::token::Token {
     farm.token(v1::token_use::Usage::JoinCoordinator(v1::JoinFarm {}), None).await
@@ -86,10 +86,14 @@ async fn no_secret_lies_in_the_clear() {
     let farm = Farm::found().await;
     let agent = farm.agent().await;
     let token = coordinator_token(&farm).await;
+    let _link = Link::open(farm.channel(&agent.credentials), agent.id).await.unwrap();
+    let request = v1::SubmitRequest { request: br#"{"tasks": 1}"#.as_slice().into(), ..<_>::default() };
+    bounded(farm.submission(&farm.operator).submit(request)).await.unwrap();
     let keys = std::fs::read_to_string(farm.place.farm_key()).unwrap();
     let key = keys.trim().rsplit(' ').next().unwrap().to_owned();
     let secrets = [key, token.reveal()[30..70].to_owned(), farm.operator.reveal()[30..70].to_owned()];
     let own = [farm.place.farm_key(), farm.place.certificate()];
+    let mut plans = 0;
     let mut folders = vec![farm.directory().to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -102,7 +106,10 @@ async fn no_secret_lies_in_the_clear() {
             let holds = |text: &str| bytes.windows(text.len()).any(|part| part == text.as_bytes());
             assert!(own.contains(&path) || !secrets.iter().any(|s| holds(s)), "{}", path.display());
             assert!(own.contains(&path) || !holds("PRIVATE KEY"), "{}", path.display());
+            plans += usize::from(path.parent().is_some_and(|folder| folder.ends_with("plans")));
+            assert!(!holds("source_name"), "a plan lies in the clear: {}", path.display());
         }
     }
+    assert_eq!(plans, 1, "the plan was looked at");
     assert!(farm.audit().contains(&agent.id.to_string()));
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kiln_coordinator::identity::Place;
-use kiln_coordinator::{Coordinator, Handle, Settings, Storage};
+use kiln_coordinator::identity::{Place, announce};
+use kiln_coordinator::{Begin, ClusterSettings, Coordinator, Handle, Settings, Storage, TlsDial};
 use kiln_plan::Catalog;
 use kiln_plan::id::AgentId;
 use kiln_plan::schema::ComponentSchema;
@@ -44,11 +44,30 @@ fn settings(directory: PathBuf) -> Settings {
     Settings { storage: Storage::Directory(directory), ..Settings::farm_of_one() }
 }
 
-async fn listen(handle: &Handle, place: &Place, limits: Limits) -> Endpoint {
+fn member(id: u64, endpoint: &Endpoint, directory: PathBuf) -> Settings {
+    let begin = if id == 1 { Begin::Found } else { Begin::Wait };
+    let cluster = ClusterSettings { id, address: endpoint.to_string(), begin, ..ClusterSettings::alone() };
+    Settings { cluster, ..settings(directory) }
+}
+
+async fn socket() -> (TcpListener, Endpoint) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("https://{}", listener.local_addr().unwrap()).parse().unwrap();
+    (listener, endpoint)
+}
+
+async fn listen(handle: &Handle, place: &Place, limits: Limits) -> Endpoint {
+    let (listener, endpoint) = socket().await;
     handle.listen(listener, &place.credentials().unwrap(), limits);
     endpoint
+}
+
+async fn start(settings: Settings, place: &Place, listener: TcpListener) -> Handle {
+    let credentials = place.credentials().unwrap();
+    let dial = Arc::new(TlsDial(credentials.clone()));
+    let handle = Coordinator::start_among(settings, Arc::new(Plans), dial).await.unwrap();
+    handle.listen(listener, &credentials, Limits::default());
+    handle
 }
 
 impl Farm {
@@ -64,6 +83,38 @@ impl Farm {
         let (handle, founded) = Coordinator::found(settings, Arc::new(Plans), &names).await.unwrap();
         let endpoint = listen(&handle, &place, limits).await;
         Self { handle, endpoint, operator: founded.operator, place, directory }
+    }
+
+    /// A farm of three, as seen from each of its coordinators. The first leads.
+    pub(crate) async fn of_three() -> Vec<Self> {
+        let (listener, endpoint) = socket().await;
+        let directory = tempfile::tempdir().unwrap();
+        let place = Place::new(directory.path());
+        let settings = member(1, &endpoint, directory.path().to_owned());
+        let (handle, founded) = Coordinator::found(settings.clone(), Arc::new(Plans), &[]).await.unwrap();
+        handle.shut_down(Duration::from_secs(10)).await;
+        let operator = founded.operator;
+        let handle = start(settings, &place, listener).await;
+        let mut farm = vec![Self { handle, endpoint, operator, place, directory }];
+        for _ in 0..2 {
+            let joined = farm[0].join().await;
+            farm.push(joined);
+        }
+        farm
+    }
+
+    /// Another coordinator of the same farm.
+    async fn join(&self) -> Self {
+        let token = self.token(v1::token_use::Usage::JoinCoordinator(v1::JoinFarm {}), None).await;
+        let (listener, endpoint) = socket().await;
+        let directory = tempfile::tempdir().unwrap();
+        let place = Place::new(directory.path());
+        let known = [self.endpoint.clone()];
+        let number = bounded(place.join(&known, &token, &endpoint.to_string())).await.unwrap();
+        let settings = member(number, &endpoint, directory.path().to_owned());
+        let handle = start(settings, &place, listener).await;
+        bounded(announce(&known, &place.credentials().unwrap(), &endpoint)).await.unwrap();
+        Self { handle, endpoint, operator: self.operator.clone(), place, directory }
     }
 
     /// The same farm after its coordinator was stopped and started.
