@@ -11,6 +11,8 @@
 //! | hopeless_tasks | each second | fails what nobody can take |
 //! | images | each hour | deletes what no image needs |
 //! | retention | each minute | forgets what is over |
+//! | identities_seen | change | tells streams that somebody was revoked |
+//! | identities | each minute | forgets old tokens, seals the authority with the latest farm key |
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
@@ -21,6 +23,7 @@ use kiln_model::{Action, Scheduler};
 
 mod assign;
 mod hopeless_tasks;
+mod identities;
 mod images;
 mod lost_agents;
 mod rest_events;
@@ -112,6 +115,18 @@ const DUTIES: &[Duty] = &[
         who: Who::Leader,
         run: |c| Box::pin(retention::run(c)),
     },
+    Duty {
+        name: "identities_seen",
+        wake: Wake::Change,
+        who: Who::Everyone,
+        run: |c| Box::pin(identities::see(c)),
+    },
+    Duty {
+        name: "identities",
+        wake: Wake::Every(Duration::from_secs(60)),
+        who: Who::Leader,
+        run: |c| Box::pin(identities::tidy(c)),
+    },
 ];
 
 /// Starts every duty; they end when the coordinator falls quiet.
@@ -122,7 +137,7 @@ pub(crate) fn start(coordinator: &Arc<Coordinator>) {
         tasks.spawn(async move {
             let quiet = coordinator.lifecycle.quiet().clone();
             // A proposal that is under way may be dropped: what it didn't do is found due the next time.
-            quiet.run_until_cancelled(drive(&coordinator, &duty)).await;
+            quiet.run_until_cancelled(drive(&coordinator, duty)).await;
         });
     }
 }
