@@ -26,6 +26,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_stream::Stream;
+use tokio_stream::StreamExt as _;
 use tonic::transport::Channel;
 use tonic::transport::server::Connected;
 
@@ -39,8 +40,8 @@ mod farm;
 mod forward;
 mod grpc;
 pub mod http;
-mod images;
 pub mod identity;
+mod images;
 mod ledger;
 mod pipe;
 mod plan_store;
@@ -70,12 +71,12 @@ use clock::Clock;
 use data_desk::DataDesk;
 use events::Events;
 use http::Meters;
-use images::Images;
 use identity::Identity;
 use identity::audit::{Audit, AuditError};
 use identity::caller::Gatekeeper;
 use identity::vault::Vault;
 use identity::{FarmKeyError, Place};
+use images::Images;
 use ledger::{Ledger, NoPeers, Surroundings};
 use pipe::Dialler;
 use plan_store::PlanStore;
@@ -284,15 +285,24 @@ impl Handle {
         &self.coordinator.store
     }
 
-    /// Everything that is answered over HTTP: health, figures, the JSON API, and the objects of a store that is not a
-    /// cloud's.
-    pub fn http(&self) -> axum::Router {
-        http::router(&self.coordinator)
+    /// Serves whoever comes in over TLS, until the coordinator closes: gRPC, and HTTP/1.1 where `limits` allow it.
+    pub fn listen(&self, listener: TcpListener, credentials: &Credentials, limits: Limits) {
+        let accepted = transport::accept(listener, credentials.clone(), limits);
+        let (coordinator, routes) = (Arc::clone(&self.coordinator), http::whole(&self.coordinator));
+        let grpc = accepted.filter_map(move |connection| match connection {
+            Ok(connection) if !connection.is_http2() => {
+                http::serve_one(&coordinator, &routes, connection);
+                None
+            }
+            other => Some(other),
+        });
+        grpc::serve(&self.coordinator, grpc);
     }
 
-    /// Serves whoever comes in over TLS, until the coordinator closes.
-    pub fn listen(&self, listener: TcpListener, credentials: &Credentials, limits: Limits) {
-        grpc::serve(&self.coordinator, transport::accept(listener, credentials.clone(), limits));
+    /// Answers over HTTP without TLS what is no secret: health, figures, and the objects of a store that is not a cloud's,
+    /// to those who have a signed link.
+    pub fn listen_plainly(&self, listener: TcpListener) {
+        http::serve_plain(&self.coordinator, listener);
     }
 
     /// Renews this coordinator's own certificate in time, for as long as it runs.
