@@ -50,7 +50,11 @@ fn mib(bytes: u64) -> f64 {
 }
 
 /// The chunks of a file that were not seen before: how many, their bytes, and their bytes when compressed.
-fn unseen(path: &str, chunking: &Chunking, seen: &mut HashSet<[u8; 32]>) -> Result<(u64, u64, u64, u64), Anything> {
+fn unseen(
+    path: &str,
+    chunking: &Chunking,
+    seen: &mut HashSet<[u8; 32]>,
+) -> Result<(u64, u64, u64, u64), Anything> {
     let file = File::open(path)?;
     let (mut all, mut count, mut bytes, mut packed) = (0, 0, 0, 0);
     let mut compressor = zstd::bulk::Compressor::new(3)?;
@@ -72,7 +76,9 @@ fn unseen(path: &str, chunking: &Chunking, seen: &mut HashSet<[u8; 32]>) -> Resu
 }
 
 fn measure(old: &str, new: &str) -> Result<(), Anything> {
-    say("average  zeros   old: chunks  MiB    packed | new: MiB without zeros  new chunks  MiB    packed   % of new")?;
+    say(
+        "average  zeros   old: chunks  MiB    packed | new: MiB without zeros  new chunks  MiB    packed   % of new",
+    )?;
     for (average, zero_block) in [(16, 64), (32, 64), (64, 64), (64, 4), (128, 64), (256, 64), (512, 64)] {
         let average: u32 = average << 10;
         let chunking = Chunking {
@@ -119,7 +125,8 @@ async fn run(endpoint: &str, bucket: &str, old: &str, new: &str) -> Result<(), A
         let channel = farm.handle.connect().await?;
         let begun = Instant::now();
         let reporter = farm::reporter();
-        let (image, sent) = publish(channel, &transfer, &publication, &reporter, &CancellationToken::new()).await?;
+        let (image, sent) =
+            publish(channel, &transfer, &publication, &reporter, &CancellationToken::new()).await?;
         let took = begun.elapsed().as_secs_f64();
         seconds.push(took);
         say(&format!(

@@ -46,6 +46,9 @@ const ROUND: usize = 1_024;
 /// How long an agent has to come to a new leader with the events of an attempt that has ended.
 const RETURN: Duration = Duration::from_secs(20);
 
+/// The wait before the store is asked again what is at rest.
+const LOOK_UP_AGAIN: Duration = Duration::from_secs(1);
+
 /// The logs of all tasks.
 #[derive(Debug)]
 pub(crate) struct Events {
@@ -93,22 +96,45 @@ impl Events {
         self.add(build, tasks.into_iter().map(|task| (task, TaskLog::new())));
     }
 
-    /// Opens the logs of a build whose events another leader had taken: what is at rest is found again, and an attempt
-    /// that is still under way goes on from there, or from where its agent is.
-    pub(crate) async fn reopen(&self, build: BuildId, tasks: Vec<(TaskId, Epoch)>) {
-        let segments = match &self.archive {
-            Some(archive) => archive.segments(build).await.unwrap_or_else(|error| {
-                tracing::warn!(%build, error = kiln_plan::fault::chain(&error), "events at rest were not found");
-                Vec::new()
-            }),
-            None => Vec::new(),
+    /// Opens the logs of a build whose events another leader had taken. They take and tell nothing before
+    /// [`Events::look_up`] found what is at rest of them; an attempt that is still under way goes on from there, or from
+    /// where its agent is.
+    pub(crate) fn reopen(&self, build: BuildId, tasks: impl IntoIterator<Item = (TaskId, Epoch)>) {
+        let resumed = |epoch| match &self.archive {
+            Some(_) => TaskLog::unknown(epoch),
+            None => TaskLog::resumed(epoch, 0, false),
         };
-        let resumed = |(task, epoch): (TaskId, Epoch)| {
-            let own = || segments.iter().filter(move |(of, _)| *of == task).map(|(_, segment)| segment);
-            let durable = own().map(|segment| segment.next).max().unwrap_or(0);
-            (task, TaskLog::resumed(epoch, durable, own().any(|segment| segment.last)))
+        self.add(build, tasks.into_iter().map(|(task, epoch)| (task, resumed(epoch))));
+    }
+
+    /// Looks up what is at rest of a build whose logs were opened again. Tries until the store answers.
+    pub(crate) async fn look_up(&self, build: BuildId) {
+        let Some(archive) = &self.archive else { return };
+        let segments = loop {
+            match archive.segments(build).await {
+                Ok(segments) => break segments,
+                Err(error) => {
+                    let error = kiln_plan::fault::chain(&error);
+                    tracing::warn!(%build, error, "events at rest were not found; trying again");
+                    tokio::time::sleep(LOOK_UP_AGAIN).await;
+                }
+            }
         };
-        self.add(build, tasks.into_iter().map(resumed));
+        self.with(|logs| {
+            let Some(build) = logs.builds.get_mut(&build) else { return };
+            for (task, log) in &mut build.tasks {
+                let own = || segments.iter().filter(|(of, _)| of == task).map(|(_, segment)| segment);
+                let durable = own().map(|segment| segment.next).max().unwrap_or(0);
+                log.become_known(durable, own().any(|segment| segment.last));
+            }
+            build.changed.send_replace(());
+        });
+        self.rested.send_replace(());
+    }
+
+    /// Whether a task's log can take events.
+    pub(crate) fn is_known(&self, task: TaskId) -> bool {
+        self.look(task, |log| log.is_known()).unwrap_or(true)
     }
 
     fn add(&self, build: BuildId, tasks: impl Iterator<Item = (TaskId, TaskLog)>) {
@@ -212,7 +238,9 @@ impl Events {
     pub(crate) fn unsealed(&self) -> Vec<TaskId> {
         self.with(|logs| {
             let all = logs.builds.values().flat_map(|build| &build.tasks);
-            all.filter(|(_, log)| !log.is_sealed() && log.is_quiet(RETURN)).map(|(task, _)| *task).collect()
+            all.filter(|(_, log)| log.is_known() && !log.is_sealed() && log.is_quiet(RETURN))
+                .map(|(task, _)| *task)
+                .collect()
         })
     }
 
@@ -227,12 +255,6 @@ impl Events {
         }
     }
 
-    /// Forgets every log: another coordinator leads now.
-    pub(crate) fn forget_all(&self) {
-        let builds: Vec<BuildId> = self.with(|logs| logs.builds.keys().copied().collect());
-        builds.into_iter().for_each(|build| self.forget(build));
-    }
-
     /// Removes the logs of a build. Its readers come to an end.
     pub(crate) fn forget(&self, build: BuildId) {
         self.with(|logs| {
@@ -242,6 +264,11 @@ impl Events {
                 logs.bytes -= log.bytes();
             }
         });
+    }
+
+    /// Removes all logs. Readers come to an end.
+    pub(crate) fn clear(&self) {
+        self.with(|logs| *logs = Logs::default());
     }
 
     /// A reader of a build that begins at these places, and at the beginning of all other tasks; `None` when
@@ -376,12 +403,16 @@ impl BuildLogs {
         let mut ended = true;
         for (task, log) in &self.tasks {
             let Some(place) = places.get_mut(task) else { continue };
+            if !log.is_known() {
+                ended = false;
+                continue;
+            }
             let records = log.after(*place, &mut room);
             if let Some(last) = records.last() {
                 *place = last.sequence + 1;
                 update.push(TaskRecords { task: *task, records });
             }
-            ended &= log.is_sealed() && *place >= log.next();
+            ended &= log.is_known() && log.is_sealed() && *place >= log.next();
         }
         (update, ended)
     }

@@ -4,27 +4,30 @@
 //! | duty | woken by | does |
 //! |---|---|---|
 //! | assign | change | gives waiting tasks to agents with room |
+//! | wake_agents | change | wakes the streams of agents whose orders changed |
 //! | seal_logs | change | ends the logs of finished tasks |
-//! | expired_leases | each second | takes leases back |
-//! | lost_agents | each second | marks silent agents, gives up lost ones |
+//! | silence | each second | takes leases back, ends what takes too long, marks silent agents |
+//! | lost_agents | each second | gives up agents that are lost for long |
 //! | hopeless_tasks | each second | fails what nobody can take |
 //! | images | each hour | deletes what no image needs |
 //! | retention | each minute | forgets what is over |
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use kiln_model::Action;
+use kiln_model::{Action, Scheduler};
 
 mod assign;
-mod expired_leases;
 mod hopeless_tasks;
 mod images;
 mod lost_agents;
 mod rest_events;
 mod retention;
 mod seal_logs;
+mod silence;
+mod wake_agents;
 
 use crate::Coordinator;
 use crate::ledger::ProposeError;
@@ -60,15 +63,25 @@ struct Duty {
     run: for<'a> fn(&'a Coordinator) -> BoxFuture<'a, Result<usize, ProposeError>>,
 }
 
+/// What duties remember from one look to the next. To forget it costs time and nothing else.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    scheduler: Mutex<Scheduler>,
+    sealed: Mutex<seal_logs::Sealed>,
+    /// Up to which change of orders the streams of agents were woken.
+    woken: AtomicU64,
+}
+
 const DUTIES: &[Duty] = &[
     Duty { name: "assign", wake: Wake::Change, who: Who::Leader, run: |c| Box::pin(assign::run(c)) },
-    Duty { name: "seal_logs", wake: Wake::Change, who: Who::Everyone, run: |c| Box::pin(seal_logs::run(c)) },
     Duty {
-        name: "expired_leases",
-        wake: Wake::Every(SECOND),
-        who: Who::Leader,
-        run: |c| Box::pin(expired_leases::run(c)),
+        name: "wake_agents",
+        wake: Wake::Change,
+        who: Who::Everyone,
+        run: |c| Box::pin(wake_agents::run(c)),
     },
+    Duty { name: "seal_logs", wake: Wake::Change, who: Who::Everyone, run: |c| Box::pin(seal_logs::run(c)) },
+    Duty { name: "silence", wake: Wake::Every(SECOND), who: Who::Leader, run: |c| Box::pin(silence::run(c)) },
     Duty {
         name: "lost_agents",
         wake: Wake::Every(SECOND),
@@ -116,19 +129,32 @@ pub(crate) fn start(coordinator: &Arc<Coordinator>) {
 
 async fn drive(coordinator: &Coordinator, duty: &Duty) {
     let mut changes = coordinator.ledger.changes();
+    let mut terms = coordinator.terms.changes();
     loop {
         changes.mark_unchanged();
-        if duty.who == Who::Everyone || coordinator.ledger.leads() {
+        terms.mark_unchanged();
+        if duty.who == Who::Everyone || coordinator.terms.serves() {
             match (duty.run)(coordinator).await {
                 Ok(0) => {}
                 Ok(done) => tracing::debug!(duty = duty.name, done, "reconciled"),
                 Err(error) => tracing::warn!(duty = duty.name, %error, "could not reconcile; will try again"),
             }
+        } else {
+            // Who leads next gives everybody a full term to be heard of.
+            coordinator.pulse.with(|liveness, _| liveness.restart());
         }
         match duty.wake {
             Wake::Every(period) => tokio::time::sleep(period).await,
             // Whether it changed or time passed, the state says what is due.
-            Wake::Change => drop(tokio::time::timeout(AT_LEAST, changes.changed()).await),
+            Wake::Change => {
+                let woken = async {
+                    tokio::select! {
+                        _ = changes.changed() => {}
+                        _ = terms.changed() => {}
+                    }
+                };
+                drop(tokio::time::timeout(AT_LEAST, woken).await);
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kiln_plan::Catalog;
 use kiln_plan::id::AgentId;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Who is connected.
@@ -19,6 +19,7 @@ pub(crate) struct Roster {
 #[derive(Debug)]
 struct Connected {
     catalog: Catalog,
+    wake: Arc<Notify>,
     superseded: CancellationToken,
 }
 
@@ -27,19 +28,28 @@ struct Connected {
 pub(crate) struct Presence {
     roster: Arc<Roster>,
     agent: AgentId,
+    wake: Arc<Notify>,
     superseded: CancellationToken,
 }
 
 impl Roster {
     /// An agent is here. A stream that it had before is superseded: it is a leftover of a broken connection.
     pub(crate) fn enter(self: &Arc<Self>, agent: AgentId, catalog: Catalog) -> Presence {
-        let superseded = CancellationToken::new();
-        let entry = Connected { catalog, superseded: superseded.clone() };
+        let (superseded, wake) = (CancellationToken::new(), Arc::new(Notify::new()));
+        let entry = Connected { catalog, wake: Arc::clone(&wake), superseded: superseded.clone() };
         if let Some(earlier) = self.with(|connected| connected.insert(agent, entry)) {
             earlier.superseded.cancel();
         }
         self.changed.send_replace(());
-        Presence { roster: Arc::clone(self), agent, superseded }
+        Presence { roster: Arc::clone(self), agent, wake, superseded }
+    }
+
+    /// Wakes the streams of these agents, since what they should hold changed. Returns how many are here.
+    pub(crate) fn wake(&self, agents: &[AgentId]) -> usize {
+        self.with(|connected| {
+            let here = agents.iter().filter_map(|agent| connected.get(agent));
+            here.map(|agent| agent.wake.notify_one()).count()
+        })
     }
 
     /// Every component that some agent here offers; `None` when no agent is here.
@@ -87,6 +97,11 @@ impl Roster {
 }
 
 impl Presence {
+    /// Ends when what the agent should hold has changed since the last time.
+    pub(crate) async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
     /// Ends when the agent has come by another stream.
     pub(crate) async fn superseded(&self) {
         self.superseded.cancelled().await;

@@ -1,8 +1,9 @@
 //! One agent's stream: what it says it holds goes to the ledger, what it should hold comes back.
 //!
 //! ```text
-//!   CurrentState ──► Synchronize, Report ──► ledger
-//!                                              │ applied, or anything else changed
+//!   CurrentState ──► pulse: it is there, and gets somewhere
+//!        └── news ──► Synchronize, Report ──► ledger
+//!                                              │ its orders changed
 //!   DesiredState ◄── desired(state, agent) ◄───┘
 //! ```
 //!
@@ -14,7 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_model::lease::RENEW_MS;
-use kiln_model::{Action, AttemptEnd, Held, HeldPhase, Holding, Offer, Outcome, Refusal, desired};
+use kiln_model::{
+    Action, AttemptEnd, FarmState, Held, HeldPhase, Holding, Offer, Outcome, Refusal, apply, desired,
+};
 use kiln_plan::event::{EventKind, TaskOutcome};
 use kiln_plan::id::{AgentId, TaskId};
 use kiln_plan::{Failure, Fault};
@@ -35,8 +38,12 @@ const HELLO_LIMIT: Duration = Duration::from_secs(10);
 /// An agent that says nothing for this long has lost its leases long ago; its stream is not worth keeping.
 const SILENCE_LIMIT: Duration = Duration::from_millis(3 * kiln_model::agent::SILENCE_MS);
 
-/// A state that only says that all is as it was goes to the ledger if the last one that did is older than this.
+/// A state that only says that all is as it was is answered if the last one that was is older than this.
 const RENEW_AFTER: Duration = Duration::from_millis(RENEW_MS / 2);
+
+/// How often an agent speaks, in milliseconds.
+#[expect(clippy::cast_possible_truncation, reason = "a few seconds")]
+const SPEAK_MS: u32 = RENEW_MS as u32;
 
 /// Bytes of plans after which a message is full.
 const MESSAGE_PLANS: usize = 1 << 20;
@@ -54,12 +61,11 @@ pub(crate) async fn serve(
         return Ok(());
     };
     let first = CurrentState::try_from(first)?;
+    let term = coordinator.terms.current()?;
     let mut session = Session::begin(coordinator, &first).await?;
-    let mut changes = coordinator.ledger.changes();
     let mut answers = coordinator.answers.changes();
     session.hear(first).await?;
     session.tell(outbound).await?;
-    let closing = coordinator.lifecycle.closing();
     loop {
         tokio::select! {
             message = tokio::time::timeout(SILENCE_LIMIT, inbound.message()) => {
@@ -74,19 +80,15 @@ pub(crate) async fn serve(
                     return session.leave().await;
                 }
             }
-            changed = changes.changed() => changed.map_err(|_| stopping())?,
-            changed = answers.changed() => changed.map_err(|_| stopping())?,
+            () = session.presence.woken() => {}
+            changed = answers.changed() => changed.map_err(|_| term.end())?,
             () = session.presence.superseded() => {
                 return Err(Problem::new(Code::Stale, "the agent has come by another stream").into());
             }
-            () = closing.cancelled() => return Err(stopping()),
+            problem = term.ended() => return Err(problem.into()),
         }
         session.tell(outbound).await?;
     }
-}
-
-fn stopping() -> Status {
-    Problem::new(Code::Unavailable, "this coordinator is about to stop").into()
 }
 
 /// What a message amounted to.
@@ -106,22 +108,26 @@ struct Session {
     /// What the agent said last that it has.
     claims: Vec<Held>,
     draining: bool,
-    /// When that went to the ledger.
+    /// When that was answered.
     renewed: Option<Instant>,
     /// Attempts that the agent has, or was given on this stream.
     given: BTreeSet<AttemptKey>,
     /// Attempts whose end was reported on this stream.
     reported: BTreeSet<AttemptKey>,
     /// What the agent was told last; `None` when it must be told anew.
-    told: Option<Vec<WantedAttempt>>,
+    told: Option<(Vec<WantedAttempt>, bool)>,
 }
 
 impl Session {
     async fn begin(coordinator: &Arc<Coordinator>, first: &CurrentState) -> Result<Self, Status> {
         let missing = || Problem::new(Code::Invalid, "the first message of an agent must say who it is");
         let hello = first.hello.as_ref().ok_or_else(missing)?;
-        let connect = Action::Connect { agent: hello.agent, name: hello.name.clone(), offer: offer(hello) };
-        coordinator.ledger.propose(connect).await?;
+        let (agent, name, offer) = (hello.agent, hello.name.clone(), offer(hello));
+        coordinator.pulse.with(|liveness, now| liveness.heard(agent, now));
+        // Ten thousand agents that come by another coordinator are no news.
+        if coordinator.ledger.read(|farm| apply::is_new(farm, agent, &name, &offer)) {
+            coordinator.ledger.propose(Action::Connect { agent, name, offer }).await?;
+        }
         tracing::debug!(agent = %hello.agent, name = hello.name, version = hello.version, "an agent connected");
         let presence = coordinator.roster.enter(hello.agent, hello.catalog.clone());
         Ok(Self {
@@ -137,15 +143,23 @@ impl Session {
         })
     }
 
-    /// Puts to the ledger what the agent says.
+    /// Notes that the agent is there, and puts to the ledger what is news in what it says.
     async fn hear(&mut self, state: CurrentState) -> Result<Heard, Status> {
         let claims: Vec<Held> = state.held.iter().filter_map(claim).collect();
         let due = self.renewed.is_none_or(|renewed| renewed.elapsed() >= RENEW_AFTER);
+        self.coordinator.pulse.with(|liveness, now| {
+            liveness.heard(self.agent, now);
+            for held in &state.held {
+                liveness.claimed(held.key.task, held.key.epoch, held.idle_ms, now);
+            }
+        });
         let mut actions = Vec::new();
-        let renews = due || claims != self.claims || state.draining != self.draining;
+        let (agent, draining) = (self.agent, state.draining);
+        if self.coordinator.ledger.read(|farm| apply::is_news(farm, agent, draining, &claims)) {
+            actions.push(Action::Synchronize { agent, draining, held: claims.clone() });
+        }
+        let renews = due || claims != self.claims || draining != self.draining;
         if renews {
-            let (agent, draining, held) = (self.agent, state.draining, claims.clone());
-            actions.push(Action::Synchronize { agent, draining, held });
             (self.claims, self.draining, self.renewed) = (claims, draining, Some(Instant::now()));
         }
         actions.extend(state.held.into_iter().filter_map(|held| self.report(held)));
@@ -174,32 +188,38 @@ impl Session {
 
     /// Tells the agent what it should have, if that is not what it was told last.
     async fn tell(&mut self, outbound: &Outbound) -> Result<(), Status> {
-        let (holdings, now) = self.coordinator.ledger.read(|farm| (desired(farm, self.agent), farm.now()));
+        let (holdings, drain) = self.coordinator.ledger.read(|farm| self.orders(farm));
         let hold: Vec<WantedAttempt> = holdings.iter().map(|holding| self.wanted(holding)).collect();
         let new: Vec<&Holding> = holdings.iter().filter(|h| !self.given.contains(&key(h))).collect();
-        if new.is_empty() && self.told.as_ref() == Some(&hold) {
+        if new.is_empty() && self.told.as_ref().is_some_and(|told| (&told.0, told.1) == (&hold, drain)) {
             return Ok(());
         }
-        let at = self.coordinator.clock.now().max(now);
-        let timed = |wanted: &WantedAttempt, holding: &Holding| WantedAttempt {
-            remaining_ms: holding.deadline.ms_since(at),
-            ..wanted.clone()
-        };
-        let timed: Vec<_> =
-            hold.iter().zip(&holdings).map(|(wanted, holding)| timed(wanted, holding)).collect();
-        self.told = Some(hold);
+        let timed: Vec<_> = self.coordinator.pulse.with(|liveness, now| {
+            let remaining = |of: &AttemptKey| liveness.remaining_ms(of.task, of.epoch, now);
+            hold.iter()
+                .map(|wanted| WantedAttempt { remaining_ms: remaining(&wanted.key), ..wanted.clone() })
+                .collect()
+        });
+        self.told = Some((hold, drain));
+        let desired = |begin| DesiredState { hold: timed.clone(), begin, speak_within_ms: SPEAK_MS, drain };
         let mut begin = Vec::new();
         let mut bytes = 0;
         for holding in new {
             let Some(assignment) = self.assignment(holding).await? else { continue };
             if bytes > MESSAGE_PLANS {
-                send(outbound, &timed, std::mem::take(&mut begin)).await?;
+                send(outbound, desired(std::mem::take(&mut begin))).await?;
                 bytes = 0;
             }
             bytes += assignment.plan.len();
             begin.push(assignment);
         }
-        send(outbound, &timed, begin).await
+        send(outbound, desired(begin)).await
+    }
+
+    /// What the agent should hold, and whether an operator wants it empty.
+    fn orders(&self, farm: &FarmState) -> (Vec<Holding>, bool) {
+        let drain = farm.agents().get(&self.agent).is_some_and(|agent| agent.asked_to_drain);
+        (desired(farm, self.agent), drain)
     }
 
     /// What the agent is told of a holding, without the time that is left.
@@ -211,6 +231,10 @@ impl Session {
     /// What the agent needs to begin. Without its plan the attempt fails by the farm's fault.
     async fn assignment(&mut self, holding: &Holding) -> Result<Option<Assignment>, Status> {
         let key = key(holding);
+        if !self.coordinator.events.is_known(key.task) {
+            // Where its events begin is being looked up; the agent hears of it with a later state.
+            return Ok(None);
+        }
         self.given.insert(key);
         let plan = match self.coordinator.plans.get(holding.plan).await {
             Ok(Some(plan)) => plan,
@@ -263,9 +287,7 @@ impl Session {
     }
 }
 
-async fn send(outbound: &Outbound, hold: &[WantedAttempt], begin: Vec<Assignment>) -> Result<(), Status> {
-    let speak_within_ms = u32::try_from(RENEW_MS).unwrap_or(u32::MAX);
-    let state = DesiredState { hold: hold.to_vec(), begin, speak_within_ms };
+async fn send(outbound: &Outbound, state: DesiredState) -> Result<(), Status> {
     let gone = |_| Status::from(Problem::new(Code::Unavailable, "the agent is gone"));
     outbound.send(Ok(state.into())).await.map_err(gone)
 }
@@ -294,5 +316,8 @@ fn offer(hello: &Hello) -> Offer {
         labels: hello.labels.clone(),
         cpus: hello.cpus,
         memory_mib: hello.memory_mib,
+        disk_mib: hello.disk_mib,
+        arch: hello.arch.clone(),
+        accelerators: hello.accelerators.clone(),
     }
 }

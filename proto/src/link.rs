@@ -1,7 +1,7 @@
 //! What agent and coordinator say to each other. Each message is a whole state; see `agent_link.proto` for how
 //! a task's life looks in them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kiln_plan::event::TaskOutcome;
 use kiln_plan::id::{AgentId, AttemptId, BuildId, Epoch, TaskId};
@@ -53,6 +53,12 @@ pub struct Hello {
     pub memory_mib: u64,
     /// Its components.
     pub catalog: Catalog,
+    /// The machine's architecture, as `x86_64`; empty when it leaves that to its users.
+    pub arch: String,
+    /// What runs guest code on the machine's own processor, as QEMU calls it: `kvm`, `hvf`.
+    pub accelerators: BTreeSet<String>,
+    /// MiB of scratch space to share out among guests; 0 when it leaves that to its users.
+    pub disk_mib: u64,
 }
 
 /// An attempt that an agent has.
@@ -62,6 +68,9 @@ pub struct HeldAttempt {
     pub key: AttemptKey,
     /// How far it is.
     pub phase: AttemptPhase,
+    /// Milliseconds since it last got anywhere: a line, a step, a byte, a change of the screen. `None` when the
+    /// agent can't tell.
+    pub idle_ms: Option<u64>,
 }
 
 /// How far an attempt is.
@@ -84,6 +93,8 @@ pub struct DesiredState {
     pub begin: Vec<Assignment>,
     /// It speaks again before this many milliseconds have passed.
     pub speak_within_ms: u32,
+    /// Whether an operator wants it to finish what it has and take nothing new. It stays connected.
+    pub drain: bool,
 }
 
 /// An attempt that an agent should have.

@@ -70,7 +70,8 @@ impl Table {
             Phase::Ended(outcome) => AttemptPhase::Ended(outcome.clone()),
         };
         let mine = self.attempts.iter().filter(|(_, attempt)| !attempt.lost);
-        mine.map(|(key, attempt)| HeldAttempt { key: *key, phase: phase(&attempt.phase) }).collect()
+        mine.map(|(key, attempt)| HeldAttempt { key: *key, phase: phase(&attempt.phase), idle_ms: None })
+            .collect()
     }
 
     /// Follows the coordinator's wishes.

@@ -261,7 +261,7 @@ impl Play {
     }
 
     async fn tell(&self, hold: Vec<WantedAttempt>, begin: Vec<Assignment>) {
-        let state = DesiredState { hold, begin, speak_within_ms: 5_000 };
+        let state = DesiredState { hold, begin, speak_within_ms: 5_000, drain: false };
         self.tell.send(Ok(state.into())).await.unwrap();
     }
 }
@@ -276,6 +276,9 @@ fn hello() -> Hello {
         cpus: 0,
         memory_mib: 0,
         catalog: Catalog::default(),
+        arch: String::new(),
+        accelerators: std::collections::BTreeSet::new(),
+        disk_mib: 0,
     }
 }
 

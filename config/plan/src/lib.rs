@@ -27,7 +27,7 @@ pub use data::{DataAnswer, DataOrigin, DataQuery};
 pub use event::{Event, EventKind};
 pub use fault::{Failure, Fault};
 pub use plugin::PluginSource;
-pub use requirements::Requirements;
+pub use requirements::{Acceleration, Accelerator, Requirements, Terms};
 pub use schema::{Catalog, ComponentSchema, OptionSchema};
 pub use secret::{Redactor, Sensitive};
 pub use secret_question::SecretQuestion;

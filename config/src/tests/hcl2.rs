@@ -329,14 +329,16 @@ fn blocks_of_all_files_are_one_template() {
 fn a_plan_carries_what_the_agent_needs() {
     let world = World::default().file(
         "d/t.pkr.hcl",
-        "source \"qemu\" \"a\" {\n cpus = 4\n memory = \"2048\"\n}\nbuild {\n sources = [\"qemu.a\"]\n provisioner \"shell\" {}\n post-processor \"manifest\" {}\n}",
+        "source \"qemu\" \"a\" {\n cpus = 4\n memory = \"2048\"\n disk_size = \"10G\"\n disk_additional_size = [\"1G\"]\n}\nbuild {\n sources = [\"qemu.a\"]\n provisioner \"shell\" {}\n post-processor \"manifest\" {}\n}",
     );
     let mut request = request("d");
     request.options.force = true;
     let plans = super::plans(world, &request);
     let plan = &plans[0];
     let needs = &plan.requirements;
-    assert_eq!((needs.cpus, needs.memory_mib), (4, 2048));
+    assert_eq!((needs.cpus, needs.memory_mib, needs.disk_mib), (4, 2048, 11_264));
+    let acceleration = needs.acceleration.accelerator().map(ToString::to_string);
+    assert_eq!(acceleration.as_deref(), Some("kvm for x86_64"));
     let components: Vec<_> = needs.components.iter().map(String::as_str).collect();
     assert_eq!(components, ["builder/qemu", "post-processor/manifest", "provisioner/shell"]);
     assert!(plan.options.force);

@@ -15,6 +15,9 @@ mod report;
 mod submit;
 mod synchronize;
 
+pub use self::presence::is_new;
+pub use self::synchronize::is_news;
+
 /// Changes `state` as `command` asks, or refuses and leaves it as it was (except for the time, which is that of
 /// the latest command).
 pub fn apply(state: &mut FarmState, command: &Command) -> Outcome {
@@ -23,7 +26,9 @@ pub fn apply(state: &mut FarmState, command: &Command) -> Outcome {
         return Outcome::Refused(refusal);
     }
     let result = match &command.action {
-        Action::Submit { build, parallel, tasks } => submit::submit(state, *build, *parallel, tasks),
+        Action::Submit { build, parallel, tasks, origin, join } => {
+            submit::submit(state, (*build, *parallel), tasks, (origin, *join))
+        }
         Action::Connect { agent, name, offer } => presence::connect(state, *agent, name, offer),
         Action::Synchronize { agent, draining, held } => {
             synchronize::synchronize(state, *agent, *draining, held)
@@ -33,9 +38,15 @@ pub fn apply(state: &mut FarmState, command: &Command) -> Outcome {
             report::report(state, *task, (*agent, *attempt, *epoch), outcome)
         }
         Action::Cancel { build } => cancel::cancel(state, *build),
-        Action::ExpireLease { task, epoch } => expire::expire_lease(state, *task, *epoch),
+        Action::ExpireLease { task, epoch, silent_ms } => {
+            expire::expire_lease(state, *task, *epoch, *silent_ms)
+        }
+        Action::Overrun { task, epoch, limit } => expire::overrun(state, *task, *epoch, *limit),
         Action::GiveUp { task } => expire::give_up(state, *task),
-        Action::LoseAgent { agent } => presence::lose(state, *agent),
+        Action::LoseAgent { agent, silent_ms } => presence::lose(state, *agent, *silent_ms),
+        Action::DrainAgent { agent } => presence::drain(state, *agent, true),
+        Action::UndrainAgent { agent } => presence::drain(state, *agent, false),
+        Action::WeighProject { project, weight } => submit::weigh(state, project, *weight),
         Action::Depart { agent } => presence::depart(state, *agent),
         Action::ForgetAgent { agent } => forget::forget_agent(state, *agent),
         Action::ForgetBuild { build } => forget::forget_build(state, *build),

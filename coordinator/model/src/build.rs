@@ -4,8 +4,10 @@
 //!   Submit ──► Running ──── the last task finished ────► Ended(Succeeded | Failed | Cancelled) ──► forgotten
 //! ```
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
+use kiln_plan::fingerprint::Fingerprint;
 use kiln_plan::id::{BuildId, TaskId};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +32,39 @@ pub struct Build {
     pub unfinished: u32,
     /// Where it stands.
     pub phase: BuildPhase,
+    /// For whom and how urgently it is carried out.
+    #[serde(default)]
+    pub origin: Origin,
+}
+
+/// The project of builds that name none.
+pub const DEFAULT_PROJECT: &str = "default";
+
+/// For whom and how urgently a build is carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The project, among which the farm is shared out.
+    pub project: String,
+    /// Who submitted it, as people know them.
+    pub submitter: Option<String>,
+    /// What its submitter marked it with, for people and their tools.
+    pub labels: BTreeMap<String, String>,
+    /// From −100 to 100, higher first, within the project. Each task's own is added.
+    pub priority: i32,
+    /// What two builds have in common that would do the same; `None` when it is never joined.
+    pub fingerprint: Option<Fingerprint>,
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Self {
+            project: DEFAULT_PROJECT.to_owned(),
+            submitter: None,
+            labels: BTreeMap::new(),
+            priority: 0,
+            fingerprint: None,
+        }
+    }
 }
 
 impl Build {

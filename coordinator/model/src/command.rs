@@ -10,8 +10,10 @@ use kiln_plan::id::{AgentId, AttemptId, BuildId, Epoch, TaskId};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::Offer;
+use crate::build::Origin;
 use crate::identity::IdentityAction;
 use crate::image::ImageAction;
+use crate::overrun::Overrun;
 use crate::time::Timestamp;
 
 /// Something asked at some time.
@@ -34,6 +36,12 @@ pub enum Action {
         parallel: Option<NonZeroU32>,
         /// Its tasks, in the order of the template. At least one.
         tasks: Vec<NewTask>,
+        /// For whom and how urgently.
+        #[serde(default)]
+        origin: Origin,
+        /// Whether a build of the same project and fingerprint that is under way will do instead.
+        #[serde(default)]
+        join: bool,
     },
     /// An agent opened its stream.
     Connect {
@@ -44,7 +52,8 @@ pub enum Action {
         /// What it offers from now on.
         offer: Offer,
     },
-    /// An agent said what it holds: renews those leases, and takes up again those that expired meanwhile.
+    /// An agent said something new about what it holds: an attempt began, or one whose lease expired meanwhile
+    /// is taken up again. That all is as it was is no command, see [`crate::liveness`].
     Synchronize {
         /// Which.
         agent: AgentId,
@@ -80,12 +89,23 @@ pub enum Action {
         /// Which.
         build: BuildId,
     },
-    /// Take back a lease whose deadline has passed.
+    /// Take back a lease whose holder was not heard of for a term.
     ExpireLease {
         /// The task.
         task: TaskId,
         /// The lease's fencing number.
         epoch: Epoch,
+        /// For how long the leader heard nothing of it, in milliseconds by its own monotonic clock.
+        silent_ms: u64,
+    },
+    /// End an attempt that takes too long, as its guest's fault.
+    Overrun {
+        /// The task.
+        task: TaskId,
+        /// The attempt's fencing number.
+        epoch: Epoch,
+        /// What it has overrun.
+        limit: Overrun,
     },
     /// Fail a queued task that no agent offers to carry out.
     GiveUp {
@@ -96,6 +116,25 @@ pub enum Action {
     LoseAgent {
         /// Which.
         agent: AgentId,
+        /// For how long the leader heard nothing of it, in milliseconds by its own monotonic clock.
+        silent_ms: u64,
+    },
+    /// An operator wants an agent to finish what it has and take nothing new.
+    DrainAgent {
+        /// Which.
+        agent: AgentId,
+    },
+    /// An operator wants an agent to take tasks again.
+    UndrainAgent {
+        /// Which.
+        agent: AgentId,
+    },
+    /// An operator says how much of the farm a project gets beside the others.
+    WeighProject {
+        /// Which.
+        project: String,
+        /// Its share beside the others', 1 when nothing is said.
+        weight: NonZeroU32,
     },
     /// An agent said goodbye, or stayed away for too long.
     Depart {

@@ -4,7 +4,6 @@ use kiln_plan::fingerprint::Fingerprint;
 use kiln_plan::id::{AgentId, AttemptId, Epoch, TaskId};
 
 use crate::state::FarmState;
-use crate::time::Timestamp;
 
 /// An attempt that an agent should be working on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,8 +14,6 @@ pub struct Holding {
     pub attempt: AttemptId,
     /// Its fencing number.
     pub epoch: Epoch,
-    /// When the lease ends unless renewed.
-    pub deadline: Timestamp,
     /// The digest of the task's plan.
     pub plan: Fingerprint,
     /// Whether it should stop, undo and report.
@@ -34,7 +31,6 @@ pub fn desired(state: &FarmState, agent: AgentId) -> Vec<Holding> {
                 task: *id,
                 attempt: lease.attempt,
                 epoch: lease.epoch,
-                deadline: lease.deadline,
                 plan: task.plan,
                 cancel: task.cancelling,
             })

@@ -1,29 +1,17 @@
 //! What the present state demands at a given time. Reconcilers on the leader ask these questions and propose
 //! the commands; asking twice does no harm, since a command that is no longer due is refused.
 
-use kiln_plan::id::{AgentId, BuildId, Epoch, TaskId};
+use std::collections::BTreeMap;
 
-use crate::agent::{AgentPhase, LOST_MS, SILENCE_MS};
+use kiln_plan::id::{AgentId, BuildId, TaskId};
+
+use crate::agent::{AgentPhase, LOST_MS};
 use crate::build::BuildPhase;
+use crate::queue::Class;
+use crate::schedule::fit;
 use crate::state::FarmState;
 use crate::task::{Task, TaskPhase};
 use crate::time::Timestamp;
-
-/// Leases whose deadline has passed.
-pub fn expired_leases(state: &FarmState, now: Timestamp) -> Vec<(TaskId, Epoch)> {
-    let held = state.agents.values().flat_map(|agent| &agent.holds).filter_map(|id| state.tasks.get(id));
-    held.filter_map(|task| {
-        let lease = task.lease()?;
-        lease.is_expired(now).then_some((task.id, lease.epoch))
-    })
-    .collect()
-}
-
-/// Agents that should be marked as lost.
-pub fn silent_agents(state: &FarmState, now: Timestamp) -> Vec<AgentId> {
-    let there = state.agents.values().filter(|a| matches!(a.phase, AgentPhase::Ready | AgentPhase::Draining));
-    there.filter(|a| now.ms_since(a.last_heard) >= SILENCE_MS).map(|a| a.id).collect()
-}
 
 /// Lost agents that are not expected back any more.
 pub fn departed_agents(state: &FarmState, now: Timestamp) -> Vec<AgentId> {
@@ -47,13 +35,22 @@ pub fn forgettable_builds(state: &FarmState, now: Timestamp, keep_ms: u64) -> Ve
 /// if it were idle.
 pub fn hopeless_tasks(state: &FarmState, now: Timestamp, patience_ms: u64) -> Vec<TaskId> {
     let waited = |task: &&Task| matches!(task.phase, TaskPhase::Queued { since } if now.ms_since(since) >= patience_ms);
-    state.queued().filter(waited).filter(|task| !is_placeable(state, task)).map(|task| task.id).collect()
+    let mut placeable: BTreeMap<&Class, bool> = BTreeMap::new();
+    let mut hopeless = Vec::new();
+    for (class, lane) in state.queue().lanes() {
+        // Tasks of one class are alike, so most farms need to look for an agent only a few times.
+        if *placeable.entry(class).or_insert_with(|| state.agents.values().any(|a| fit::could(class, a))) {
+            continue;
+        }
+        let runs = lane.ready.values().chain(lane.parked.values());
+        let tasks = runs.flat_map(|run| &run.tasks).filter_map(|(_, task)| state.tasks.get(task));
+        hopeless.extend(tasks.filter(waited).map(|task| task.id));
+    }
+    hopeless
 }
 
 /// Whether some agent that is there could take the task if it were idle.
 pub fn is_placeable(state: &FarmState, task: &Task) -> bool {
-    state
-        .agents
-        .values()
-        .any(|a| a.is_ready() && !task.failed_on(a.id) && a.offer.could_meet(&task.requirements))
+    let class = task.class();
+    state.agents.values().any(|agent| fit::could(&class, agent))
 }

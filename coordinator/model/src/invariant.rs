@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 
 use kiln_plan::id::TaskId;
 
-use crate::agent::AgentPhase;
+use crate::agent::{AgentPhase, Room};
 use crate::build::BuildPhase;
 use crate::identity::laws;
 use crate::image::law;
-use crate::lease::LEASE_MS;
 use crate::retry::MAX_ATTEMPTS;
 use crate::state::FarmState;
+use crate::state::index::Index;
 use crate::task::{Task, TaskPhase};
 
 /// A law of one state: says what breaks it.
@@ -23,15 +23,15 @@ pub type StepLaw = fn(&FarmState, &FarmState) -> Result<(), String>;
 /// Every law of one state.
 pub const LAWS: &[Law] = &[
     tasks_and_builds_know_each_other,
-    the_queue_is_exactly_what_waits,
+    the_index_follows_from_the_rest,
     agents_hold_exactly_what_is_leased_to_them,
+    agents_count_their_room_rightly,
     builds_count_their_tasks_rightly,
     no_build_exceeds_its_limit,
     a_build_ends_with_its_last_task,
     a_lease_carries_the_latest_epoch,
     epochs_of_attempts_grow,
     attempts_are_bounded,
-    leases_end_within_a_term,
     an_agent_that_is_gone_holds_nothing,
     nothing_that_is_cancelled_waits,
     law::a_task_publishes_at_most_once,
@@ -91,12 +91,20 @@ pub fn tasks_and_builds_know_each_other(state: &FarmState) -> Result<(), String>
     each_task(state, named, "a task names a build that doesn't list it")
 }
 
-/// What waits is in the queue, at its place, and nothing else is.
-pub fn the_queue_is_exactly_what_waits(state: &FarmState) -> Result<(), String> {
-    let waits = state.tasks.values().filter(|task| matches!(task.phase, TaskPhase::Queued { .. }));
-    let place = |task: &Task| (state.builds.get(&task.build).map_or(0, |b| b.order), task.index, task.id);
-    let expected: BTreeSet<_> = waits.map(place).collect();
-    require(expected == state.queue, || format!("queue {:?} ≠ waiting {expected:?}", state.queue))
+/// The index says what would be found by searching.
+pub fn the_index_follows_from_the_rest(state: &FarmState) -> Result<(), String> {
+    let searched = Index::of(state);
+    require(searched == state.index, || format!("index {:?} instead of {searched:?}", state.index))
+}
+
+/// The room that agents use is that of their tasks.
+pub fn agents_count_their_room_rightly(state: &FarmState) -> Result<(), String> {
+    for agent in state.agents.values() {
+        let tasks = agent.holds.iter().filter_map(|id| state.tasks.get(id));
+        let used = tasks.fold(Room::default(), |used, t| used.plus(&Room::taken(&t.requirements)));
+        require(used == agent.used, || format!("{} counts {:?} instead of {used:?}", agent.id, agent.used))?;
+    }
+    Ok(())
 }
 
 /// No task is held by two agents, and each holder knows.
@@ -162,12 +170,6 @@ pub fn attempts_are_bounded(state: &FarmState) -> Result<(), String> {
         task.attempts.len() + under_way <= MAX_ATTEMPTS
     };
     each_task(state, bounded, "too many attempts")
-}
-
-/// No lease reaches further than one term ahead.
-pub fn leases_end_within_a_term(state: &FarmState) -> Result<(), String> {
-    let within = |task: &Task| task.lease().is_none_or(|l| l.deadline <= state.now.plus_ms(LEASE_MS));
-    each_task(state, within, "a lease reaches too far")
 }
 
 /// Whoever left has no lease.

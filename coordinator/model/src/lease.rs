@@ -1,7 +1,7 @@
 //! The right to work on an attempt until a deadline.
 //!
 //! ```text
-//!   granted ──renew every 5 s──► deadline moves 20 s ahead of each renewal
+//!   granted ──renewed every 5 s──► the leader hears it, and the ledger nothing: see liveness
 //!      │
 //!      └─ nothing heard for 20 s ─► expired: the task is queued again, the epoch stands until the next grant,
 //!                                   so an agent that comes back first takes its attempt up again
@@ -28,26 +28,13 @@ pub struct Lease {
     pub agent: AgentId,
     /// The fencing number: the stale is refused, never merged.
     pub epoch: Epoch,
-    /// When it began.
+    /// When it began. It has no end of its own: the leader takes it back when its holder is silent for a term.
     pub granted: Timestamp,
-    /// When it ends unless renewed.
-    pub deadline: Timestamp,
 }
 
 impl Lease {
     /// A lease that begins now.
     pub const fn granted(attempt: AttemptId, agent: AgentId, epoch: Epoch, now: Timestamp) -> Self {
-        Self { attempt, agent, epoch, granted: now, deadline: now.plus_ms(LEASE_MS) }
-    }
-
-    /// The same lease with a full term ahead.
-    #[must_use]
-    pub fn renewed(self, now: Timestamp) -> Self {
-        Self { deadline: now.plus_ms(LEASE_MS), ..self }
-    }
-
-    /// Whether its time is over.
-    pub fn is_expired(&self, now: Timestamp) -> bool {
-        self.deadline <= now
+        Self { attempt, agent, epoch, granted: now }
     }
 }

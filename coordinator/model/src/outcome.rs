@@ -34,6 +34,11 @@ pub enum Outcome {
     },
     /// Somebody has joined the farm.
     Joined(Joined),
+    /// Nothing was submitted, since this build does the same.
+    UnderWay {
+        /// The build that is under way.
+        build: BuildId,
+    },
     /// It was not done.
     Refused(Refusal),
 }
@@ -48,6 +53,7 @@ impl Outcome {
             | Self::Synchronized { .. }
             | Self::Reported { .. }
             | Self::Published { .. }
+            | Self::UnderWay { .. }
             | Self::Joined(_) => None,
         }
     }
@@ -104,6 +110,9 @@ pub enum Refusal {
     /// The lease was renewed meanwhile.
     #[error("the lease of task {0} is still good")]
     LeaseStillGood(TaskId),
+    /// The attempt is within its limits, or is ended already.
+    #[error("task {0} has overrun nothing")]
+    NothingOverrun(TaskId),
     /// Some agent could take it after all.
     #[error("task {0} can be placed")]
     Placeable(TaskId),

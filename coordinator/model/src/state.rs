@@ -1,38 +1,77 @@
 //! The whole state of the farm. It changes only through [`crate::apply`].
 //!
-//! Besides what is, it keeps what would be dear to search for: the queue in order, what each agent holds, how
-//! many tasks of a build are active or unfinished. [`FarmState::move_task`] is the only place that changes a
-//! task's phase and keeps these in step; [`crate::invariant`] holds it to that.
+//! Besides what is, it keeps what would be dear to search for ([`index::Index`]): the queue by need and rank,
+//! the agents with room, who has news for whom. [`FarmState::alter_task`] and [`FarmState::alter_agent`] are the
+//! only doors to tasks and agents and keep all of it in step, each at a cost that doesn't grow with the farm.
+//! The index is not written down; it is made again when a state is read. [`crate::invariant`] holds it to that.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use kiln_plan::event::TaskOutcome;
 use kiln_plan::id::{AgentId, BuildId, TaskId};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::agent::Agent;
+use crate::agent::{Agent, AgentPhase, Room};
 use crate::build::{Build, BuildPhase, BuildResult};
 use crate::identity::Identities;
 use crate::image::Images;
+use crate::queue::{Place, Queue};
+use crate::register::Register;
 use crate::task::{Task, TaskPhase};
 use crate::time::Timestamp;
 
-/// The place of a waiting task: builds in order of submission, tasks in order of the template.
-pub type QueuePlace = (u64, u32, TaskId);
+pub(crate) mod index;
+
+use self::index::{Index, Openness};
 
 /// Everything the farm remembers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct FarmState {
     pub(crate) now: Timestamp,
     pub(crate) submissions: u64,
-    pub(crate) builds: BTreeMap<BuildId, Build>,
-    pub(crate) tasks: BTreeMap<TaskId, Task>,
-    pub(crate) agents: BTreeMap<AgentId, Agent>,
-    pub(crate) queue: BTreeSet<QueuePlace>,
+    pub(crate) builds: Register<BuildId, Build>,
+    pub(crate) tasks: Register<TaskId, Task>,
+    pub(crate) agents: Register<AgentId, Agent>,
+    /// What projects weigh that don't weigh 1.
+    #[serde(default)]
+    pub(crate) weights: BTreeMap<String, NonZeroU32>,
+    #[serde(default)]
+    pub(crate) counts: Counts,
     #[serde(default)]
     pub(crate) images: Images,
     #[serde(default)]
     pub(crate) identities: Identities,
+    #[serde(skip)]
+    pub(crate) index: Index,
+}
+
+/// How often something happened in the farm so far. Whoever keeps such a number can ask what happened since.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// An agent gained room.
+    pub gains: u64,
+    /// What an agent should hold changed.
+    pub revisions: u64,
+    /// A task finished.
+    pub endings: u64,
+}
+
+impl Serialize for FarmState {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for FarmState {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut state = Self::deserialize(deserializer)?;
+        state.share_needs();
+        state.index = Index::of(&state);
+        Ok(state)
+    }
 }
 
 impl FarmState {
@@ -42,17 +81,17 @@ impl FarmState {
     }
 
     /// All builds.
-    pub const fn builds(&self) -> &BTreeMap<BuildId, Build> {
+    pub const fn builds(&self) -> &Register<BuildId, Build> {
         &self.builds
     }
 
     /// All tasks.
-    pub const fn tasks(&self) -> &BTreeMap<TaskId, Task> {
+    pub const fn tasks(&self) -> &Register<TaskId, Task> {
         &self.tasks
     }
 
     /// All agents.
-    pub const fn agents(&self) -> &BTreeMap<AgentId, Agent> {
+    pub const fn agents(&self) -> &Register<AgentId, Agent> {
         &self.agents
     }
 
@@ -66,43 +105,186 @@ impl FarmState {
         &self.identities
     }
 
-    /// The waiting tasks, in order.
-    pub fn queued(&self) -> impl Iterator<Item = &Task> {
-        self.queue.iter().filter_map(|(_, _, id)| self.tasks.get(id))
+    /// What waits.
+    pub const fn queue(&self) -> &Queue {
+        &self.index.queue
     }
 
-    /// Puts a task into another phase and keeps everything that follows from it in step. A finished task
-    /// stays finished.
+    /// The waiting tasks: by project, need and rank.
+    pub fn queued(&self) -> impl Iterator<Item = &Task> {
+        self.index.queue.tasks().filter_map(|id| self.tasks.get(&id))
+    }
+
+    /// How often things happened so far.
+    pub const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The agents whose orders changed after that count of [`Counts::revisions`].
+    pub fn revised_after(&self, revisions: u64) -> impl Iterator<Item = AgentId> {
+        self.index.revised.range(revisions.saturating_add(1)..).map(|(_, agent)| *agent)
+    }
+
+    /// The agents that gained room after that count of [`Counts::gains`].
+    pub fn gained_after(&self, gains: u64) -> impl Iterator<Item = &Agent> {
+        let gained = self.index.gained.range(gains.saturating_add(1)..);
+        gained.filter_map(|(_, agent)| self.agents.get(agent))
+    }
+
+    /// The tasks that finished after that count of [`Counts::endings`] and are still kept.
+    pub fn finished_after(&self, endings: u64) -> impl Iterator<Item = &Task> {
+        let finished = self.index.finished.range(endings.saturating_add(1)..);
+        finished.filter_map(|(_, task)| self.tasks.get(task))
+    }
+
+    /// How much of the farm a project gets beside the others.
+    pub fn weight(&self, project: &str) -> NonZeroU32 {
+        self.weights.get(project).copied().unwrap_or(NonZeroU32::MIN)
+    }
+
+    /// How many tasks of a project are held.
+    pub fn active(&self, project: &str) -> u32 {
+        self.index.active.get(project).copied().unwrap_or(0)
+    }
+
+    /// Puts a task into another phase. A finished task stays finished.
     pub(crate) fn move_task(&mut self, id: TaskId, next: TaskPhase) {
+        self.alter_task(id, |task| task.phase = next);
+    }
+
+    /// Changes a task, and keeps everything that follows from it in step. A finished task stays as it is.
+    pub(crate) fn alter_task(&mut self, id: TaskId, change: impl FnOnce(&mut Task)) {
         let Some(task) = self.tasks.get_mut(&id) else { return };
+        let Some(build) = self.builds.get_mut(&task.build) else { return };
         if task.is_finished() {
             return;
         }
-        let build = self.builds.get_mut(&task.build);
-        let place = (build.as_ref().map_or(0, |build| build.order), task.index, id);
-        let before = std::mem::replace(&mut task.phase, next);
-        let holder_before = holder(&before);
-        let holder_after = holder(&task.phase);
-        if let Some(agent) = holder_before.and_then(|agent| self.agents.get_mut(&agent)) {
-            agent.holds.remove(&id);
+        if matches!(task.phase, TaskPhase::Queued { .. }) {
+            self.index.queue.remove(build, &Place::of(task, build));
         }
-        if let Some(agent) = holder_after.and_then(|agent| self.agents.get_mut(&agent)) {
-            agent.holds.insert(id);
+        let (before, had_room) = (orders(task), build.has_room());
+        change(task);
+        let after = orders(task);
+        build.active = build.active + u32::from(after.is_some()) - u32::from(before.is_some());
+        if task.is_finished() {
+            build.unfinished -= 1;
+            self.counts.endings += 1;
+            task.ending = Some(self.counts.endings);
+            self.index.finished.insert(self.counts.endings, id);
         }
-        match &task.phase {
-            TaskPhase::Queued { .. } => self.queue.insert(place),
-            TaskPhase::Leased(_) | TaskPhase::Running(_) | TaskPhase::Finished { .. } => {
-                self.queue.remove(&place)
-            }
-        };
-        let finished = task.is_finished();
-        if let Some(build) = build {
-            build.active =
-                build.active + u32::from(holder_after.is_some()) - u32::from(holder_before.is_some());
-            build.unfinished -= u32::from(finished);
+        if had_room != build.has_room() {
+            self.index.queue.set_ready(build, !had_room);
         }
-        let build = task.build;
+        if matches!(task.phase, TaskPhase::Queued { .. }) {
+            self.index.queue.insert(build, Place::of(task, build));
+        }
+        self.index.count_active(&build.origin.project, before.is_some(), after.is_some());
+        let (room, build) = (Room::taken(&task.requirements), task.build);
+        if before != after {
+            self.hand_over(id, room, before.map(|(agent, ..)| agent), after.map(|(agent, ..)| agent));
+        }
         self.settle(build);
+    }
+
+    /// Takes a task from one agent and gives it to another, or only tells the holder that its orders changed.
+    fn hand_over(&mut self, task: TaskId, room: Room, from: Option<AgentId>, to: Option<AgentId>) {
+        if let Some(agent) = from.filter(|_| from == to) {
+            return self.revise(agent);
+        }
+        if let Some(agent) = from {
+            self.alter_agent(agent, |agent| {
+                agent.holds.remove(&task);
+                agent.used = agent.used.minus(&room);
+            });
+            self.revise(agent);
+        }
+        if let Some(agent) = to {
+            self.alter_agent(agent, |agent| {
+                agent.holds.insert(task);
+                agent.used = agent.used.plus(&room);
+            });
+            self.revise(agent);
+        }
+    }
+
+    /// Changes an agent, and keeps everything that follows from it in step.
+    pub(crate) fn alter_agent(&mut self, id: AgentId, change: impl FnOnce(&mut Agent)) {
+        let Some(agent) = self.agents.get_mut(&id) else { return };
+        if let Some(openness) = Openness::of(agent) {
+            self.index.open.remove(&openness);
+        }
+        let (free, was_ready, offer) = (agent.free(), agent.is_ready(), Arc::clone(&agent.offer));
+        change(agent);
+        let gained = !was_ready || offer != agent.offer || !free.has(&agent.free());
+        if agent.is_ready() && gained {
+            self.index.gained.remove(&agent.gained);
+            self.counts.gains += 1;
+            agent.gained = self.counts.gains;
+            self.index.gained.insert(agent.gained, id);
+        }
+        if let Some(openness) = Openness::of(agent) {
+            self.index.open.insert(openness);
+        }
+    }
+
+    /// Notes that what an agent should hold or do changed.
+    pub(crate) fn revise(&mut self, id: AgentId) {
+        let Some(agent) = self.agents.get_mut(&id) else { return };
+        self.index.revised.remove(&agent.revised);
+        self.counts.revisions += 1;
+        agent.revised = self.counts.revisions;
+        self.index.revised.insert(agent.revised, id);
+    }
+
+    /// Takes in an agent that wasn't known.
+    pub(crate) fn add_agent(&mut self, id: AgentId) {
+        let agent = Agent {
+            id,
+            name: String::new(),
+            offer: Arc::default(),
+            phase: AgentPhase::Gone { since: self.now },
+            last_heard: self.now,
+            holds: std::collections::BTreeSet::new(),
+            used: Room::default(),
+            leaving: false,
+            asked_to_drain: false,
+            gained: 0,
+            revised: 0,
+        };
+        self.agents.insert(id, agent);
+    }
+
+    /// Forgets an agent.
+    pub(crate) fn remove_agent(&mut self, id: AgentId) {
+        if let Some(agent) = self.agents.remove(&id) {
+            self.index.gained.remove(&agent.gained);
+            self.index.revised.remove(&agent.revised);
+            if let Some(openness) = Openness::of(&agent) {
+                self.index.open.remove(&openness);
+            }
+        }
+    }
+
+    /// Takes in a build with its tasks, all of which wait.
+    pub(crate) fn add_build(&mut self, build: Build, tasks: impl IntoIterator<Item = Task>) {
+        self.index.take_off(&build);
+        for task in tasks {
+            self.index.queue.insert(&build, Place::of(&task, &build));
+            self.tasks.insert(task.id, task);
+        }
+        self.builds.insert(build.id, build);
+    }
+
+    /// Forgets a build that ended, and its tasks.
+    pub(crate) fn remove_build(&mut self, id: BuildId) {
+        let Some(build) = self.builds.remove(&id) else { return };
+        for task in &build.tasks {
+            self.images.by_task.remove(task);
+            let ending = self.tasks.remove(task).and_then(|task| task.ending);
+            if let Some(ending) = ending {
+                self.index.finished.remove(&ending);
+            }
+        }
     }
 
     /// Ends a build whose last task has finished.
@@ -118,12 +300,24 @@ impl FarmState {
             (BuildResult::Succeeded, TaskOutcome::Succeeded { .. }) => BuildResult::Succeeded,
         });
         build.phase = BuildPhase::Ended { at: self.now, result };
+        self.index.land(build);
+    }
+
+    /// Makes tasks with equal needs share them again, as they did before the state was written down.
+    fn share_needs(&mut self) {
+        let mut known = std::collections::BTreeSet::new();
+        let ids: Vec<TaskId> = self.tasks.keys().copied().collect();
+        for id in ids {
+            let Some(task) = self.tasks.get_mut(&id) else { continue };
+            match known.get(&task.requirements) {
+                Some(shared) => task.requirements = Arc::clone(shared),
+                None => drop(known.insert(Arc::clone(&task.requirements))),
+            }
+        }
     }
 }
 
-fn holder(phase: &TaskPhase) -> Option<AgentId> {
-    match phase {
-        TaskPhase::Leased(lease) | TaskPhase::Running(lease) => Some(lease.agent),
-        TaskPhase::Queued { .. } | TaskPhase::Finished { .. } => None,
-    }
+/// What the holder of a task is told of it.
+fn orders(task: &Task) -> Option<(AgentId, kiln_plan::id::AttemptId, bool)> {
+    task.lease().map(|lease| (lease.agent, lease.attempt, task.cancelling))
 }

@@ -15,13 +15,16 @@
 //!
 //! Finished is final. The epoch grows with each grant and never otherwise.
 
+use std::sync::Arc;
+
 use kiln_plan::event::TaskOutcome;
 use kiln_plan::fingerprint::Fingerprint;
 use kiln_plan::id::{AgentId, AttemptId, BuildId, Epoch, TaskId};
-use kiln_plan::{Failure, Fault, Requirements};
+use kiln_plan::{Failure, Fault, Requirements, Terms};
 use serde::{Deserialize, Serialize};
 
 use crate::lease::Lease;
+use crate::queue::Class;
 use crate::time::Timestamp;
 
 /// One task with its history.
@@ -37,8 +40,10 @@ pub struct Task {
     pub name: String,
     /// The digest of its plan; the plan itself lies beside the ledger.
     pub plan: Fingerprint,
-    /// What a machine must offer.
-    pub requirements: Requirements,
+    /// What a machine must offer; the terms are apart.
+    pub requirements: Arc<Requirements>,
+    /// Under which terms it is carried out.
+    pub terms: Terms,
     /// Where it stands.
     pub phase: TaskPhase,
     /// The fencing number of the latest grant; 0 before the first.
@@ -50,6 +55,10 @@ pub struct Task {
     pub attempts: Vec<EndedAttempt>,
     /// Whether its end was asked for: the holder is told to cancel, and nothing is tried again.
     pub cancelling: bool,
+    /// Why the farm ended it, when it took too long: the outcome once its holder has stopped.
+    pub overrun: Option<Failure>,
+    /// Its place among all ends of tasks of the farm, from 1, once it has finished.
+    pub ending: Option<u64>,
 }
 
 /// Where a task stands.
@@ -82,6 +91,8 @@ pub struct EndedAttempt {
     pub agent: AgentId,
     /// Under which fencing number.
     pub epoch: Epoch,
+    /// When its agent was given it.
+    pub granted: Timestamp,
     /// When it ended.
     pub ended: Timestamp,
     /// How.
@@ -157,6 +168,14 @@ impl Task {
             ended.agent == agent
                 && matches!(&ended.how, AttemptEnd::Failed(failure) if failure.fault == Fault::Machine)
         })
+    }
+
+    /// What a scheduler must know of it: tasks of one class are alike.
+    pub(crate) fn class(&self) -> Class {
+        let mut tried: Vec<_> = self.attempts.iter().map(|e| (e.agent, self.failed_on(e.agent))).collect();
+        tried.sort_unstable();
+        tried.dedup();
+        Class { need: Arc::clone(&self.requirements), tried }
     }
 
     /// Whether an attempt was made on that agent before.

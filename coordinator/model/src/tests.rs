@@ -5,4 +5,5 @@ mod identity;
 mod images;
 mod laws;
 mod lifecycle;
+mod limits;
 mod scheduling;

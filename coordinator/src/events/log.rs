@@ -36,6 +36,8 @@ pub(super) struct TaskLog {
     durable: u64,
     /// Whether the last event is at rest.
     ended_at_rest: bool,
+    /// Whether it is known what is at rest of it.
+    known: bool,
     /// When the oldest event came that is not at rest, and the latest of all.
     waiting_since: Option<Instant>,
     touched: Instant,
@@ -68,6 +70,7 @@ impl TaskLog {
             bytes: 0,
             durable: 0,
             ended_at_rest: false,
+            known: true,
             waiting_since: None,
             touched: Instant::now(),
         }
@@ -77,6 +80,24 @@ impl TaskLog {
     pub(super) fn resumed(epoch: Epoch, durable: u64, ended: bool) -> Self {
         let gate = if ended { Gate::Sealed } else { Gate::Resumed(epoch) };
         Self { gate, first: durable, durable, ended_at_rest: ended, ..Self::new() }
+    }
+
+    /// A log of which it isn't known what is at rest.
+    pub(super) fn unknown(epoch: Epoch) -> Self {
+        Self { known: false, ..Self::resumed(epoch, 0, false) }
+    }
+
+    /// What is at rest was looked up.
+    pub(super) fn become_known(&mut self, durable: u64, ended: bool) {
+        let (Gate::Open(epoch) | Gate::Resumed(epoch)) = self.gate else { return };
+        if !self.known {
+            *self = Self::resumed(epoch, durable, ended);
+        }
+    }
+
+    /// Whether it is known what is at rest.
+    pub(super) const fn is_known(&self) -> bool {
+        self.known
     }
 
     /// The first event that is not at rest.

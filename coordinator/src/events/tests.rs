@@ -123,7 +123,7 @@ async fn a_new_attempt_goes_on_where_the_last_one_was_and_shuts_it_out() {
 #[tokio::test]
 async fn a_log_that_was_lost_goes_on_where_the_agent_is() {
     let events = Events::new(1 << 20, None);
-    events.reopen(build(), vec![(task(1), Epoch(3))]).await;
+    events.reopen(build(), [(task(1), Epoch(3))]);
     assert_eq!(events.append(task(1), Epoch(3), records(7, &["h"])).next_sequence, 8);
     events.seal(task(1), 9, &finished());
     assert_eq!(all(&events, vec![(task(1), 7)]).await, "7:h 8:end");
@@ -204,7 +204,9 @@ async fn another_leader_finds_what_is_at_rest_and_takes_the_rest_from_the_agent(
     rest(&events, true).await;
     events.append(task(1), Epoch(1), records(2, &["lost with the leader"]));
     let next = Events::new(10_000, Some(store.clone()));
-    next.reopen(build(), vec![(task(1), Epoch(1))]).await;
+    next.reopen(build(), [(task(1), Epoch(1))]);
+    assert!(!next.is_known(task(1)));
+    next.look_up(build()).await;
     assert_eq!(next.unsealed(), [], "its agent may still come");
     assert_eq!(next.append(task(1), Epoch(1), records(2, &["c"])).next_sequence, 3);
     assert_eq!(next.unsealed(), [task(1)]);
@@ -212,7 +214,8 @@ async fn another_leader_finds_what_is_at_rest_and_takes_the_rest_from_the_agent(
     assert_eq!(rest(&next, true).await, 1);
     assert_eq!(all(&next, vec![]).await, "0:a 1:b / 2:c 3:end");
     let third = Events::new(10_000, Some(store));
-    third.reopen(build(), vec![(task(1), Epoch(1))]).await;
+    third.reopen(build(), [(task(1), Epoch(1))]);
+    third.look_up(build()).await;
     assert_eq!(all(&third, vec![]).await, "0:a 1:b / 2:c 3:end", "an ended log is read from where it rests");
     tokio::time::advance(Duration::from_secs(60)).await;
     assert_eq!(third.unsealed(), []);

@@ -111,10 +111,13 @@ async fn take_events(
     mut batches: Streaming<v1::EventBatch>,
     receipts: &mpsc::Sender<Result<v1::EventReceipt, Status>>,
 ) -> Result<(), Status> {
+    let term = coordinator.terms.current()?;
     let mut rested = coordinator.events.rested();
     let mut told = BTreeMap::new();
     loop {
         let (due, unasked): (Vec<AttemptReceipt>, bool) = tokio::select! {
+            biased;
+            problem = term.ended() => return Err(problem.into()),
             batch = batches.message() => {
                 let Some(batch) = batch? else { return Ok(()) };
                 if coordinator.events.is_full() {
@@ -123,13 +126,16 @@ async fn take_events(
                 }
                 let attempts: Vec<AttemptEvents> =
                     batch.try_into().map_err(|error: ConvertError| Status::from(error))?;
+                if attempts.iter().any(|events| !coordinator.events.is_known(events.task)) {
+                    let told = "this coordinator leads since a moment ago and doesn't know yet which events it lacks";
+                    return Err(Problem::new(Code::Unavailable, told).into());
+                }
                 (attempts.into_iter().map(|events| append(coordinator, events)).collect(), false)
             }
             changed = rested.changed() => {
-                changed.map_err(|_| Problem::new(Code::Unavailable, "this coordinator is about to stop"))?;
+                changed.map_err(|_| term.end())?;
                 (more_at_rest(coordinator, &mut told), true)
             }
-            () = coordinator.lifecycle.closing().cancelled() => return Ok(()),
         };
         for AttemptReceipt { task, epoch, durable_sequence, refused, .. } in &due {
             match refused {
@@ -166,10 +172,10 @@ async fn take_answers(
     mut replies: Streaming<v1::DataReply>,
     questions: &mpsc::Sender<Result<v1::DataQuestion, Status>>,
 ) -> Result<(), Status> {
-    let closing = coordinator.lifecycle.closing();
+    let term = coordinator.terms.current()?;
     let first = tokio::select! {
         first = replies.message() => first?,
-        () = closing.cancelled() => return Ok(()),
+        problem = term.ended() => return Err(problem.into()),
     };
     let Some(first) = first else { return Ok(()) };
     let DataReply::Seated(agent) = first.try_into()? else {
@@ -191,7 +197,7 @@ async fn take_answers(
                     return Ok(());
                 }
             }
-            () = closing.cancelled() => return Ok(()),
+            problem = term.ended() => return Err(problem.into()),
         }
     }
 }
@@ -227,6 +233,9 @@ fn append(coordinator: &Coordinator, events: AttemptEvents) -> AttemptReceipt {
     let AttemptEvents { task, epoch, records } = events;
     if current_epoch(coordinator, task) != Some(epoch) {
         return AttemptReceipt { task, epoch, next_sequence: 0, durable_sequence: 0, refused: true };
+    }
+    if !records.is_empty() {
+        coordinator.pulse.with(|liveness, now| liveness.moved(task, epoch, now));
     }
     coordinator.events.append(task, epoch, records)
 }

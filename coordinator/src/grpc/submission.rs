@@ -45,24 +45,27 @@ impl Submission for Service {
         request: Request<v1::FollowRequest>,
     ) -> Result<Response<Self::FollowStream>, Status> {
         let FollowRequest { build, from } = request.into_inner().try_into()?;
+        let term = self.coordinator.terms.current()?;
         let Some(reader) = self.coordinator.events.follow(build, from) else {
             return Err(Problem::from_error(Code::NotFound, &Refusal::UnknownBuild(build)).into());
         };
         let coordinator = Arc::clone(&self.coordinator);
-        let updates = futures::stream::unfold((coordinator, Some(reader)), |(coordinator, reader)| async {
-            let mut reader = reader?;
-            let closing = coordinator.lifecycle.closing().clone();
-            tokio::select! {
-                update = coordinator.events.next(&mut reader) => {
-                    let update = v1::FollowUpdate::from(update?);
-                    Some((Ok(update), (coordinator, Some(reader))))
+        let updates =
+            futures::stream::unfold((coordinator, Some((reader, term))), |(coordinator, following)| async {
+                let (mut reader, term) = following?;
+                let update = tokio::select! {
+                    update = coordinator.events.next(&mut reader) => update,
+                    _ = term.ended() => None,
+                };
+                match update {
+                    Some(update) => {
+                        Some((Ok(v1::FollowUpdate::from(update)), (coordinator, Some((reader, term)))))
+                    }
+                    // The logs end with the term, too; that is not the end of the build.
+                    None if term.is_over() => Some((Err(term.end().into()), (coordinator, None))),
+                    None => None,
                 }
-                () = closing.cancelled() => {
-                    let status = Problem::new(Code::Unavailable, "this coordinator is about to stop").into();
-                    Some((Err(status), (coordinator, None)))
-                }
-            }
-        });
+            });
         Ok(Response::new(Box::pin(updates)))
     }
 

@@ -1,6 +1,8 @@
 //! Waiting tasks go to agents with room.
 
-use kiln_model::{Action, Assignment, schedule};
+use std::sync::PoisonError;
+
+use kiln_model::{Action, Assignment, Scheduler};
 use kiln_plan::id::AttemptId;
 use uuid::Uuid;
 
@@ -11,10 +13,23 @@ use crate::ledger::ProposeError;
 const ROUND: usize = 512;
 
 pub(super) async fn run(coordinator: &Coordinator) -> Result<usize, ProposeError> {
-    let due = coordinator.ledger.read(|farm| schedule::assignments(farm, ROUND));
+    let now = coordinator.clock.now();
+    let due = with_scheduler(coordinator, |scheduler| {
+        coordinator.ledger.read(|farm| scheduler.assignments(farm, now.max(farm.now()), ROUND))
+    });
     let assign = |Assignment { task, agent }| {
         let attempt = AttemptId::new(Uuid::now_v7());
         Action::Assign { task, agent, attempt }
     };
-    super::propose(coordinator, due.into_iter().map(assign).collect()).await
+    let wanted = due.len();
+    let done = super::propose(coordinator, due.into_iter().map(assign).collect()).await;
+    if !matches!(done, Ok(done) if done == wanted) {
+        // It takes for used what was not given after all.
+        with_scheduler(coordinator, |scheduler| *scheduler = Scheduler::default());
+    }
+    done
+}
+
+fn with_scheduler<T>(coordinator: &Coordinator, work: impl FnOnce(&mut Scheduler) -> T) -> T {
+    work(&mut coordinator.memory.scheduler.lock().unwrap_or_else(PoisonError::into_inner))
 }

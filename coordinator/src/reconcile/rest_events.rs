@@ -4,7 +4,7 @@ use crate::Coordinator;
 use crate::ledger::ProposeError;
 
 pub(super) async fn run(coordinator: &Coordinator) -> Result<usize, ProposeError> {
-    let confirm = || async { coordinator.ledger.leads() };
+    let confirm = || async { coordinator.ledger.read_linearizable(|_| ()).await.is_ok() };
     match coordinator.events.put_to_rest(confirm).await {
         Ok(done) => Ok(done),
         Err(error) => {

@@ -16,22 +16,26 @@ pub(super) async fn run(coordinator: &Coordinator) -> Result<usize, ProposeError
         (due::forgettable_agents(farm, now, keep_ms), due::forgettable_builds(farm, now, keep_ms))
     });
     let forget = |agent| Action::ForgetAgent { agent };
-    let mut done = super::propose(coordinator, agents.into_iter().map(forget).collect()).await?;
-    for build in builds {
-        done += forget_build(coordinator, build).await?;
-    }
-    Ok(done)
+    let done = super::propose(coordinator, agents.into_iter().map(forget).collect()).await?;
+    Ok(done + forget_builds(coordinator, &builds).await?)
 }
 
-async fn forget_build(coordinator: &Coordinator, build: BuildId) -> Result<usize, ProposeError> {
-    let plans = coordinator.ledger.read(|farm| plans_of(farm, |of| of == build));
-    let done = super::propose(coordinator, vec![Action::ForgetBuild { build }]).await?;
-    coordinator.events.forget(build);
-    if let Err(error) = coordinator.events.remove(build).await {
-        tracing::warn!(error = kiln_plan::fault::chain(&error), "events at rest were left behind");
+async fn forget_builds(coordinator: &Coordinator, builds: &[BuildId]) -> Result<usize, ProposeError> {
+    if builds.is_empty() {
+        return Ok(0);
+    }
+    let plans = coordinator.ledger.read(|farm| plans_of(farm, builds));
+    let forget = builds.iter().map(|build| Action::ForgetBuild { build: *build });
+    let done = super::propose(coordinator, forget.collect()).await?;
+    for build in builds {
+        coordinator.events.forget(*build);
+        if let Err(error) = coordinator.events.remove(*build).await {
+            tracing::warn!(error = kiln_plan::fault::chain(&error), "events at rest were left behind");
+        }
     }
     // Plans name the run they were made for, so a build that is being submitted has none of these.
-    let used = coordinator.ledger.read(|farm| plans_of(farm, |_| true));
+    let used: BTreeSet<Fingerprint> =
+        coordinator.ledger.read(|farm| farm.tasks().values().map(|task| task.plan).collect());
     for plan in plans.difference(&used) {
         if let Err(error) = coordinator.plans.remove(*plan).await {
             tracing::warn!(error = kiln_plan::fault::chain(&error), "a plan was left behind");
@@ -40,6 +44,7 @@ async fn forget_build(coordinator: &Coordinator, build: BuildId) -> Result<usize
     Ok(done)
 }
 
-fn plans_of(farm: &FarmState, wanted: impl Fn(BuildId) -> bool) -> BTreeSet<Fingerprint> {
-    farm.tasks().values().filter(|task| wanted(task.build)).map(|task| task.plan).collect()
+fn plans_of(farm: &FarmState, builds: &[BuildId]) -> BTreeSet<Fingerprint> {
+    let tasks = builds.iter().filter_map(|build| farm.builds().get(build)).flat_map(|build| &build.tasks);
+    tasks.filter_map(|task| farm.tasks().get(task)).map(|task| task.plan).collect()
 }

@@ -50,6 +50,9 @@ fn hello(n: u128, slots: u32) -> Hello {
         cpus: 0,
         memory_mib: 0,
         catalog: Catalog { components: vec![null] },
+        arch: String::new(),
+        accelerators: std::collections::BTreeSet::new(),
+        disk_mib: 0,
     }
 }
 
@@ -89,7 +92,8 @@ impl FakeAgent {
     pub(crate) async fn take(&mut self) -> Vec<Assignment> {
         self.until(|desired| !desired.begin.is_empty()).await;
         let begun = std::mem::take(&mut self.desired.begin);
-        let running = |a: &Assignment| HeldAttempt { key: a.key, phase: AttemptPhase::Running };
+        let running =
+            |a: &Assignment| HeldAttempt { key: a.key, phase: AttemptPhase::Running, idle_ms: None };
         self.held.extend(begun.iter().map(running));
         self.say().await;
         begun
@@ -112,7 +116,11 @@ impl FakeAgent {
     pub(crate) async fn report(&mut self, ends: &[(AttemptKey, TaskOutcome)]) {
         for (key, outcome) in ends {
             self.held.retain(|held| held.key != *key);
-            self.held.push(HeldAttempt { key: *key, phase: AttemptPhase::Ended(outcome.clone()) });
+            self.held.push(HeldAttempt {
+                key: *key,
+                phase: AttemptPhase::Ended(outcome.clone()),
+                idle_ms: None,
+            });
         }
         self.say().await;
     }
@@ -129,11 +137,22 @@ impl FakeAgent {
         let say = |text: &&str| EventKind::Say { speaker: None, text: (*text).to_owned() };
         let records = (first..).zip(words).map(|(place, text)| Record::new(place, 5, &say(text))).collect();
         let batch = vec![AttemptEvents { task: key.task, epoch: key.epoch, records }];
-        let batches = tokio_stream::once(v1::EventBatch::from(batch));
-        let mut receipts = bounded(self.client.append_events(batches)).await.unwrap().into_inner();
-        let receipt: Vec<AttemptReceipt> =
-            bounded(receipts.message()).await.unwrap().unwrap().try_into().unwrap();
-        receipt[0]
+        let batch = v1::EventBatch::from(batch);
+        let taken = async {
+            loop {
+                let batches = tokio_stream::once(batch.clone());
+                let mut receipts = self.client.append_events(batches).await.unwrap().into_inner();
+                match receipts.message().await {
+                    Ok(receipt) => break Vec::<AttemptReceipt>::try_from(receipt.unwrap()).unwrap()[0],
+                    // A leader that has just begun to lead knows soon what it lacks.
+                    Err(status) if status.code() == tonic::Code::Unavailable => {
+                        tokio::task::yield_now().await
+                    }
+                    Err(status) => panic!("{status}"),
+                }
+            }
+        };
+        bounded(taken).await
     }
 
     /// Carries out everything at once, until so many tasks are done. Returns the most it had at a time.

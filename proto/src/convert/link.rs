@@ -60,6 +60,9 @@ impl From<Hello> for v1::Hello {
             cpus: hello.cpus,
             memory_mib: hello.memory_mib,
             catalog: to_json(&hello.catalog),
+            arch: hello.arch,
+            accelerators: hello.accelerators.into_iter().collect(),
+            disk_mib: hello.disk_mib,
         }
     }
 }
@@ -77,6 +80,9 @@ impl TryFrom<v1::Hello> for Hello {
             cpus: hello.cpus,
             memory_mib: hello.memory_mib,
             catalog: from_json("catalog", &hello.catalog)?,
+            arch: hello.arch,
+            accelerators: hello.accelerators.into_iter().collect(),
+            disk_mib: hello.disk_mib,
         })
     }
 }
@@ -93,6 +99,7 @@ impl From<HeldAttempt> for v1::HeldAttempt {
             attempt: held.key.attempt.to_string(),
             epoch: held.key.epoch.0,
             phase: Some(phase),
+            idle_ms: held.idle_ms,
         }
     }
 }
@@ -107,13 +114,18 @@ impl TryFrom<v1::HeldAttempt> for HeldAttempt {
             Phase::Running(_) => AttemptPhase::Running,
             Phase::Ended(outcome) => AttemptPhase::Ended(outcome.try_into()?),
         };
-        Ok(Self { key: key(&held.task, &held.attempt, held.epoch)?, phase })
+        Ok(Self { key: key(&held.task, &held.attempt, held.epoch)?, phase, idle_ms: held.idle_ms })
     }
 }
 
 impl From<DesiredState> for v1::DesiredState {
     fn from(state: DesiredState) -> Self {
-        Self { hold: each(state.hold), begin: each(state.begin), speak_within_ms: state.speak_within_ms }
+        Self {
+            hold: each(state.hold),
+            begin: each(state.begin),
+            speak_within_ms: state.speak_within_ms,
+            drain: state.drain,
+        }
     }
 }
 
@@ -121,7 +133,12 @@ impl TryFrom<v1::DesiredState> for DesiredState {
     type Error = ConvertError;
 
     fn try_from(state: v1::DesiredState) -> Result<Self, Self::Error> {
-        Ok(Self { hold: all(state.hold)?, begin: all(state.begin)?, speak_within_ms: state.speak_within_ms })
+        Ok(Self {
+            hold: all(state.hold)?,
+            begin: all(state.begin)?,
+            speak_within_ms: state.speak_within_ms,
+            drain: state.drain,
+        })
     }
 }
 

@@ -104,6 +104,9 @@ fn states_of_agents_are_carried() {
         agent: a(),
         name: "host-1".into(),
         version: "0.1.0".into(),
+        arch: "x86_64".into(),
+        accelerators: ["kvm".into()].into(),
+        disk_mib: 7,
         slots: 3,
         labels: [("zone".into(), "b".into())].into(),
         cpus: 8,
@@ -112,7 +115,7 @@ fn states_of_agents_are_carried() {
     };
     let ended = outcomes().into_iter().map(AttemptPhase::Ended);
     let phases = [AttemptPhase::Accepted, AttemptPhase::Running].into_iter().chain(ended);
-    let held = phases.map(|phase| HeldAttempt { key: key(), phase }).collect();
+    let held = phases.map(|phase| HeldAttempt { key: key(), phase, idle_ms: Some(3) }).collect();
     let state = CurrentState { hello: Some(hello), held, draining: true, leaving: false };
     assert_eq!(carried::<_, v1::CurrentState>(state.clone()), state);
     let leaving = CurrentState { leaving: true, ..CurrentState::default() };
@@ -124,7 +127,8 @@ fn states_for_agents_are_carried() {
     let answers = vec![Answer { question: 2, text: "c".into() }];
     let wanted = WantedAttempt { key: key(), remaining_ms: 19_999, cancel: true, answers };
     let assignment = Assignment { build: a(), key: key(), first_sequence: 5, plan: b"{}"[..].into() };
-    let state = DesiredState { hold: vec![wanted], begin: vec![assignment], speak_within_ms: 5_000 };
+    let state =
+        DesiredState { hold: vec![wanted], begin: vec![assignment], speak_within_ms: 5_000, drain: true };
     assert_eq!(carried::<_, v1::DesiredState>(state.clone()), state);
 }
 
@@ -164,7 +168,8 @@ fn submissions_are_carried() {
 
 #[test]
 fn nonsense_is_refused_with_the_reason() {
-    let held = |phase| v1::HeldAttempt { task: UUID.into(), attempt: UUID.into(), epoch: 1, phase };
+    let held =
+        |phase| v1::HeldAttempt { task: UUID.into(), attempt: UUID.into(), epoch: 1, phase, idle_ms: None };
     let told = |error: ConvertError| crate::Problem::from(error).message;
     let cases = [
         (told(id::<BuildId>("build", "7").unwrap_err()), "\"7\" is no build identifier: "),

@@ -5,7 +5,7 @@ use kiln_plan::id::{AgentId, AttemptId, Epoch, TaskId};
 use super::Applied;
 use crate::lease::Lease;
 use crate::outcome::{Outcome, Refusal};
-use crate::schedule::{Seat, fit};
+use crate::schedule::fit;
 use crate::state::FarmState;
 use crate::task::TaskPhase;
 
@@ -18,7 +18,7 @@ pub(super) fn assign(state: &mut FarmState, id: TaskId, agent: AgentId, attempt:
     if !taker.is_ready() {
         return Err(Refusal::AgentNotReady(agent));
     }
-    if !fit::fits(task, &Seat::of(taker, state)) {
+    if !fit::fits(&task.class(), taker, &taker.free()) {
         return Err(Refusal::DoesNotFit { task: id, agent });
     }
     let build = state.builds.get(&task.build).ok_or(Refusal::UnknownBuild(task.build))?;
@@ -26,11 +26,11 @@ pub(super) fn assign(state: &mut FarmState, id: TaskId, agent: AgentId, attempt:
         return Err(Refusal::LimitReached(build.id));
     }
     let epoch = Epoch(task.epoch.0 + 1);
-    if let Some(task) = state.tasks.get_mut(&id) {
+    let lease = Lease::granted(attempt, agent, epoch, state.now);
+    state.alter_task(id, |task| {
         task.epoch = epoch;
         task.holder = Some(agent);
-    }
-    let lease = Lease::granted(attempt, agent, epoch, state.now);
-    state.move_task(id, TaskPhase::Leased(lease));
+        task.phase = TaskPhase::Leased(lease);
+    });
     Ok(Outcome::Assigned { epoch })
 }

@@ -14,12 +14,13 @@ pub(super) fn cancel(state: &mut FarmState, id: BuildId) -> Applied {
         return Err(Refusal::BuildEnded(id));
     }
     for id in build.tasks.clone() {
-        let Some(task) = state.tasks.get_mut(&id) else { continue };
-        task.cancelling |= !task.is_finished();
-        if matches!(task.phase, TaskPhase::Queued { .. }) {
-            let at = state.now;
-            state.move_task(id, TaskPhase::Finished { at, outcome: TaskOutcome::Cancelled });
-        }
+        let at = state.now;
+        state.alter_task(id, |task| {
+            task.cancelling = true;
+            if matches!(task.phase, TaskPhase::Queued { .. }) {
+                task.phase = TaskPhase::Finished { at, outcome: TaskOutcome::Cancelled };
+            }
+        });
     }
     Ok(Outcome::Done)
 }

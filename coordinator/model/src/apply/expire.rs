@@ -1,4 +1,5 @@
-//! Patience ends: a lease without renewal is taken back, a task that nobody can take is failed.
+//! Patience ends: a lease without renewal is taken back, an attempt that takes too long is ended, a task that nobody
+//! can take is failed.
 
 use kiln_plan::event::TaskOutcome;
 use kiln_plan::id::{Epoch, TaskId};
@@ -8,32 +9,53 @@ use super::Applied;
 use crate::due;
 use crate::lease::LEASE_MS;
 use crate::outcome::{Outcome, Refusal};
+use crate::overrun::Overrun;
 use crate::retry::{self, Verdict};
 use crate::state::FarmState;
 use crate::task::{AttemptEnd, EndedAttempt, TaskPhase};
 
-pub(super) fn expire_lease(state: &mut FarmState, id: TaskId, epoch: Epoch) -> Applied {
+pub(super) fn expire_lease(state: &mut FarmState, id: TaskId, epoch: Epoch, silent_ms: u64) -> Applied {
     let now = state.now;
     let task = state.tasks.get(&id).ok_or(Refusal::UnknownTask(id))?;
     let Some(lease) = task.lease().filter(|lease| lease.epoch == epoch) else {
         return Err(Refusal::StaleEpoch { task: id, given: epoch, current: task.epoch });
     };
-    if !lease.is_expired(now) {
+    if silent_ms < LEASE_MS {
         return Err(Refusal::LeaseStillGood(id));
     }
     let failure = lost(state, lease.agent, task.attempts.len() + 1);
     let next = match retry::verdict(state, task, lease.agent, &failure) {
         Verdict::Retry => TaskPhase::Queued { since: now },
+        Verdict::Final if let Some(failure) = task.overrun.clone() => {
+            TaskPhase::Finished { at: now, outcome: TaskOutcome::Failed { failure } }
+        }
         Verdict::Final if task.cancelling => TaskPhase::Finished { at: now, outcome: TaskOutcome::Cancelled },
         Verdict::Final => TaskPhase::Finished { at: now, outcome: TaskOutcome::Failed { failure } },
     };
     let how = AttemptEnd::LeaseExpired;
-    let (attempt, agent) = (lease.attempt, lease.agent);
-    let ended = EndedAttempt { attempt, agent, epoch, ended: now, how };
-    if let Some(task) = state.tasks.get_mut(&id) {
+    let (attempt, agent, granted) = (lease.attempt, lease.agent, lease.granted);
+    let ended = EndedAttempt { attempt, agent, epoch, granted, ended: now, how };
+    state.alter_task(id, |task| {
         task.attempts.push(ended);
+        task.phase = next;
+    });
+    Ok(Outcome::Done)
+}
+
+pub(super) fn overrun(state: &mut FarmState, id: TaskId, epoch: Epoch, limit: Overrun) -> Applied {
+    let now = state.now;
+    let task = state.tasks.get(&id).ok_or(Refusal::UnknownTask(id))?;
+    let Some(lease) = task.lease().filter(|lease| lease.epoch == epoch) else {
+        return Err(Refusal::StaleEpoch { task: id, given: epoch, current: task.epoch });
+    };
+    if task.cancelling || !limit.holds(&task.terms, lease, now) {
+        return Err(Refusal::NothingOverrun(id));
     }
-    state.move_task(id, next);
+    let failure = limit.failure(&task.terms, lease, now);
+    state.alter_task(id, |task| {
+        task.cancelling = true;
+        task.overrun = Some(failure);
+    });
     Ok(Outcome::Done)
 }
 

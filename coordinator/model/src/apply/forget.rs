@@ -12,7 +12,7 @@ pub(super) fn forget_agent(state: &mut FarmState, id: AgentId) -> Applied {
     if !matches!(agent.phase, AgentPhase::Gone { .. }) {
         return Err(Refusal::AgentNotGone(id));
     }
-    state.agents.remove(&id);
+    state.remove_agent(id);
     Ok(Outcome::Done)
 }
 
@@ -21,11 +21,6 @@ pub(super) fn forget_build(state: &mut FarmState, id: BuildId) -> Applied {
     if !build.is_ended() {
         return Err(Refusal::BuildNotEnded(id));
     }
-    if let Some(build) = state.builds.remove(&id) {
-        for task in build.tasks {
-            state.tasks.remove(&task);
-            super::image::forget_task(state, task);
-        }
-    }
+    state.remove_build(id);
     Ok(Outcome::Done)
 }

@@ -135,11 +135,11 @@ fn revoke_agent(state: &mut FarmState, id: AgentId) -> Done {
     }
     let since = state.now;
     state.identities.revoked_agents.insert(id, since);
-    if let Some(agent) = state.agents.get_mut(&id)
-        && matches!(agent.phase, AgentPhase::Ready | AgentPhase::Draining)
-    {
-        agent.phase = AgentPhase::Lost { since };
-    }
+    state.alter_agent(id, |agent| {
+        if matches!(agent.phase, AgentPhase::Ready | AgentPhase::Draining) {
+            agent.phase = AgentPhase::Lost { since };
+        }
+    });
     Ok(Outcome::Done)
 }
 

@@ -17,25 +17,46 @@ pub(super) fn report(
     (agent, attempt, epoch): (AgentId, AttemptId, Epoch),
     outcome: &TaskOutcome,
 ) -> Applied {
-    let task = state.tasks.get_mut(&id).ok_or(Refusal::UnknownTask(id))?;
-    match task.standing(agent, attempt, epoch) {
-        Standing::Held => {}
-        Standing::Expired => drop(task.attempts.pop()),
+    let task = state.tasks.get(&id).ok_or(Refusal::UnknownTask(id))?;
+    let (expired, granted) = match task.standing(agent, attempt, epoch) {
+        Standing::Held => (false, task.lease().map(|lease| lease.granted)),
+        Standing::Expired => (true, task.attempts.last().map(|ended| ended.granted)),
         Standing::Stale => {
             return Err(Refusal::StaleEpoch { task: id, given: epoch, current: task.epoch });
         }
+    };
+    if expired {
+        // It did not end that way after all.
+        state.alter_task(id, |task| drop(task.attempts.pop()));
     }
     let now = state.now;
     let Some(failure) = retried(state, id, agent, outcome) else {
-        state.move_task(id, TaskPhase::Finished { at: now, outcome: outcome.clone() });
+        let outcome = final_outcome(state, id, outcome);
+        state.move_task(id, TaskPhase::Finished { at: now, outcome });
         return Ok(Outcome::Reported { verdict: Verdict::Final });
     };
-    if let Some(task) = state.tasks.get_mut(&id) {
-        let how = AttemptEnd::Failed(failure);
-        task.attempts.push(EndedAttempt { attempt, agent, epoch, ended: now, how });
-    }
-    state.move_task(id, TaskPhase::Queued { since: now });
+    let granted = granted.unwrap_or(now);
+    let how = AttemptEnd::Failed(failure);
+    state.alter_task(id, |task| {
+        task.attempts.push(EndedAttempt { attempt, agent, epoch, granted, ended: now, how });
+        task.phase = TaskPhase::Queued { since: now };
+    });
     Ok(Outcome::Reported { verdict: Verdict::Retry })
+}
+
+/// An attempt that was ended because it took too long fails by that; one that succeeded before it heard of it
+/// succeeded.
+fn final_outcome(state: &FarmState, id: TaskId, outcome: &TaskOutcome) -> TaskOutcome {
+    let overrun = state.tasks.get(&id).and_then(|task| task.overrun.clone());
+    let ended_early = match outcome {
+        TaskOutcome::Cancelled => true,
+        TaskOutcome::Failed { failure } => failure.cancelled,
+        TaskOutcome::Succeeded { .. } => false,
+    };
+    match overrun {
+        Some(failure) if ended_early => TaskOutcome::Failed { failure },
+        _ => outcome.clone(),
+    }
 }
 
 /// The failure after which another attempt is made; `None` when the outcome stands.

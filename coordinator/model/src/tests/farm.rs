@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::invariant;
 use crate::{
-    Action, Command, FarmState, Held, HeldPhase, NewTask, Offer, Outcome, TaskPhase, Timestamp, apply,
+    Action, Command, FarmState, Held, HeldPhase, NewTask, Offer, Origin, Outcome, TaskPhase, Timestamp, apply,
 };
 
 pub(super) const fn build(n: u128) -> BuildId {
@@ -81,7 +81,13 @@ impl Farm {
     }
 
     pub(super) fn submit(&mut self, n: u128, parallel: u32, tasks: Vec<NewTask>) {
-        self.must(Action::Submit { build: build(n), parallel: NonZeroU32::new(parallel), tasks });
+        self.submit_as(n, parallel, tasks, Origin::default());
+    }
+
+    /// Submits for somebody, with some urgency.
+    pub(super) fn submit_as(&mut self, n: u128, parallel: u32, tasks: Vec<NewTask>, origin: Origin) {
+        let parallel = NonZeroU32::new(parallel);
+        self.must(Action::Submit { build: build(n), parallel, tasks, origin, join: false });
     }
 
     pub(super) fn connect(&mut self, n: u128, offer: Offer) {
@@ -114,7 +120,11 @@ impl Farm {
     }
 
     pub(super) fn expire(&mut self, t: u128, epoch: u64) -> Outcome {
-        self.apply(Action::ExpireLease { task: task(t), epoch: Epoch(epoch) })
+        self.apply(Action::ExpireLease {
+            task: task(t),
+            epoch: Epoch(epoch),
+            silent_ms: crate::lease::LEASE_MS,
+        })
     }
 
     /// One word for where a task stands.

@@ -1,15 +1,18 @@
 //! Laws under random commands: whatever is proposed, in whatever order, with whatever delay.
 
 use kiln_plan::event::TaskOutcome;
+use kiln_plan::fingerprint::Fingerprint;
 use kiln_plan::id::Epoch;
 use kiln_plan::{Fault, Requirements};
 use proptest::prelude::*;
 
 use super::farm::{Farm, agent, attempt, build, failed, needs, new_task, offers, succeeded, task};
 use super::identity::{found, join, secret, token};
+use crate::lease::LEASE_MS;
+use crate::overrun::Overrun;
 use crate::{
-    Action, Command, FarmState, Held, HeldPhase, IdentityAction, NewToken, Newcomer, Outcome, Timestamp,
-    TokenUse, apply, due, schedule,
+    Action, Command, FarmState, Held, HeldPhase, IdentityAction, NewToken, Newcomer, Origin, Outcome,
+    Scheduler, Timestamp, TokenUse, apply, due, schedule,
 };
 
 /// What may happen to a farm. Numbers choose among what there is at that moment.
@@ -28,6 +31,8 @@ enum Happening {
     Wait { ms: u64 },
     Depart { agent: u128 },
     Identity { n: u128, what: u8 },
+    Drain { agent: u128, drain: bool },
+    Overrun { nth: usize },
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -50,6 +55,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         3 => (0..30_000_u64).prop_map(|ms| Wait { ms }),
         1 => (0..3_u128).prop_map(|agent| Depart { agent }),
         2 => (0..3_u128, 0..9_u8).prop_map(|(n, what)| Identity { n, what }),
+        1 => (0..3_u128, any::<bool>()).prop_map(|(agent, drain)| Drain { agent, drain }),
+        1 => (0..9_usize).prop_map(|nth| Overrun { nth }),
     ]
 }
 
@@ -68,8 +75,16 @@ fn actions(happening: &Happening, state: &FarmState, now: Timestamp) -> Vec<Acti
     match happening {
         Happening::Submit { build: n, tasks, parallel, demanding } => {
             let needs = || if *demanding { needs("builder/qemu") } else { Requirements::default() };
+            let count = u8::try_from(*tasks).unwrap_or(0);
             let tasks = (0..*tasks).map(|t| new_task(n * 6 + t, needs())).collect();
-            vec![Action::Submit { build: build(*n), parallel: std::num::NonZeroU32::new(*parallel), tasks }]
+            let origin = Origin {
+                project: format!("p{}", n % 2),
+                priority: i32::try_from(*n).unwrap_or(0) * 40 - 60,
+                fingerprint: Some(Fingerprint::of_bytes(&[count])),
+                ..Origin::default()
+            };
+            let parallel = std::num::NonZeroU32::new(*parallel);
+            vec![Action::Submit { build: build(*n), parallel, tasks, origin, join: *demanding }]
         }
         Happening::Connect { agent: n, slots, capable } => {
             let offer = offers(*slots, if *capable { &["builder/qemu"] } else { &[] });
@@ -120,6 +135,13 @@ fn actions(happening: &Happening, state: &FarmState, now: Timestamp) -> Vec<Acti
         Happening::Reconcile => everything_due(state, now),
         Happening::Depart { agent: n } => vec![Action::Depart { agent: agent(*n) }],
         Happening::Identity { n, what } => vec![Action::Identity(identity(*n, *what))],
+        Happening::Drain { agent: n, drain: true } => vec![Action::DrainAgent { agent: agent(*n) }],
+        Happening::Drain { agent: n, drain: false } => vec![Action::UndrainAgent { agent: agent(*n) }],
+        Happening::Overrun { nth } => {
+            let leased = state.tasks().values().filter_map(|t| Some((t.id, t.lease()?.epoch)));
+            let limit = Overrun::Progress { idle_ms: kiln_plan::requirements::NO_PROGRESS_MS };
+            leased.skip(*nth).take(1).map(|(task, epoch)| Action::Overrun { task, epoch, limit }).collect()
+        }
         Happening::Wait { .. } => Vec::new(),
     }
 }
@@ -145,14 +167,18 @@ fn identity(n: u128, what: u8) -> IdentityAction {
 }
 
 fn everything_due(state: &FarmState, now: Timestamp) -> Vec<Action> {
-    let expired = due::expired_leases(state, now).into_iter();
-    let silent = due::silent_agents(state, now).into_iter();
+    // Whatever was heard last a term ago in the farm's own time was silent since.
+    let silent_ms = LEASE_MS;
+    let held = state.tasks().values().filter_map(|t| Some((t.id, t.lease()?)));
+    let expired = held.filter(|(_, lease)| now.ms_since(lease.granted) >= LEASE_MS);
+    let there = state.agents().values().filter(|a| a.is_ready() || a.phase == crate::AgentPhase::Draining);
+    let silent = there.filter(|a| now.ms_since(a.last_heard) >= LEASE_MS);
     let departed = due::departed_agents(state, now).into_iter();
     let hopeless = due::hopeless_tasks(state, now, 60_000).into_iter();
     let old = due::forgettable_builds(state, now, 90_000).into_iter();
     expired
-        .map(|(task, epoch)| Action::ExpireLease { task, epoch })
-        .chain(silent.map(|agent| Action::LoseAgent { agent }))
+        .map(|(task, lease)| Action::ExpireLease { task, epoch: lease.epoch, silent_ms })
+        .chain(silent.map(|agent| Action::LoseAgent { agent: agent.id, silent_ms }))
         .chain(departed.map(|agent| Action::Depart { agent }))
         .chain(hopeless.map(|task| Action::GiveUp { task }))
         .chain(old.map(|build| Action::ForgetBuild { build }))
@@ -203,6 +229,28 @@ proptest! {
             prop_assert!(matches!(outcome, Outcome::Assigned { .. }), "{:?}", outcome);
         }
         prop_assert!(schedule::assignments(&farm.state, usize::MAX).is_empty(), "nothing placeable is left");
+    }
+
+    #[test]
+    fn who_remembers_assigns_as_much_as_who_looks_anew(happenings in prop::collection::vec(happening(), 1..80)) {
+        let mut farm = Farm { now: 1, ..Farm::default() };
+        let mut scheduler = Scheduler::default();
+        for happening in &happenings {
+            if let Happening::Wait { ms } = happening {
+                farm.now += ms;
+            }
+            for action in actions(happening, &farm.state, Timestamp(farm.now)) {
+                farm.apply(action);
+            }
+            for most in [1, 2] {
+                let remembered = scheduler.assignments(&farm.state, Timestamp(farm.now), most);
+                let anew = Scheduler::default().assignments(&farm.state, Timestamp(farm.now), most);
+                prop_assert_eq!(&remembered, &anew);
+                for a in remembered {
+                    farm.must(Action::Assign { task: a.task, agent: a.agent, attempt: attempt(7) });
+                }
+            }
+        }
     }
 
     #[test]

@@ -73,22 +73,10 @@ fn the_third_failed_attempt_is_the_last() {
 #[test]
 fn expired_lease_returns_the_task_to_the_queue() {
     let mut farm = Farm::with_one_running();
-    farm.now += LEASE_MS - 1;
-    assert_eq!(farm.expire(1, 1), Outcome::Refused(Refusal::LeaseStillGood(task(1))));
-    assert!(due::expired_leases(&farm.state, farm.state.now()).is_empty());
-    farm.now += 1;
-    assert_eq!(due::expired_leases(&farm.state, crate::Timestamp(farm.now)), [(task(1), Epoch(1))]);
+    let early = Action::ExpireLease { task: task(1), epoch: Epoch(1), silent_ms: LEASE_MS - 1 };
+    assert_eq!(farm.apply(early), Outcome::Refused(Refusal::LeaseStillGood(task(1))));
     assert_eq!(farm.expire(1, 1), Outcome::Done);
     assert_eq!(farm.phase(1), "queued");
-}
-
-#[test]
-fn a_renewed_lease_lasts_a_full_term_more() {
-    let mut farm = Farm::with_one_running();
-    farm.now += LEASE_MS - 1;
-    farm.synchronize(1, vec![Farm::claim(1, 1)]);
-    farm.now += LEASE_MS - 1;
-    assert_eq!(farm.expire(1, 1), Outcome::Refused(Refusal::LeaseStillGood(task(1))));
 }
 
 #[test]
@@ -190,15 +178,9 @@ fn nothing_is_tried_again_after_a_cancellation() {
 #[test]
 fn a_silent_agent_is_lost_and_a_lost_one_departs() {
     let mut farm = Farm::with_one_running();
-    farm.now += SILENCE_MS;
-    let now = crate::Timestamp(farm.now);
-    assert_eq!(due::silent_agents(&farm.state, now), [agent(1), agent(2)]);
-    farm.synchronize(2, vec![]);
-    assert_eq!(
-        farm.apply(Action::LoseAgent { agent: agent(2) }),
-        Outcome::Refused(Refusal::AgentIsHeard(agent(2)))
-    );
-    farm.must(Action::LoseAgent { agent: agent(1) });
+    let early = Action::LoseAgent { agent: agent(2), silent_ms: SILENCE_MS - 1 };
+    assert_eq!(farm.apply(early), Outcome::Refused(Refusal::AgentIsHeard(agent(2))));
+    farm.must(Action::LoseAgent { agent: agent(1), silent_ms: SILENCE_MS });
     assert_eq!(farm.phase(1), "running on a1 epoch 1", "its lease expires by itself");
     farm.now += LOST_MS;
     farm.expire(1, 1);
@@ -269,7 +251,13 @@ fn a_build_is_forgotten_only_after_its_end() {
 #[test]
 fn a_submission_is_refused_whole() {
     let one = || new_task(1, <_>::default());
-    let submit = |n, tasks| Action::Submit { build: build(n), parallel: None, tasks };
+    let submit = |n, tasks| Action::Submit {
+        build: build(n),
+        parallel: None,
+        tasks,
+        origin: <_>::default(),
+        join: false,
+    };
     let cases = [
         (submit(1, vec![one()]), Refusal::DuplicateBuild(build(1))),
         (submit(2, vec![]), Refusal::EmptyBuild(build(2))),
