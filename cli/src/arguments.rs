@@ -15,6 +15,7 @@ pub(crate) mod fix;
 pub(crate) mod fmt;
 mod format;
 pub(crate) mod hcl2_upgrade;
+pub(crate) mod images;
 pub(crate) mod init;
 pub(crate) mod man;
 pub(crate) mod plugins;
@@ -62,6 +63,8 @@ pub(crate) enum Command {
     /// Turn a JSON template into HCL2
     #[command(name = "hcl2_upgrade")]
     Hcl2Upgrade(hcl2_upgrade::Hcl2UpgradeArguments),
+    /// Work with the images of a farm
+    Images(images::ImagesArguments),
     /// Install the plug-ins that a template requires
     Init(InitArguments),
     /// See the parts of a template

@@ -9,6 +9,7 @@ mod console;
 mod fix;
 mod fmt;
 mod hcl2_upgrade;
+mod images;
 mod init;
 pub(crate) mod inspect;
 mod man;
@@ -69,6 +70,11 @@ pub(crate) fn run(asked: Asked) -> Ended {
                 let reader = reader(arguments.format, machine_readable);
                 let look = Look { reader, color, ..plain(machine_readable) };
                 validate::run(&arguments, &Screen::still(look))
+            }
+            Command::Images(arguments) => {
+                let reader = reader(arguments.format(), machine_readable);
+                let look = Look { reader, ..coloured(machine_readable) };
+                images::run(&arguments, &Screen::standard(look))
             }
             Command::Init(arguments) => init::run(&arguments, &Screen::standard(coloured(machine_readable))),
             Command::Plugins(arguments) => {

@@ -282,7 +282,7 @@ fn hello() -> Hello {
         arch: String::new(),
         accelerators: std::collections::BTreeSet::new(),
         disk_mib: 0,
-            tools: std::collections::BTreeMap::new(),
+        tools: std::collections::BTreeMap::new(),
     }
 }
 
