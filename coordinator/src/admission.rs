@@ -89,11 +89,44 @@ pub(crate) async fn submit(
         return Ok(SubmitReply { diagnostics, ..SubmitReply::default() });
     }
     plans.iter_mut().for_each(|plan| plan.bundle = request.bundle);
-    let build = BuildId::new(Uuid::now_v7());
     let tasks = keep(coordinator, &plans).await?;
     let named = tasks.iter().map(|task| (task.id, task.name.clone())).collect();
-    enter(coordinator, build, NonZeroU32::new(request.parallel), tasks).await?;
-    Ok(SubmitReply { build: Some(build), tasks: named, diagnostics, joined: false })
+    let build = BuildId::new(Uuid::now_v7());
+    match enter(coordinator, build, &request, tasks).await? {
+        None => Ok(SubmitReply { build: Some(build), tasks: named, diagnostics, joined: false }),
+        Some(other) => {
+            let tasks = tasks_of(coordinator, other);
+            Ok(SubmitReply { build: Some(other), tasks, diagnostics, joined: true })
+        }
+    }
+}
+
+fn tasks_of(coordinator: &Coordinator, build: BuildId) -> Vec<(TaskId, String)> {
+    coordinator.ledger.read(|farm| {
+        let tasks = farm.builds().get(&build).into_iter().flat_map(|build| &build.tasks);
+        tasks.filter_map(|id| farm.tasks().get(id)).map(|task| (task.id, task.name.clone())).collect()
+    })
+}
+
+/// For whom a build is, and what it has in common with others that would do the same.
+fn origin(request: &SubmitRequest) -> Origin {
+    let usual = Origin::default();
+    Origin {
+        project: if request.project.is_empty() { usual.project } else { request.project.clone() },
+        priority: request.priority,
+        fingerprint: request.bundle.and_then(|bundle| likeness(bundle, &request.request)),
+        ..usual
+    }
+}
+
+/// The digest of what is asked and of which files, but for when it was asked and by which run.
+fn likeness(bundle: Fingerprint, request: &[u8]) -> Option<Fingerprint> {
+    let mut asked: serde_json::Value = serde_json::from_slice(request).ok()?;
+    if let Some(request) = asked.get_mut("request").and_then(serde_json::Value::as_object_mut) {
+        request.remove("run_uuid");
+        request.remove("started_ns");
+    }
+    Some(Fingerprint::of_bytes(format!("{bundle} {asked}").as_bytes()))
 }
 
 async fn bundle(coordinator: &Coordinator, digest: Fingerprint) -> Result<BundleFiles, Problem> {
@@ -184,23 +217,23 @@ async fn keep_one(coordinator: &Coordinator, plan: &BuildPlan) -> Result<NewTask
     })
 }
 
-/// Opens the logs and puts the build to the ledger, in this order: an agent may speak right after.
+/// Opens the logs and puts the build to the ledger, in this order: an agent may speak right after. Returns the build that
+/// does the same and is under way, if there is one and the request wants it.
 async fn enter(
     coordinator: &Coordinator,
     build: BuildId,
-    parallel: Option<NonZeroU32>,
+    request: &SubmitRequest,
     tasks: Vec<NewTask>,
-) -> Result<(), Problem> {
+) -> Result<Option<BuildId>, Problem> {
+    let (parallel, origin, join) = (NonZeroU32::new(request.parallel), origin(request), request.join);
     coordinator.events.open(build, tasks.iter().map(|task| task.id));
-    let proposed = coordinator
-        .ledger
-        .propose(Action::Submit { build, parallel, tasks, origin: Origin::default(), join: false })
-        .await;
-    let problem = match proposed {
-        Ok(Outcome::Refused(refusal)) => Problem::from_error(Code::Refused, &refusal),
-        Ok(_) => return Ok(()),
-        Err(error) => error.into(),
+    let proposed = coordinator.ledger.propose(Action::Submit { build, parallel, tasks, origin, join }).await;
+    let ended = match proposed {
+        Ok(Outcome::Refused(refusal)) => Err(Problem::from_error(Code::Refused, &refusal)),
+        Ok(Outcome::UnderWay { build }) => Ok(Some(build)),
+        Ok(_) => return Ok(None),
+        Err(error) => Err(error.into()),
     };
     coordinator.events.forget(build);
-    Err(problem)
+    ended
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use kiln_proto::MESSAGE_LIMIT;
 use kiln_proto::transport::{self, Arrival};
 use kiln_proto::v1::agent_link_server::AgentLinkServer;
+use kiln_proto::v1::farm_server::FarmServer;
 use kiln_proto::v1::identity_server::IdentityServer;
+use kiln_proto::v1::images_server::ImagesServer;
 use kiln_proto::v1::peer_server::PeerServer;
 use kiln_proto::v1::submission_server::SubmissionServer;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -13,7 +15,9 @@ use tokio_stream::Stream;
 use tonic::transport::server::Connected;
 
 mod agent_link;
+mod farm;
 mod identity;
+mod images;
 mod peer;
 mod submission;
 
@@ -37,6 +41,10 @@ where
     let agent_link = AgentLinkServer::new(agent_link::Service::new(Arc::clone(coordinator)))
         .max_decoding_message_size(MESSAGE_LIMIT)
         .max_encoding_message_size(MESSAGE_LIMIT);
+    let images = ImagesServer::new(images::Service::new(Arc::clone(coordinator)))
+        .max_decoding_message_size(MESSAGE_LIMIT)
+        .max_encoding_message_size(MESSAGE_LIMIT);
+    let farm = FarmServer::new(farm::Service::new(Arc::clone(coordinator)));
     let peer = PeerServer::new(peer::Service::new(Arc::clone(coordinator)))
         .max_decoding_message_size(MESSAGE_LIMIT)
         .max_encoding_message_size(MESSAGE_LIMIT);
@@ -50,8 +58,10 @@ where
         .layer(AuthorizeLayer(gatekeeper))
         .add_service(submission)
         .add_service(agent_link)
+        .add_service(farm)
         .add_service(peer)
         .add_service(identity)
+        .add_service(images)
         .serve_with_incoming_shutdown(incoming, closing);
     coordinator.lifecycle.servers().spawn(async move {
         if let Err(error) = server.await {

@@ -40,6 +40,7 @@ mod forward;
 mod grpc;
 pub mod http;
 pub mod identity;
+mod images;
 mod ledger;
 mod pipe;
 mod plan_store;
@@ -51,6 +52,7 @@ mod settings;
 mod shutdown;
 pub mod store;
 mod terms;
+mod view;
 mod vigil;
 
 pub use admission::{Answered, Asked, Evaluated, Evaluator};
@@ -67,11 +69,13 @@ use bundles::Bundles;
 use clock::Clock;
 use data_desk::DataDesk;
 use events::Events;
+use http::Meters;
 use identity::Identity;
 use identity::audit::{Audit, AuditError};
 use identity::caller::Gatekeeper;
 use identity::vault::Vault;
 use identity::{FarmKeyError, Place};
+use images::Images;
 use ledger::{Ledger, NoPeers, Surroundings};
 use pipe::Dialler;
 use plan_store::PlanStore;
@@ -92,6 +96,7 @@ pub struct Coordinator {
     ledger: Ledger,
     store: Store,
     plans: PlanStore,
+    images: Images,
     bundles: Bundles,
     events: Events,
     answers: Answers,
@@ -103,6 +108,7 @@ pub struct Coordinator {
     vigil: Vigil,
     identity: Identity,
     pulse: Pulse,
+    meters: Meters,
     memory: reconcile::Memory,
 }
 
@@ -184,6 +190,7 @@ impl Coordinator {
             settings,
             clock,
             plans: PlanStore::new(vault.clone()),
+            images: Images::new(store.clone()),
             bundles: Bundles::new(vault),
             store,
             evaluator,
@@ -192,6 +199,7 @@ impl Coordinator {
             vigil: Vigil::begin(),
             identity,
             pulse: Pulse::begin(),
+            meters: Meters::default(),
             memory: reconcile::Memory::default(),
         });
         terms::start(&coordinator);
@@ -303,6 +311,12 @@ impl Handle {
     /// Tells callers of requests apart, for other servers than that of gRPC.
     pub fn gatekeeper(&self) -> Gatekeeper {
         Gatekeeper(Arc::clone(&self.coordinator))
+    }
+
+    /// Everything that is answered over HTTP: health, figures, the JSON API, and the objects of a store that is not a
+    /// cloud's.
+    pub fn http(&self) -> axum::Router {
+        http::router(&self.coordinator)
     }
 
     /// Looks at the state of the farm, as far as this coordinator knows it. Keep it short: nothing is applied

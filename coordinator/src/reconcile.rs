@@ -9,6 +9,7 @@
 //! | silence | each second | takes leases back, ends what takes too long, marks silent agents |
 //! | lost_agents | each second | gives up agents that are lost for long |
 //! | hopeless_tasks | each second | fails what nobody can take |
+//! | images | each hour | deletes what no image needs |
 //! | retention | each minute | forgets what is over |
 //! | identities_seen | change | tells streams that somebody was revoked |
 //! | identities | each minute | forgets old tokens, seals the authority with the latest farm key |
@@ -23,6 +24,7 @@ use kiln_model::{Action, Scheduler};
 mod assign;
 mod hopeless_tasks;
 mod identities;
+mod images;
 mod lost_agents;
 mod rest_events;
 mod retention;
@@ -94,6 +96,12 @@ const DUTIES: &[Duty] = &[
         wake: Wake::Every(SECOND),
         who: Who::Leader,
         run: |c| Box::pin(hopeless_tasks::run(c)),
+    },
+    Duty {
+        name: "images",
+        wake: Wake::Every(Duration::from_secs(3_600)),
+        who: Who::Leader,
+        run: |c| Box::pin(images::run(c)),
     },
     Duty {
         name: "rest_events",

@@ -42,6 +42,14 @@ impl AgentLink for Script {
     type SynchronizeStream = ReceiverStream<Result<v1::DesiredState, Status>>;
     type AppendEventsStream = ReceiverStream<Result<v1::EventReceipt, Status>>;
     type AnswerQuestionsStream = ReceiverStream<Result<v1::DataQuestion, Status>>;
+    type FetchBundleStream = ReceiverStream<Result<v1::FetchedPart, Status>>;
+
+    async fn fetch_bundle(
+        &self,
+        _request: Request<v1::FetchBundleRequest>,
+    ) -> Result<Response<Self::FetchBundleStream>, Status> {
+        Err(Status::not_found("there are no bundles"))
+    }
 
     /// Asks two questions, of which it takes one back, and notes what is answered.
     async fn answer_questions(
@@ -139,13 +147,8 @@ fn take(attempt: &AttemptEvents, events: &Mutex<Vec<String>>) -> AttemptReceipt 
             events.lock().unwrap().push(format!("{}:{text}", record.sequence));
         }
     }
-    AttemptReceipt {
-        task: attempt.task,
-        epoch: attempt.epoch,
-        next_sequence,
-        durable_sequence: next_sequence,
-        refused: false,
-    }
+    let AttemptEvents { task, epoch, .. } = *attempt;
+    AttemptReceipt { task, epoch, next_sequence, refused: false, durable_sequence: next_sequence }
 }
 
 /// Writes down what it is asked, and keeps the voices.
@@ -279,6 +282,7 @@ fn hello() -> Hello {
         arch: String::new(),
         accelerators: std::collections::BTreeSet::new(),
         disk_mib: 0,
+        tools: std::collections::BTreeMap::new(),
     }
 }
 

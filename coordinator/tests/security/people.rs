@@ -3,7 +3,9 @@
 use kiln_plan::id::BuildId;
 use kiln_proto::token::Token;
 use kiln_proto::v1;
+use tonic::codegen::http::Request;
 use tonic::{Code, Status};
+use tower::ServiceExt;
 
 use crate::farm::{Farm, Link, bounded};
 
@@ -113,4 +115,46 @@ async fn tokens_outlive_the_process() {
     let farm = farm.restarted().await;
     assert_eq!(who(&farm, &farm.operator).await.unwrap(), "first operator (operator in all projects)");
     Link::open(farm.channel(&agent.credentials), agent.id).await.unwrap();
+}
+
+/// The status of an answer over HTTP.
+async fn http(farm: &Farm, method: &str, path: &str, token: Option<&Token>) -> u16 {
+    let mut request = Request::builder().method(method).uri(path);
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {}", token.reveal()));
+    }
+    let request = request.body(axum::body::Body::empty()).unwrap();
+    bounded(farm.handle.http().oneshot(request)).await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn http_takes_the_same_tokens_for_the_same_things() {
+    let farm = Farm::found().await;
+    let agent = farm.agent().await;
+    let _link = Link::open(farm.channel(&agent.credentials), agent.id).await.unwrap();
+    let build = submit(&farm, &farm.operator).await.unwrap();
+    let viewer = farm.client_token(v1::Role::Viewer, None).await;
+    let builder = farm.client_token(v1::Role::Builder, None).await;
+    let (cancel, drain) = (format!("/v1/builds/{build}/cancel"), format!("/v1/agents/{}/drain", agent.id));
+    let join = farm.join_token().await;
+    let table = [
+        ("GET", "/healthz", None, 200),
+        ("GET", "/v1/builds", None, 401),
+        ("GET", "/v1/builds", Some(&join), 401),
+        ("GET", "/v1/builds", Some(&viewer), 200),
+        ("GET", "/v1/nothing", Some(&viewer), 404),
+        ("POST", &cancel, None, 401),
+        ("POST", &cancel, Some(&viewer), 403),
+        ("POST", &cancel, Some(&builder), 204),
+        ("POST", &drain, Some(&builder), 403),
+        ("POST", &drain, Some(&farm.operator), 204),
+    ];
+    for (method, path, token, expected) in table {
+        assert_eq!(http(&farm, method, path, token).await, expected, "{method} {path} {token:?}");
+    }
+    let audit = farm.audit();
+    let refused = format!(r#""act":"POST {cancel}","outcome":"forbidden""#);
+    assert!(
+        audit.contains(&refused) && audit.contains(&format!(r#""act":"POST {cancel}","outcome":"done""#))
+    );
 }
