@@ -60,8 +60,8 @@ where
         .add_service(agent_link)
         .add_service(farm)
         .add_service(peer)
-        .add_service(identity)
         .add_service(images)
+        .add_service(identity)
         .serve_with_incoming_shutdown(incoming, closing);
     coordinator.lifecycle.servers().spawn(async move {
         if let Err(error) = server.await {

@@ -11,11 +11,11 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Extension, Path, RawQuery, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{Response, StatusCode, header};
-use axum::middleware;
 use axum::routing::{get, post};
 use kiln_model::Role;
 use kiln_plan::id::BuildId;
@@ -25,8 +25,10 @@ use serde::Serialize;
 mod metrics;
 pub mod objects;
 mod rights;
+mod server;
 
 pub(crate) use metrics::Meters;
+pub(crate) use server::{serve_one, serve_plain};
 
 use crate::identity::Caller;
 use crate::{Coordinator, view};
@@ -37,19 +39,28 @@ const OPENAPI: &str = include_str!("http/openapi.json");
 type Shared = State<Arc<Coordinator>>;
 type Told = Result<Response<Body>, Refused>;
 
-/// All routes.
-pub(crate) fn router(coordinator: &Arc<Coordinator>) -> Router {
-    Router::new()
+/// What anybody may ask: health, figures, and the objects of a store that is not a cloud's, by signed links.
+pub(crate) fn open(coordinator: &Arc<Coordinator>) -> Router {
+    let routes = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/v1/openapi.json", get(|| async { json_text(StatusCode::OK, OPENAPI.to_owned()) }))
-        .merge(api(coordinator))
-        .with_state(Arc::clone(coordinator))
+        .with_state(Arc::clone(coordinator));
+    match coordinator.store.links() {
+        Some(links) => routes.merge(objects::router(coordinator.store.clone(), links.clone())),
+        None => routes,
+    }
+}
+
+/// All routes: those of [`open`], and the API, which needs a token.
+pub(crate) fn whole(coordinator: &Arc<Coordinator>) -> Router {
+    let known = axum::middleware::from_fn_with_state(Arc::clone(coordinator), rights::admit);
+    open(coordinator).merge(api().layer(known).with_state(Arc::clone(coordinator)))
 }
 
 /// The routes that need a token.
-fn api(coordinator: &Arc<Coordinator>) -> Router<Arc<Coordinator>> {
+fn api() -> Router<Arc<Coordinator>> {
     Router::new()
         .route("/v1/farm", get(overview))
         .route("/v1/members", get(members))
@@ -60,7 +71,6 @@ fn api(coordinator: &Arc<Coordinator>) -> Router<Arc<Coordinator>> {
         .route("/v1/agents", get(agents))
         .route("/v1/agents/{agent}/drain", post(drain))
         .route("/v1/agents/{agent}/undrain", post(undrain))
-        .route_layer(middleware::from_fn_with_state(Arc::clone(coordinator), rights::admit))
 }
 
 async fn ready(State(coordinator): Shared) -> Response<Body> {
@@ -90,7 +100,7 @@ async fn builds(
     RawQuery(query): RawQuery,
 ) -> Told {
     let query = query.unwrap_or_default();
-    let most = parameter(&query, "most").map_or(Ok(0), |text| {
+    let most: u32 = parameter(&query, "most").map_or(Ok(0), |text| {
         text.parse().map_err(|_| Problem::new(Code::Invalid, format!("most={text:?} is no number")))
     })?;
     let running = match parameter(&query, "state") {
@@ -100,7 +110,7 @@ async fn builds(
             return Err(Problem::new(Code::Invalid, format!("state={other:?}: only running is known")).into());
         }
     };
-    json(&coordinator.ledger.read(|farm| view::builds(farm, view::most_builds(most), running, &caller)))
+    json(&coordinator.builds(&caller, most, running))
 }
 
 /// The value of a query's parameter, as it was sent.
@@ -117,9 +127,7 @@ async fn build(
     Extension(caller): Extension<Caller>,
     Path(build): Path<String>,
 ) -> Told {
-    let build = build_id(&build)?;
-    coordinator.may(&caller, Role::Viewer, build)?;
-    json(&coordinator.build_view(build)?)
+    json(&coordinator.build_view(&caller, build_id(&build)?)?)
 }
 
 async fn explain(
@@ -127,9 +135,7 @@ async fn explain(
     Extension(caller): Extension<Caller>,
     Path(build): Path<String>,
 ) -> Told {
-    let build = build_id(&build)?;
-    coordinator.may(&caller, Role::Viewer, build)?;
-    json(&coordinator.explain(build)?)
+    json(&coordinator.explain(&caller, build_id(&build)?)?)
 }
 
 async fn cancel(

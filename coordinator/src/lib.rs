@@ -26,6 +26,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_stream::Stream;
+use tokio_stream::StreamExt as _;
 use tonic::transport::Channel;
 use tonic::transport::server::Connected;
 
@@ -189,8 +190,8 @@ impl Coordinator {
             roster: Arc::default(),
             settings,
             clock,
-            plans: PlanStore::new(vault.clone()),
             images: Images::new(store.clone()),
+            plans: PlanStore::new(vault.clone()),
             bundles: Bundles::new(vault),
             store,
             evaluator,
@@ -284,9 +285,24 @@ impl Handle {
         &self.coordinator.store
     }
 
-    /// Serves whoever comes in over TLS, until the coordinator closes.
+    /// Serves whoever comes in over TLS, until the coordinator closes: gRPC, and HTTP/1.1 where `limits` allow it.
     pub fn listen(&self, listener: TcpListener, credentials: &Credentials, limits: Limits) {
-        grpc::serve(&self.coordinator, transport::accept(listener, credentials.clone(), limits));
+        let accepted = transport::accept(listener, credentials.clone(), limits);
+        let (coordinator, routes) = (Arc::clone(&self.coordinator), http::whole(&self.coordinator));
+        let grpc = accepted.filter_map(move |connection| match connection {
+            Ok(connection) if !connection.is_http2() => {
+                http::serve_one(&coordinator, &routes, connection);
+                None
+            }
+            other => Some(other),
+        });
+        grpc::serve(&self.coordinator, grpc);
+    }
+
+    /// Answers over HTTP without TLS what is no secret: health, figures, and the objects of a store that is not a cloud's,
+    /// to those who have a signed link.
+    pub fn listen_plainly(&self, listener: TcpListener) {
+        http::serve_plain(&self.coordinator, listener);
     }
 
     /// Renews this coordinator's own certificate in time, for as long as it runs.
@@ -311,12 +327,6 @@ impl Handle {
     /// Tells callers of requests apart, for other servers than that of gRPC.
     pub fn gatekeeper(&self) -> Gatekeeper {
         Gatekeeper(Arc::clone(&self.coordinator))
-    }
-
-    /// Everything that is answered over HTTP: health, figures, the JSON API, and the objects of a store that is not a
-    /// cloud's.
-    pub fn http(&self) -> axum::Router {
-        http::router(&self.coordinator)
     }
 
     /// Looks at the state of the farm, as far as this coordinator knows it. Keep it short: nothing is applied

@@ -14,8 +14,8 @@
 //! | identities_seen | change | tells streams that somebody was revoked |
 //! | identities | each minute | forgets old tokens, seals the authority with the latest farm key |
 
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -73,6 +73,15 @@ pub(crate) struct Memory {
     sealed: Mutex<seal_logs::Sealed>,
     /// Up to which change of orders the streams of agents were woken.
     woken: AtomicU64,
+}
+
+impl Memory {
+    /// Forgets everything, as a new leader must: what it remembers is of a state that others have changed since.
+    pub(crate) fn forget(&self) {
+        *self.scheduler.lock().unwrap_or_else(PoisonError::into_inner) = Scheduler::default();
+        *self.sealed.lock().unwrap_or_else(PoisonError::into_inner) = seal_logs::Sealed::default();
+        self.woken.store(0, Ordering::Relaxed);
+    }
 }
 
 const DUTIES: &[Duty] = &[

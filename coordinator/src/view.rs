@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 
 use kiln_model::task::AttemptEnd;
-use kiln_model::{AgentPhase, BuildPhase, BuildResult, FarmState, Role, TaskPhase, Timestamp};
+use kiln_model::{AgentPhase, BuildPhase, BuildResult, FarmState, TaskPhase, Timestamp};
 use kiln_plan::event::TaskOutcome;
 use kiln_plan::id::AgentId;
 use kiln_proto::view::{Agent, AgentName, Attempt, Build, Explanation, Member, Overview, Slots, Task};
-
-use crate::identity::Caller;
 
 /// How many builds are listed when nobody says.
 const USUAL_BUILDS: usize = 100;
@@ -43,12 +41,13 @@ fn count(counts: &mut BTreeMap<String, u64>, state: &str) {
     *counts.entry(state.to_owned()).or_default() += 1;
 }
 
-/// The builds that a caller may see, latest first.
-pub(crate) fn builds(farm: &FarmState, most: usize, running: bool, caller: &Caller) -> Vec<Build> {
-    let wanted = |build: &&kiln_model::Build| {
-        (!running || !build.is_ended()) && caller.may_in(Role::Viewer, &build.origin.project).is_ok()
-    };
-    let mut chosen: Vec<_> = farm.builds().values().filter(wanted).collect();
+/// The builds that are wanted, latest first.
+pub(crate) fn builds(
+    farm: &FarmState,
+    most: usize,
+    wanted: impl Fn(&kiln_model::Build) -> bool,
+) -> Vec<Build> {
+    let mut chosen: Vec<_> = farm.builds().values().filter(|build| wanted(build)).collect();
     chosen.sort_by_key(|build| std::cmp::Reverse(build.order));
     chosen.into_iter().take(most).map(|known| build(farm, known)).collect()
 }

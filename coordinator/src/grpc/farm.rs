@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use kiln_model::Role;
 use kiln_plan::id::BuildId;
 use kiln_proto::v1::farm_server::Farm;
 use kiln_proto::{Code, Problem, convert, v1};
@@ -41,15 +40,13 @@ impl Farm for Service {
     async fn list_builds(&self, request: Request<v1::ListBuildsRequest>) -> Seen {
         let caller = Caller::of(&request);
         let v1::ListBuildsRequest { most, running } = request.into_inner();
-        let most = view::most_builds(most);
-        shown(&self.coordinator.ledger.read(|farm| view::builds(farm, most, running, &caller)))
+        shown(&self.coordinator.builds(&caller, most, running))
     }
 
     async fn get_build(&self, request: Request<v1::GetBuildRequest>) -> Seen {
         let caller = Caller::of(&request);
         let build: BuildId = convert::id("build", &request.into_inner().build)?;
-        self.coordinator.may(&caller, Role::Viewer, build)?;
-        shown(&self.coordinator.build_view(build)?)
+        shown(&self.coordinator.build_view(&caller, build)?)
     }
 
     async fn list_agents(&self, _request: Request<v1::ListAgentsRequest>) -> Seen {
@@ -63,8 +60,7 @@ impl Farm for Service {
     async fn explain(&self, request: Request<v1::ExplainRequest>) -> Seen {
         let caller = Caller::of(&request);
         let build: BuildId = convert::id("build", &request.into_inner().build)?;
-        self.coordinator.may(&caller, Role::Viewer, build)?;
-        shown(&self.coordinator.explain(build)?)
+        shown(&self.coordinator.explain(&caller, build)?)
     }
 
     async fn set_draining(

@@ -1,5 +1,4 @@
-//! Who may ask what over HTTP: people with tokens, as over gRPC. Certificates are not asked for here: this server may
-//! stand behind a proxy.
+//! Who may ask what over HTTP: the same callers as over gRPC, and mostly people with tokens.
 //!
 //! | route | takes |
 //! |---|---|
@@ -12,7 +11,7 @@ use axum::extract::{Request, State};
 use axum::http::{Method, Response};
 use axum::middleware::Next;
 use kiln_model::Role;
-use kiln_proto::transport::{Arrival, Peer};
+use kiln_proto::transport::Arrival;
 use kiln_proto::{Code, Problem};
 
 use super::{Refused, Shared};
@@ -36,8 +35,8 @@ pub(super) async fn admit(
     next: Next,
 ) -> Result<Response<Body>, Refused> {
     let gatekeeper = Gatekeeper(coordinator);
-    let stranger = Arrival { peer: Peer::Unidentified, address: None, expires: None };
-    let known = gatekeeper.identify(Some(stranger), request.headers());
+    let arrival = request.extensions().get::<Arrival>().copied();
+    let known = gatekeeper.identify(arrival, request.headers());
     let act = format!("{} {}", request.method(), request.uri().path());
     let changes = request.method() == Method::POST;
     let need = need(request.method(), request.uri().path());

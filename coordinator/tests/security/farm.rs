@@ -239,7 +239,7 @@ fn hello(agent: AgentId) -> Hello {
         arch: String::new(),
         accelerators: std::collections::BTreeSet::new(),
         disk_mib: 0,
-        tools: <_>::default(),
+        tools: std::collections::BTreeMap::new(),
     }
 }
 
