@@ -9,12 +9,14 @@ pub(crate) mod attempt;
 pub(crate) mod completion;
 pub(crate) mod components;
 pub(crate) mod console;
+pub(crate) mod coordinator;
 pub(crate) mod description;
 pub(crate) mod farm;
 pub(crate) mod fix;
 pub(crate) mod fmt;
 mod format;
 pub(crate) mod hcl2_upgrade;
+pub(crate) mod images;
 pub(crate) mod init;
 pub(crate) mod man;
 pub(crate) mod plugins;
@@ -55,6 +57,10 @@ pub(crate) enum Command {
     Components(components::ComponentsArguments),
     /// Try expressions over a template
     Console(console::ConsoleArguments),
+    /// Decide and remember for a farm
+    Coordinator(coordinator::CoordinatorArguments),
+    /// See and steer a farm
+    Farm(farm::FarmCommandArguments),
     /// Bring an old JSON template up to date
     Fix(fix::FixArguments),
     /// Rewrite templates in canonical form
@@ -62,6 +68,8 @@ pub(crate) enum Command {
     /// Turn a JSON template into HCL2
     #[command(name = "hcl2_upgrade")]
     Hcl2Upgrade(hcl2_upgrade::Hcl2UpgradeArguments),
+    /// Work with the images of a farm
+    Images(images::ImagesArguments),
     /// Install the plug-ins that a template requires
     Init(InitArguments),
     /// See the parts of a template

@@ -27,11 +27,13 @@ use kiln_plan::{
 };
 use kiln_proto::image::{ImageRecord, Provenance};
 use kiln_proto::submission::SubmitRequest;
+use kiln_proto::token::Bearer;
 use kiln_proto::v1;
 use kiln_proto::v1::images_client::ImagesClient;
 use kiln_proto::v1::submission_client::SubmissionClient;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
@@ -260,9 +262,10 @@ impl Farm {
 
     pub(crate) async fn pull(&self, image: &str, into: Option<&str>) -> Result<Pulled, PullError> {
         let into = into.map(|into| self.place().join(into));
-        let channel = self.handle.connect().await.unwrap();
+        let channel = InterceptedService::new(self.handle.connect().await.unwrap(), Bearer::default());
+        let images = ImagesClient::new(channel);
         let what = (image, into.as_deref());
-        pull(channel, &self.transfer, what, &|_, _| {}, &CancellationToken::new()).await
+        pull(images, &self.transfer, what, &|_, _| {}, &CancellationToken::new()).await
     }
 
     pub(crate) async fn service(&self) -> ImagesClient<Channel> {

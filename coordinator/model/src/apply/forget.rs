@@ -21,8 +21,6 @@ pub(super) fn forget_build(state: &mut FarmState, id: BuildId) -> Applied {
     if !build.is_ended() {
         return Err(Refusal::BuildNotEnded(id));
     }
-    let tasks = state.builds.get(&id).map(|build| build.tasks.clone()).unwrap_or_default();
     state.remove_build(id);
-    tasks.into_iter().for_each(|task| super::image::forget_task(state, task));
     Ok(Outcome::Done)
 }

@@ -1,6 +1,6 @@
 //! Images become visible, go, and their packs after them.
 
-use kiln_plan::id::{ImageId, PackId, TaskId};
+use kiln_plan::id::{ImageId, PackId};
 
 use super::Applied;
 use crate::build::DEFAULT_PROJECT;
@@ -93,9 +93,4 @@ fn forget(state: &mut FarmState, packs: &[PackId]) -> Outcome {
     }
     images.collections += 1;
     Outcome::Done
-}
-
-/// A task that is forgotten publishes nothing any more.
-pub(super) fn forget_task(state: &mut FarmState, task: TaskId) {
-    state.images.by_task.remove(&task);
 }
