@@ -1,7 +1,7 @@
 //! What people ask about images.
 
 use futures::StreamExt;
-use kiln_model::{Action, Image, ImageAction};
+use kiln_model::{Action, Image, ImageAction, Role};
 use kiln_plan::id::PackId;
 use kiln_proto::image::{Grant, ImageRecord};
 use kiln_proto::{Bytes, Code, Problem};
@@ -9,6 +9,7 @@ use kiln_proto::{Bytes, Code, Problem};
 use super::publish::record;
 use super::{CALLS, at_once, index, links, manifest, needs, pack_key};
 use crate::Coordinator;
+use crate::identity::Caller;
 use crate::store::Access;
 
 /// The image that is meant.
@@ -20,11 +21,12 @@ fn find(coordinator: &Coordinator, text: &str) -> Result<Image, Problem> {
     })
 }
 
-/// All images, or those of a name, by name and version.
-pub(crate) fn list(coordinator: &Coordinator, name: &str) -> Vec<ImageRecord> {
+/// All images that a caller may see, or those of a name, by name and version.
+pub(crate) fn list(coordinator: &Coordinator, name: &str, caller: &Caller) -> Vec<ImageRecord> {
     let mut images: Vec<ImageRecord> = coordinator.ledger.read(|farm| {
         let images = farm.images().visible().values();
-        images.filter(|image| name.is_empty() || image.name == name).map(record).collect()
+        let sees = |image: &&Image| caller.may_in(Role::Viewer, &image.project).is_ok();
+        images.filter(|image| name.is_empty() || image.name == name).filter(sees).map(record).collect()
     });
     images.sort_by(|a, b| a.name.cmp(&b.name).then(a.version.cmp(&b.version)));
     images
