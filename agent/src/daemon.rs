@@ -21,10 +21,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kiln_component::Journal;
 use kiln_component::journal::JournalError;
+use kiln_plan::id::AgentId;
 use kiln_plan::{DataAnswer, DataQuery};
 use kiln_proto::Problem;
+use kiln_proto::token::Token;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
 
 use crate::capability::survey;
 use crate::catalog::Factories;
@@ -35,10 +38,12 @@ use crate::hosted::{self, HostedHands, Hosts};
 use crate::link::{self, Hello, LinkEnd, Questions};
 
 pub mod address;
+pub mod identity;
 mod name;
 mod notify;
 
-use address::Address;
+use address::Farm;
+use identity::{Enrolment, IdentityError};
 use name::NameError;
 use notify::Supervisor;
 
@@ -54,7 +59,9 @@ pub struct Settings {
     /// The name shown to people.
     pub name: String,
     /// Where the coordinators are.
-    pub farm: Vec<Address>,
+    pub farm: Farm,
+    /// What it enrols with, if it hasn't yet.
+    pub token: Option<Token>,
     /// How many tasks it takes at once.
     pub slots: u32,
     /// What tasks may ask for.
@@ -129,6 +136,9 @@ pub enum DaemonError {
     /// It doesn't know who it is.
     #[error("cannot tell who this agent is")]
     Name(#[source] NameError),
+    /// It can't show who it is.
+    #[error("cannot show the farm who this agent is")]
+    Identity(#[from] IdentityError),
     /// The coordinator doesn't understand it.
     #[error("the coordinator doesn't take this agent: {}", .0.message)]
     Rejected(Problem),
@@ -148,14 +158,13 @@ pub async fn run(
     for recovered in Journal::recover(&settings.run_dir).await.map_err(DaemonError::Recover)? {
         tracing::warn!("left by a dead attempt: {recovered}");
     }
-    let channel = address::dial(&settings.farm);
+    let (agent, channel, enrolment) = introduce(&settings).await?;
     let hosting = hosted::Settings {
         program: settings.program.clone(),
         run_dir: settings.run_dir.clone(),
         cache_dir: settings.cache_dir.clone(),
     };
     let hosts = Hosts::find(hosting, Arc::new(Remote(channel.clone()))).map_err(DaemonError::Find)?;
-    let agent = name::of(&settings.run_dir).map_err(DaemonError::Name)?;
     let machine = survey::look(&settings.run_dir, &settings.cache_dir).await;
     let hello = Hello { agent, ..hello(&settings, &factories, machine) };
     tracing::info!(%agent, name = hello.name, slots = hello.slots, attempts = hosts.count(), "the agent begins");
@@ -164,12 +173,34 @@ pub async fn run(
     let drain = CancellationToken::new();
     let link = link::run(channel, hello, (hands, oracle), drain.clone());
     supervisor.tell("READY=1\nSTATUS=Connecting to the farm");
-    let end = until_the_end(link, &hosts, (drain, settings.drain_limit, &supervisor), asked).await;
+    let work = until_the_end(link, &hosts, (drain, settings.drain_limit, &supervisor), asked);
+    let end = match &enrolment {
+        None => work.await,
+        Some(enrolment) => tokio::select! {
+            end = work => end,
+            never = enrolment.keep_fresh() => match never {},
+        },
+    };
     if matches!(end, Ok(End::Left)) && tokio::time::timeout(CLEAR_LIMIT, hosts.settled()).await.is_err() {
         tracing::warn!("what ended could not be cleared up in time; the next agent here does");
     }
     tracing::info!(?end, "the agent ends");
     end
+}
+
+/// Who the agent is, the way to its farm, and the certificate that it shows there.
+async fn introduce(settings: &Settings) -> Result<(AgentId, Channel, Option<Enrolment>), DaemonError> {
+    match &settings.farm {
+        Farm::Local(path) => {
+            let agent = name::of(&settings.run_dir).map_err(DaemonError::Name)?;
+            Ok((agent, address::dial_local(path), None))
+        }
+        Farm::Remote(endpoints) => {
+            let shown = (settings.name.as_str(), settings.token.as_ref());
+            let enrolment = Enrolment::of(&settings.run_dir, endpoints, shown).await?;
+            Ok((enrolment.agent, enrolment.dialler.channel(), Some(enrolment)))
+        }
+    }
 }
 
 async fn until_the_end(

@@ -18,6 +18,7 @@ mod render;
 mod replace_file;
 mod request;
 mod run_directory;
+mod settings;
 
 use std::process::ExitCode;
 

@@ -49,8 +49,7 @@ pub async fn look(run_dir: &Path, cache_dir: &Path) -> Survey {
 
 /// MiB that a file system has free for this user; 0 when the kernel doesn't tell.
 pub fn free_mib(path: &Path) -> u64 {
-    statvfs(path)
-        .map_or(0, |fs| (fs.blocks_available() as u64).saturating_mul(fs.fragment_size() as u64) >> 20)
+    statvfs(path).map_or(0, |fs| fs.blocks_available().saturating_mul(fs.fragment_size()) >> 20)
 }
 
 fn memory_mib(meminfo: &str) -> u64 {

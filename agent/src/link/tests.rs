@@ -27,7 +27,7 @@ use super::*;
 enum Said {
     /// A stream was opened; its other end is for the script.
     Opened(mpsc::Sender<Result<v1::DesiredState, Status>>),
-    State(CurrentState),
+    State(Box<CurrentState>),
     Answered(String),
 }
 
@@ -89,7 +89,7 @@ impl AgentLink for Script {
         tokio::spawn(async move {
             let mut inbound = request.into_inner();
             while let Ok(Some(state)) = inbound.message().await {
-                let _ = said.send(Said::State(state.try_into().unwrap()));
+                let _ = said.send(Said::State(Box::new(state.try_into().unwrap())));
             }
         });
         Ok(Response::new(ReceiverStream::new(states)))
@@ -253,7 +253,7 @@ impl Play {
     async fn state(&mut self) -> CurrentState {
         loop {
             if let Said::State(state) = bounded(self.said.recv()).await.unwrap() {
-                return state;
+                return *state;
             }
         }
     }

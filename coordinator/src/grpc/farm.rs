@@ -8,6 +8,7 @@ use kiln_proto::{Code, Problem, convert, v1};
 use serde::Serialize;
 use tonic::{Request, Response, Status};
 
+use crate::identity::Caller;
 use crate::{Coordinator, view};
 
 /// The service.
@@ -36,13 +37,15 @@ impl Farm for Service {
     }
 
     async fn list_builds(&self, request: Request<v1::ListBuildsRequest>) -> Seen {
+        let caller = Caller::of(&request);
         let v1::ListBuildsRequest { most, running } = request.into_inner();
-        shown(&self.coordinator.ledger.read(|farm| view::builds(farm, view::most_builds(most), running)))
+        shown(&self.coordinator.builds(&caller, most, running))
     }
 
     async fn get_build(&self, request: Request<v1::GetBuildRequest>) -> Seen {
+        let caller = Caller::of(&request);
         let build: BuildId = convert::id("build", &request.into_inner().build)?;
-        shown(&self.coordinator.build_view(build)?)
+        shown(&self.coordinator.build_view(&caller, build)?)
     }
 
     async fn list_agents(&self, _request: Request<v1::ListAgentsRequest>) -> Seen {
@@ -54,8 +57,9 @@ impl Farm for Service {
     }
 
     async fn explain(&self, request: Request<v1::ExplainRequest>) -> Seen {
+        let caller = Caller::of(&request);
         let build: BuildId = convert::id("build", &request.into_inner().build)?;
-        shown(&self.coordinator.explain(build)?)
+        shown(&self.coordinator.explain(&caller, build)?)
     }
 
     async fn set_draining(

@@ -26,6 +26,13 @@ impl Ledger {
     /// A candidate wants this voter's vote.
     pub(crate) async fn vote(&self, request: v1::VoteRequest) -> Answer<v1::VoteReply> {
         self.meant(request.target)?;
+        if self.raft.data_metrics().borrow().last_log.is_none() {
+            // It may have lost its disk, and with it the vote that it gave to somebody else.
+            return Err(Problem::new(
+                Code::Refused,
+                "this coordinator has no ledger yet and votes for nobody",
+            ));
+        }
         let reply = self.raft.vote(wire::vote_request_in(request)?).await.map_err(|error| failed(&error))?;
         if reply.vote_granted {
             self.hearing.promised();

@@ -40,6 +40,9 @@ pub(super) const TERM_MS: u64 = 1_800;
 /// A leader that has had no answer of a majority for this long leads no more.
 const STALE: Duration = Duration::from_millis(TERM_MS - 300);
 
+/// A leader that has had no answer of a majority for this long asks for one.
+const QUIET: Duration = Duration::from_millis(TERM_MS / 2);
+
 /// How often a leader looks whether the others still answer, and a follower whether it misses its leader.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -101,8 +104,15 @@ pub(super) async fn watch(raft: Raft<Types>, told: watch::Sender<Leadership>) {
                 confirmed = None;
                 leadership
             }
-            View::Leads { alone: true, term } if confirmed == Some(term) => Leadership::Leads { term },
+            View::Leads { alone: true, term } if confirmed == Some(term) => {
+                answered = Instant::now();
+                Leadership::Leads { term }
+            }
             View::Leads { term, .. } if confirmed == Some(term) && answered.elapsed() < STALE => {
+                if answered.elapsed() >= QUIET {
+                    answered = ask(&raft, answered).await;
+                    continue;
+                }
                 Leadership::Leads { term }
             }
             View::Leads { term, .. } => {
@@ -123,6 +133,20 @@ pub(super) async fn watch(raft: Raft<Types>, told: watch::Sender<Leadership>) {
         let look = if alone { AT_LEAST } else { LOOK };
         drop(tokio::time::timeout(look, metrics.changed()).await);
     }
+}
+
+/// Asks the others, before it is too late, whether this coordinator still leads. Signs of life queue behind entries,
+/// and after a change of members the crate has to hear of everybody anew. Returns when a majority has answered last.
+async fn ask(raft: &Raft<Types>, answered: Instant) -> Instant {
+    let asked = Instant::now();
+    let left = STALE.saturating_sub(answered.elapsed()).min(ASK_LIMIT);
+    match tokio::time::timeout(left, raft.get_read_log_id()).await {
+        Ok(Ok(_)) => return asked,
+        // They can't be reached, which shows at once.
+        Ok(Err(_)) => tokio::time::sleep(LOOK / 2).await,
+        Err(_) => {}
+    }
+    answered
 }
 
 fn replace(told: &mut Leadership, by: Leadership) -> bool {
