@@ -43,6 +43,8 @@ pub struct Image {
     pub files: u32,
     /// The build that made it.
     pub build: BuildId,
+    /// That build's project.
+    pub project: String,
     /// The task that made it.
     pub task: TaskId,
     /// The attempt.

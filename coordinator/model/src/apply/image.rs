@@ -27,6 +27,7 @@ fn publish(state: &mut FarmState, by: Publisher, new: &NewImage, collections: u6
             return Err(Refusal::StaleEpoch { task: by.task, given: by.epoch, current: task.epoch });
         }
     }
+    let project = state.builds.get(&task.build).map(|build| build.origin.project.clone()).unwrap_or_default();
     let images = &mut state.images;
     if let Some(before) = images.by_task.get(&by.task) {
         return Ok(Outcome::Published { image: before.id });
@@ -52,6 +53,7 @@ fn publish(state: &mut FarmState, by: Publisher, new: &NewImage, collections: u6
         size: new.size,
         files: new.files,
         build: task.build,
+        project,
         task: by.task,
         attempt: by.attempt,
         epoch: by.epoch,
