@@ -30,6 +30,7 @@ use kiln_plan::{Failure, Fault};
 use kiln_proto::bundle::BundleFiles;
 use tokio_util::task::TaskTracker;
 
+use crate::isolation::Isolation;
 use crate::link::{Answer, AttemptKey, Attempts, Order, Stop, Voice};
 use crate::spool::Reader;
 
@@ -52,6 +53,8 @@ pub struct Settings {
     pub run_dir: PathBuf,
     /// The machine's cache.
     pub cache_dir: PathBuf,
+    /// How attempts are kept apart.
+    pub isolation: Isolation,
 }
 
 /// The attempts of this machine that have processes of their own.
@@ -132,6 +135,7 @@ impl Hosts {
             working_dir,
             cache_dir: self.settings.cache_dir.clone(),
             run_dir: self.settings.run_dir.clone(),
+            isolation: self.settings.isolation.clone(),
             plan,
         })
     }

@@ -32,6 +32,7 @@ struct Given {
     run_directory: Option<PathBuf>,
     cache_directory: Option<PathBuf>,
     drain_limit: Option<Duration>,
+    isolation: Option<bool>,
 }
 
 impl Given {
@@ -47,6 +48,7 @@ impl Given {
             run_directory: section.path("run_directory"),
             cache_directory: section.path("cache_directory"),
             drain_limit: section.duration("drain_limit"),
+            isolation: section.switch("isolation"),
         }
     }
 }
@@ -81,6 +83,7 @@ pub(crate) fn read(arguments: &AgentArguments, paint: bool) -> Result<Settings, 
         cache_dir: given.cache_directory.unwrap_or_else(run_directory::cache),
         program,
         drain_limit: given.drain_limit.unwrap_or(DRAIN_LIMIT),
+        isolate: given.isolation.unwrap_or(true),
     })
 }
 
