@@ -77,6 +77,8 @@ pub struct Settings {
     pub cache_dir: PathBuf,
     /// The kiln program, which carries out attempts.
     pub program: PathBuf,
+    /// The most bytes of downloads that are kept while nobody uses them.
+    pub cache_limit: u64,
     /// How long a drain waits for what is under way.
     pub drain_limit: Duration,
     /// Whether attempts are kept apart where that can be done.
@@ -168,6 +170,7 @@ pub async fn run(
         program: settings.program.clone(),
         run_dir: settings.run_dir.clone(),
         cache_dir: settings.cache_dir.clone(),
+        cache_limit: settings.cache_limit,
         isolation,
     };
     let hosts = Hosts::find(hosting, Arc::new(Remote(channel.clone()))).map_err(DaemonError::Find)?;

@@ -28,7 +28,13 @@ impl Bundles for NoBundles {
 fn hosts(run_dir: &std::path::Path) -> Arc<Hosts> {
     let (run_dir, cache_dir) = (run_dir.to_owned(), run_dir.join("cache"));
     Hosts::find(
-        Settings { program: "/bin/false".into(), run_dir, cache_dir, isolation: Isolation::default() },
+        Settings {
+            program: "/bin/false".into(),
+            run_dir,
+            cache_dir,
+            cache_limit: 0,
+            isolation: Isolation::default(),
+        },
         Arc::new(NoBundles),
     )
     .unwrap()
