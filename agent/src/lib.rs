@@ -19,6 +19,7 @@ pub mod data_source;
 pub mod download;
 pub mod hosted;
 pub mod http_server;
+pub mod image;
 pub mod isolation;
 pub mod link;
 pub mod media;
