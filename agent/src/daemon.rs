@@ -34,7 +34,9 @@ use crate::catalog::Factories;
 use crate::data_source;
 use crate::hosted::bundle::Remote;
 use crate::hosted::place::{PlaceError, RUN_DIR_LIMIT};
+use crate::hosted::publication::Publisher;
 use crate::hosted::{self, HostedHands, Hosts};
+use crate::image::{Patience, Transfer, TransferError};
 use crate::isolation::Isolation;
 use crate::link::{self, Hello, LinkEnd, Questions};
 
@@ -109,6 +111,9 @@ pub enum End {
 /// A daemon can't work.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
+    /// There is no way to the object store.
+    #[error("cannot prepare the way to the farm's object store")]
+    Transfer(#[source] TransferError),
     /// The run directory's name is too long.
     #[error(
         "the path of the run directory has {length} bytes, and sockets below it take at most {RUN_DIR_LIMIT}; choose a \
@@ -173,8 +178,16 @@ pub async fn run(
         cache_limit: settings.cache_limit,
         isolation,
     };
-    let hosts = Hosts::find(hosting, Arc::new(Remote(channel.clone()))).map_err(DaemonError::Find)?;
     let machine = survey::look(&settings.run_dir, &settings.cache_dir).await;
+    let publisher = Publisher {
+        channel: channel.clone(),
+        transfer: Transfer::new(&[], Patience::default()).map_err(DaemonError::Transfer)?,
+        agent,
+        name: settings.name.clone(),
+        tools: machine.tools.clone(),
+    };
+    let bundles = Arc::new(Remote(channel.clone()));
+    let hosts = Hosts::find(hosting, bundles, Some(publisher)).map_err(DaemonError::Find)?;
     let mut hello = Hello { agent, ..hello(&settings, &factories, machine) };
     hello.labels.insert("isolation".to_owned(), kept_apart.to_owned());
     tracing::info!(%agent, name = hello.name, slots = hello.slots, attempts = hosts.count(), "the agent begins");

@@ -40,10 +40,12 @@ pub mod control;
 mod host;
 pub mod place;
 pub mod process;
+pub mod publication;
 
 use bundle::Bundles;
 use host::{Host, Life};
 use place::{About, Place, PlaceError, RestingOrder};
+use publication::Publisher;
 
 /// What hosted attempts need of the machine.
 #[derive(Clone, Debug)]
@@ -65,16 +67,22 @@ pub struct Settings {
 pub struct Hosts {
     settings: Settings,
     bundles: Arc<dyn Bundles>,
+    publisher: Option<Publisher>,
     tasks: TaskTracker,
     table: Mutex<BTreeMap<AttemptKey, Arc<Host>>>,
 }
 
 impl Hosts {
-    /// With the attempts that an earlier daemon left in `attempts/`, to be resumed by the link.
+    /// With the attempts that an earlier daemon left in `attempts/`, to be resumed by the link. Without a publisher what
+    /// attempts make stays on this machine.
     ///
     /// # Errors
     /// When that can't be read.
-    pub fn find(settings: Settings, bundles: Arc<dyn Bundles>) -> Result<Arc<Self>, PlaceError> {
+    pub fn find(
+        settings: Settings,
+        bundles: Arc<dyn Bundles>,
+        publisher: Option<Publisher>,
+    ) -> Result<Arc<Self>, PlaceError> {
         let places = Place::all(&settings.run_dir)?;
         let mut table = BTreeMap::new();
         for (place, about) in places {
@@ -82,7 +90,8 @@ impl Hosts {
             tracing::info!(task = %key.task, epoch = %key.epoch, "an attempt is here from before");
             table.insert(key, Arc::new(Host::new(key, place, settings.run_dir.clone())));
         }
-        Ok(Arc::new(Self { settings, bundles, tasks: TaskTracker::new(), table: Mutex::new(table) }))
+        let (tasks, table) = (TaskTracker::new(), Mutex::new(table));
+        Ok(Arc::new(Self { settings, bundles, publisher, tasks, table }))
     }
 
     /// How many attempts there are.
@@ -159,13 +168,13 @@ impl Attempts for HostedHands {
         tasks.spawn(async move {
             let first = order.first_sequence;
             let begun = tokio::select! {
-                begun = hosts.begin(&place, order) => begun,
+                begun = Arc::clone(&hosts).begin(&place, order) => begun,
                 () = host.stopped() => Err(Failure::cancelled()),
             };
             match begun {
                 Ok(life) => {
                     voice.keep_events_in(Box::new(Reader::starting(&place.events(), first)));
-                    host.attend(life, voice).await;
+                    host.attend(life, voice, hosts.publisher.as_ref()).await;
                 }
                 Err(failure) if failure.cancelled => voice.finish(TaskOutcome::Cancelled),
                 Err(failure) => voice.finish(TaskOutcome::Failed { failure }),
@@ -192,7 +201,9 @@ impl Attempts for HostedHands {
     fn resume(&self, attempt: AttemptKey, voice: Voice) {
         let Some(host) = self.0.host(attempt) else { return };
         voice.keep_events_in(Box::new(host.place().reader()));
-        self.0.tasks.spawn(async move { host.attend(Life::adopted(), voice).await });
+        let hosts = Arc::clone(&self.0);
+        let tasks = hosts.tasks.clone();
+        tasks.spawn(async move { host.attend(Life::adopted(), voice, hosts.publisher.as_ref()).await });
     }
 
     fn forget(&self, attempt: AttemptKey) {

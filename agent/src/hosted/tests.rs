@@ -36,6 +36,7 @@ fn hosts(run_dir: &std::path::Path) -> Arc<Hosts> {
             isolation: Isolation::default(),
         },
         Arc::new(NoBundles),
+        None,
     )
     .unwrap()
 }
