@@ -35,6 +35,7 @@ use crate::data_source;
 use crate::hosted::bundle::Remote;
 use crate::hosted::place::{PlaceError, RUN_DIR_LIMIT};
 use crate::hosted::{self, HostedHands, Hosts};
+use crate::isolation::Isolation;
 use crate::link::{self, Hello, LinkEnd, Questions};
 
 pub mod address;
@@ -76,8 +77,12 @@ pub struct Settings {
     pub cache_dir: PathBuf,
     /// The kiln program, which carries out attempts.
     pub program: PathBuf,
+    /// The most bytes of downloads that are kept while nobody uses them.
+    pub cache_limit: u64,
     /// How long a drain waits for what is under way.
     pub drain_limit: Duration,
+    /// Whether attempts are kept apart where that can be done.
+    pub isolate: bool,
 }
 
 /// What a daemon is asked to do about its end.
@@ -159,14 +164,19 @@ pub async fn run(
         tracing::warn!("left by a dead attempt: {recovered}");
     }
     let (agent, channel, enrolment) = introduce(&settings).await?;
+    let isolation = if settings.isolate { Isolation::prepare() } else { Isolation::default() };
+    let kept_apart = isolation.label();
     let hosting = hosted::Settings {
         program: settings.program.clone(),
         run_dir: settings.run_dir.clone(),
         cache_dir: settings.cache_dir.clone(),
+        cache_limit: settings.cache_limit,
+        isolation,
     };
     let hosts = Hosts::find(hosting, Arc::new(Remote(channel.clone()))).map_err(DaemonError::Find)?;
     let machine = survey::look(&settings.run_dir, &settings.cache_dir).await;
-    let hello = Hello { agent, ..hello(&settings, &factories, machine) };
+    let mut hello = Hello { agent, ..hello(&settings, &factories, machine) };
+    hello.labels.insert("isolation".to_owned(), kept_apart.to_owned());
     tracing::info!(%agent, name = hello.name, slots = hello.slots, attempts = hosts.count(), "the agent begins");
     let hands = Arc::new(HostedHands(Arc::clone(&hosts)));
     let oracle = Arc::new(Oracle(factories));

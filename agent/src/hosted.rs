@@ -30,6 +30,8 @@ use kiln_plan::{Failure, Fault};
 use kiln_proto::bundle::BundleFiles;
 use tokio_util::task::TaskTracker;
 
+use crate::download::bound;
+use crate::isolation::Isolation;
 use crate::link::{Answer, AttemptKey, Attempts, Order, Stop, Voice};
 use crate::spool::Reader;
 
@@ -52,6 +54,10 @@ pub struct Settings {
     pub run_dir: PathBuf,
     /// The machine's cache.
     pub cache_dir: PathBuf,
+    /// The most bytes of the cache, as far as nothing in it is in use.
+    pub cache_limit: u64,
+    /// How attempts are kept apart.
+    pub isolation: Isolation,
 }
 
 /// The attempts of this machine that have processes of their own.
@@ -132,6 +138,7 @@ impl Hosts {
             working_dir,
             cache_dir: self.settings.cache_dir.clone(),
             run_dir: self.settings.run_dir.clone(),
+            isolation: self.settings.isolation.clone(),
             plan,
         })
     }
@@ -190,10 +197,13 @@ impl Attempts for HostedHands {
 
     fn forget(&self, attempt: AttemptKey) {
         let Some(host) = self.0.table().remove(&attempt) else { return };
-        let place = host.place().clone();
+        let (place, settings) = (host.place().clone(), self.0.settings.clone());
         self.0.tasks.spawn_blocking(move || {
             if let Err(error) = place.remove() {
                 tracing::warn!(%error, "an attempt's directory stays");
+            }
+            if let Err(error) = bound::trim(&settings.cache_dir, settings.cache_limit) {
+                tracing::warn!(%error, "the cache can't be kept within its bound");
             }
         });
     }

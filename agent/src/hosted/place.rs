@@ -29,6 +29,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::bundle;
+use crate::isolation::Isolation;
 use crate::link::{AttemptKey, Order};
 use crate::spool::Reader;
 
@@ -128,6 +129,9 @@ pub struct RestingOrder {
     pub cache_dir: PathBuf,
     /// Where the journal and the scratch directory go.
     pub run_dir: PathBuf,
+    /// How it is kept apart.
+    #[serde(default)]
+    pub isolation: Isolation,
     /// What to do.
     pub plan: BuildPlan,
 }

@@ -34,7 +34,9 @@ const ANNOUNCE_AGAIN: Duration = Duration::from_secs(2);
 
 /// Does what was asked for.
 pub(crate) fn run(arguments: &CoordinatorArguments, screen: &Screen) -> Ended {
-    log::begin_for_daemon();
+    if arguments.command.is_none() {
+        log::begin_for_daemon();
+    }
     let path = match &arguments.command {
         None => &arguments.settings,
         Some(CoordinatorCommand::Init(init)) => &init.settings,
