@@ -40,9 +40,7 @@ pub(super) fn apply(state: &mut FarmState, action: &IdentityAction) -> Applied {
         IdentityAction::RevokeCoordinator { coordinator } => revoke_coordinator(state, *coordinator),
         IdentityAction::Forget => forget(state),
     };
-    let outcome = done.map_err(Refusal::Identity)?;
-    state.identities.revision += 1;
-    Ok(outcome)
+    done.map_err(Refusal::Identity)
 }
 
 type Done = Result<Outcome, IdentityRefusal>;
@@ -92,6 +90,7 @@ fn revoke_token(state: &mut FarmState, id: TokenId) -> Done {
         Some(TokenEnd::Used { .. }) => Err(IdentityRefusal::Used),
         None => {
             token.end = Some(TokenEnd::Revoked { at });
+            state.identities.revocations += 1;
             Ok(Outcome::Done)
         }
     }
@@ -138,6 +137,7 @@ fn revoke_agent(state: &mut FarmState, id: AgentId) -> Done {
     }
     let since = state.now;
     state.identities.revoked_agents.insert(id, since);
+    state.identities.revocations += 1;
     state.alter_agent(id, |agent| {
         if matches!(agent.phase, AgentPhase::Ready | AgentPhase::Draining) {
             agent.phase = AgentPhase::Lost { since };
@@ -156,6 +156,7 @@ fn revoke_coordinator(state: &mut FarmState, number: u64) -> Done {
         return Err(IdentityRefusal::CoordinatorRevoked(number));
     }
     identities.revoked_coordinators.insert(number, at);
+    identities.revocations += 1;
     Ok(Outcome::Done)
 }
 
