@@ -313,6 +313,10 @@ fn hello(agent: AgentId) -> Hello {
         cpus: 0,
         memory_mib: 0,
         catalog: Catalog { components: vec![null] },
+        arch: String::new(),
+        accelerators: std::collections::BTreeSet::new(),
+        disk_mib: 0,
+        tools: std::collections::BTreeMap::new(),
     }
 }
 

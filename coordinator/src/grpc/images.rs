@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kiln_model::Role;
 use kiln_proto::convert::image::packs;
 use kiln_proto::image::{Claim, FinishedPack, Grant, PackFacts, found_in};
 use kiln_proto::v1::images_server::Images;
@@ -29,22 +28,11 @@ impl Service {
     }
 }
 
-impl Service {
-    /// The image that is named, once the caller has a role in its project. One that isn't there is told by whoever
-    /// looks for it.
-    fn seen<T>(
-        &self,
-        request: &Request<T>,
-        needed: Role,
-        named: impl Fn(&T) -> &String,
-    ) -> Result<String, Problem> {
-        let text = named(request.get_ref());
-        let project = self.coordinator.ledger.read(|farm| Some(farm.images().find(text)?.project.clone()));
-        if let Some(project) = project {
-            Caller::of(request).may_in(needed, &project)?;
-        }
-        Ok(text.clone())
-    }
+/// The claim of whoever may make it.
+fn claimed(caller: &Caller, claim: Option<v1::AttemptClaim>) -> Result<Claim, Problem> {
+    let claim = Claim::try_from(claim)?;
+    caller.may_speak_for(claim.agent)?;
+    Ok(claim)
 }
 
 fn grants(grants: Vec<Grant>) -> Response<v1::GrantsReply> {
@@ -61,8 +49,7 @@ impl Images for Service {
         let caller = Caller::of(&request);
         let request = request.into_inner();
         let chunks = found_in(&request)?;
-        let claim = Claim::try_from(request.claim)?;
-        caller.may_speak_for(claim.agent)?;
+        let claim = claimed(&caller, request.claim)?;
         Ok(Response::new(images::find(&self.coordinator, &claim, &chunks).await?.into()))
     }
 
@@ -72,8 +59,7 @@ impl Images for Service {
     ) -> Result<Response<v1::GrantsReply>, Status> {
         let caller = Caller::of(&request);
         let request = request.into_inner();
-        let claim = Claim::try_from(request.claim)?;
-        caller.may_speak_for(claim.agent)?;
+        let claim = claimed(&caller, request.claim)?;
         let asked =
             request.packs.into_iter().map(PackFacts::try_from).collect::<Result<Vec<_>, Problem>>()?;
         Ok(grants(images::grant(&self.coordinator, &claim, &asked).await?))
@@ -85,8 +71,7 @@ impl Images for Service {
     ) -> Result<Response<v1::FinishPacksReply>, Status> {
         let caller = Caller::of(&request);
         let request = request.into_inner();
-        let claim = Claim::try_from(request.claim)?;
-        caller.may_speak_for(claim.agent)?;
+        let claim = claimed(&caller, request.claim)?;
         let sent = request.packs.into_iter().map(FinishedPack::try_from).collect::<Result<_, Problem>>()?;
         let lost = images::finish(&self.coordinator, &claim, sent).await?;
         Ok(Response::new(v1::FinishPacksReply { lost: lost.iter().map(ToString::to_string).collect() }))
@@ -98,8 +83,7 @@ impl Images for Service {
     ) -> Result<Response<v1::PublishReply>, Status> {
         let caller = Caller::of(&request);
         let request = request.into_inner();
-        let claim = Claim::try_from(request.claim)?;
-        caller.may_speak_for(claim.agent)?;
+        let claim = claimed(&caller, request.claim)?;
         Ok(Response::new(images::publish(&self.coordinator, &claim, request.manifest).await?.into()))
     }
 
@@ -107,8 +91,7 @@ impl Images for Service {
         &self,
         request: Request<v1::ListImagesRequest>,
     ) -> Result<Response<v1::ListImagesReply>, Status> {
-        let caller = Caller::of(&request);
-        let images = images::list(&self.coordinator, &request.into_inner().name, &caller);
+        let images = images::list(&self.coordinator, &Caller::of(&request), &request.get_ref().name);
         Ok(Response::new(v1::ListImagesReply { images: images.into_iter().map(Into::into).collect() }))
     }
 
@@ -116,8 +99,8 @@ impl Images for Service {
         &self,
         request: Request<v1::ShowImageRequest>,
     ) -> Result<Response<v1::ShowImageReply>, Status> {
-        let image = self.seen(&request, Role::Viewer, |request| &request.image)?;
-        let (image, manifest) = images::show(&self.coordinator, &image).await?;
+        let (image, manifest) =
+            images::show(&self.coordinator, &Caller::of(&request), &request.get_ref().image).await?;
         Ok(Response::new(v1::ShowImageReply { image: Some(image.into()), manifest }))
     }
 
@@ -125,18 +108,18 @@ impl Images for Service {
         &self,
         request: Request<v1::GrantPullRequest>,
     ) -> Result<Response<v1::GrantsReply>, Status> {
-        self.seen(&request, Role::Viewer, |request| &request.image)?;
+        let caller = Caller::of(&request);
         let request = request.into_inner();
         let asked = packs(&request.packs)?;
-        Ok(grants(images::grant_pull(&self.coordinator, &request.image, asked).await?))
+        Ok(grants(images::grant_pull(&self.coordinator, &caller, &request.image, asked).await?))
     }
 
     async fn verify_image(
         &self,
         request: Request<v1::VerifyImageRequest>,
     ) -> Result<Response<v1::VerifyImageReply>, Status> {
-        let image = self.seen(&request, Role::Builder, |request| &request.image)?;
-        let (packs, problems) = images::verify(&self.coordinator, &image).await?;
+        let (packs, problems) =
+            images::verify(&self.coordinator, &Caller::of(&request), &request.get_ref().image).await?;
         Ok(Response::new(v1::VerifyImageReply { packs, problems }))
     }
 
@@ -144,8 +127,8 @@ impl Images for Service {
         &self,
         request: Request<v1::DeleteImageRequest>,
     ) -> Result<Response<v1::DeleteImageReply>, Status> {
-        let named = self.seen(&request, Role::Operator, |request| &request.image)?;
-        let image = images::delete(&self.coordinator, &named).await?;
+        let image =
+            images::delete(&self.coordinator, &Caller::of(&request), &request.get_ref().image).await?;
         let target = format!("image {} ({}.{})", image.image, image.name, image.version);
         Ok(about(v1::DeleteImageReply { image: Some(image.into()) }, target))
     }

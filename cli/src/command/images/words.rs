@@ -14,6 +14,7 @@ pub(super) fn object(image: &ImageRecord) -> Value {
         "published": time(image.published_ms),
         "size": image.size,
         "files": image.files,
+        "project": image.project,
         "build": image.build.to_string(),
         "task": image.task.to_string(),
         "digest": image.digest,
@@ -85,6 +86,7 @@ pub(super) fn page(image: &ImageRecord, manifest: &ImageManifest) -> String {
     line("image", &image.image.to_string());
     line("published", &time(image.published_ms));
     line("manifest", &image.digest);
+    line("project", &image.project);
     line("build", &from.build.to_string());
     line("task", &format!("{} ({})", from.task_name, from.task));
     line("attempt", &format!("{} under epoch {}", from.attempt, from.epoch));
@@ -143,6 +145,7 @@ mod tests {
             size,
             files: 1,
             build: BuildId::new(Default::default()),
+            project: "default".into(),
             task: TaskId::new(Default::default()),
             digest: "sha256:0".into(),
         };
