@@ -38,7 +38,7 @@ where
         .max_encoding_message_size(MESSAGE_LIMIT);
     let closing = coordinator.lifecycle.closing().clone().cancelled_owned();
     let server = transport::server()
-        .layer(ForwardLayer::new(coordinator.ledger.clone()))
+        .layer(ForwardLayer::new(coordinator.ledger.clone(), coordinator.lifecycle.closing().clone()))
         .add_service(submission)
         .add_service(agent_link)
         .add_service(farm)
