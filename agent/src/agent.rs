@@ -54,6 +54,7 @@ impl Agent {
             arch: String::new(),
             accelerators: std::collections::BTreeSet::new(),
             disk_mib: 0,
+            tools: std::collections::BTreeMap::new(),
         };
         let underway = Underway::new(settings, factories);
         let (drain, abort) = (CancellationToken::new(), CancellationToken::new());

@@ -1,12 +1,17 @@
 //! From what was asked for to how it ended: one file per command.
 
+mod agent;
+mod attempt;
 mod build;
 mod completion;
 mod components;
 mod console;
+mod coordinator;
+mod farm;
 mod fix;
 mod fmt;
 mod hcl2_upgrade;
+mod images;
 mod init;
 pub(crate) mod inspect;
 mod man;
@@ -45,6 +50,8 @@ pub(crate) fn run(asked: Asked) -> Ended {
             Ended::Failed
         }
         Asked::Run { command, machine_readable } => match *command {
+            Command::Agent(arguments) => agent::run(&arguments, &Screen::still(plain(machine_readable))),
+            Command::Attempt(arguments) => attempt::run(&arguments, &Screen::still(plain(machine_readable))),
             Command::Version => version::run(&Screen::still(plain(machine_readable))),
             Command::Completion(arguments) => {
                 completion::run(&arguments, &Screen::still(plain(machine_readable)))
@@ -65,6 +72,18 @@ pub(crate) fn run(asked: Asked) -> Ended {
                 let reader = reader(arguments.format, machine_readable);
                 let look = Look { reader, color, ..plain(machine_readable) };
                 validate::run(&arguments, &Screen::still(look))
+            }
+            Command::Images(arguments) => {
+                let reader = reader(arguments.format(), machine_readable);
+                let look = Look { reader, ..coloured(machine_readable) };
+                images::run(&arguments, &Screen::standard(look))
+            }
+            Command::Coordinator(arguments) => {
+                coordinator::run(&arguments, &Screen::standard(plain(machine_readable)))
+            }
+            Command::Farm(arguments) => {
+                let reader = reader(arguments.format, machine_readable);
+                farm::run(&arguments, &Screen::standard(Look { reader, ..coloured(machine_readable) }))
             }
             Command::Init(arguments) => init::run(&arguments, &Screen::standard(coloured(machine_readable))),
             Command::Plugins(arguments) => {

@@ -1,10 +1,11 @@
 //! What people see and do of the farm as a whole, over gRPC and HTTP alike.
 
-use kiln_model::{Action, Outcome, Refusal};
+use kiln_model::{Action, Outcome, Refusal, Role};
 use kiln_plan::id::{AgentId, BuildId};
 use kiln_proto::view::{Build, Explanation, Member, Overview};
 use kiln_proto::{Code, Problem};
 
+use crate::identity::Caller;
 use crate::ledger::Leadership;
 use crate::{Coordinator, view};
 
@@ -30,15 +31,28 @@ impl Coordinator {
         }
         match *self.ledger.leadership().borrow() {
             Leadership::Leads { .. } | Leadership::Follows { .. } => Ok(()),
-            Leadership::Nobody => Err("the farm has no leader; is a majority of its coordinators up?".to_owned()),
+            Leadership::Nobody => {
+                Err("the farm has no leader; is a majority of its coordinators up?".to_owned())
+            }
         }
+    }
+
+    /// The builds that the caller may see, latest first.
+    pub(crate) fn builds(&self, caller: &Caller, most: u32, running: bool) -> Vec<Build> {
+        let sees = |build: &kiln_model::Build| caller.may_in(Role::Viewer, &build.origin.project).is_ok();
+        self.ledger.read(|farm| {
+            view::builds(farm, view::most_builds(most), |build| {
+                sees(build) && (!running || !build.is_ended())
+            })
+        })
     }
 
     /// One build.
     ///
     /// # Errors
-    /// When it isn't known.
-    pub(crate) fn build_view(&self, build: BuildId) -> Result<Build, Problem> {
+    /// When it isn't known, or the caller may not see it.
+    pub(crate) fn build_view(&self, caller: &Caller, build: BuildId) -> Result<Build, Problem> {
+        self.may(caller, Role::Viewer, build)?;
         let seen = self.ledger.read(|farm| farm.builds().get(&build).map(|known| view::build(farm, known)));
         seen.ok_or_else(|| unknown(build))
     }
@@ -46,10 +60,12 @@ impl Coordinator {
     /// Why the waiting tasks of a build wait.
     ///
     /// # Errors
-    /// When it isn't known.
-    pub(crate) fn explain(&self, build: BuildId) -> Result<Vec<Explanation>, Problem> {
+    /// When it isn't known, or the caller may not see it.
+    pub(crate) fn explain(&self, caller: &Caller, build: BuildId) -> Result<Vec<Explanation>, Problem> {
+        self.may(caller, Role::Viewer, build)?;
         let now = self.clock.now();
-        let seen = self.ledger.read(|farm| farm.builds().get(&build).map(|known| view::explain(farm, known, now)));
+        let seen =
+            self.ledger.read(|farm| farm.builds().get(&build).map(|known| view::explain(farm, known, now)));
         seen.ok_or_else(|| unknown(build))
     }
 
@@ -59,7 +75,9 @@ impl Coordinator {
     /// When it isn't known, or the ledger doesn't answer.
     pub(crate) async fn cancel(&self, build: BuildId) -> Result<(), Problem> {
         match self.ledger.propose(Action::Cancel { build }).await? {
-            Outcome::Refused(refusal @ Refusal::UnknownBuild(_)) => Err(Problem::from_error(Code::NotFound, &refusal)),
+            Outcome::Refused(refusal @ Refusal::UnknownBuild(_)) => {
+                Err(Problem::from_error(Code::NotFound, &refusal))
+            }
             // That it has ended already is what was wanted.
             _ => Ok(()),
         }
@@ -84,11 +102,16 @@ impl Coordinator {
     fn agent_called(&self, called: &str) -> Result<AgentId, Problem> {
         let found: Vec<AgentId> = self.ledger.read(|farm| {
             let all = farm.agents().values();
-            all.filter(|agent| agent.name == called || agent.id.to_string() == called).map(|agent| agent.id).collect()
+            all.filter(|agent| agent.name == called || agent.id.to_string() == called)
+                .map(|agent| agent.id)
+                .collect()
         });
         match found.as_slice() {
             [agent] => Ok(*agent),
-            [] => Err(Problem::new(Code::NotFound, format!("no agent is called {called:?}; `kiln farm agents` lists them"))),
+            [] => Err(Problem::new(
+                Code::NotFound,
+                format!("no agent is called {called:?}; `kiln farm agents` lists them"),
+            )),
             many => {
                 let told = format!("{} agents are called {called:?}; name it by its identifier", many.len());
                 Err(Problem::new(Code::Refused, told))

@@ -9,7 +9,10 @@
 //! | silence | each second | takes leases back, ends what takes too long, marks silent agents |
 //! | lost_agents | each second | gives up agents that are lost for long |
 //! | hopeless_tasks | each second | fails what nobody can take |
+//! | images | each hour | deletes what no image needs |
 //! | retention | each minute | forgets what is over |
+//! | identities_seen | change | tells streams that somebody was revoked |
+//! | identities | each minute | forgets old tokens, seals the authority with the latest farm key |
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +23,8 @@ use kiln_model::{Action, Scheduler};
 
 mod assign;
 mod hopeless_tasks;
+mod identities;
+mod images;
 mod lost_agents;
 mod rest_events;
 mod retention;
@@ -102,6 +107,12 @@ const DUTIES: &[Duty] = &[
         run: |c| Box::pin(hopeless_tasks::run(c)),
     },
     Duty {
+        name: "images",
+        wake: Wake::Every(Duration::from_secs(3_600)),
+        who: Who::Leader,
+        run: |c| Box::pin(images::run(c)),
+    },
+    Duty {
         name: "rest_events",
         wake: Wake::Every(SECOND),
         who: Who::Leader,
@@ -113,6 +124,18 @@ const DUTIES: &[Duty] = &[
         who: Who::Leader,
         run: |c| Box::pin(retention::run(c)),
     },
+    Duty {
+        name: "identities_seen",
+        wake: Wake::Change,
+        who: Who::Everyone,
+        run: |c| Box::pin(identities::see(c)),
+    },
+    Duty {
+        name: "identities",
+        wake: Wake::Every(Duration::from_secs(60)),
+        who: Who::Leader,
+        run: |c| Box::pin(identities::tidy(c)),
+    },
 ];
 
 /// Starts every duty; they end when the coordinator falls quiet.
@@ -123,7 +146,7 @@ pub(crate) fn start(coordinator: &Arc<Coordinator>) {
         tasks.spawn(async move {
             let quiet = coordinator.lifecycle.quiet().clone();
             // A proposal that is under way may be dropped: what it didn't do is found due the next time.
-            quiet.run_until_cancelled(drive(&coordinator, &duty)).await;
+            quiet.run_until_cancelled(drive(&coordinator, duty)).await;
         });
     }
 }

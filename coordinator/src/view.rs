@@ -41,9 +41,13 @@ fn count(counts: &mut BTreeMap<String, u64>, state: &str) {
     *counts.entry(state.to_owned()).or_default() += 1;
 }
 
-/// The builds, latest first.
-pub(crate) fn builds(farm: &FarmState, most: usize, running: bool) -> Vec<Build> {
-    let mut chosen: Vec<_> = farm.builds().values().filter(|build| !running || !build.is_ended()).collect();
+/// The builds that are wanted, latest first.
+pub(crate) fn builds(
+    farm: &FarmState,
+    most: usize,
+    wanted: impl Fn(&kiln_model::Build) -> bool,
+) -> Vec<Build> {
+    let mut chosen: Vec<_> = farm.builds().values().filter(|build| wanted(build)).collect();
     chosen.sort_by_key(|build| std::cmp::Reverse(build.order));
     chosen.into_iter().take(most).map(|known| build(farm, known)).collect()
 }
@@ -60,7 +64,12 @@ pub(crate) fn build(farm: &FarmState, build: &kiln_model::Build) -> Build {
         submitted_ms: build.submitted.0,
         ended_ms,
         state: state.to_owned(),
-        tasks: build.tasks.iter().filter_map(|id| farm.tasks().get(id)).map(|known| task(farm, known)).collect(),
+        tasks: build
+            .tasks
+            .iter()
+            .filter_map(|id| farm.tasks().get(id))
+            .map(|known| task(farm, known))
+            .collect(),
     }
 }
 
@@ -132,7 +141,8 @@ fn agent(agent: &kiln_model::Agent) -> Agent {
 }
 
 fn agent_name(farm: &FarmState, id: AgentId) -> AgentName {
-    let name = farm.agents().get(&id).map_or_else(|| "an agent that is gone".to_owned(), |agent| agent.name.clone());
+    let name =
+        farm.agents().get(&id).map_or_else(|| "an agent that is gone".to_owned(), |agent| agent.name.clone());
     AgentName { id, name }
 }
 

@@ -59,6 +59,8 @@ pub struct Hello {
     pub accelerators: BTreeSet<String>,
     /// MiB of scratch space to share out among guests; 0 when it leaves that to its users.
     pub disk_mib: u64,
+    /// Programs found, each with its version, or with nothing when it doesn't tell one.
+    pub tools: BTreeMap<String, String>,
 }
 
 /// An attempt that an agent has.
@@ -150,7 +152,7 @@ pub struct AttemptReceipt {
     pub task: TaskId,
     /// The fencing number of the attempt.
     pub epoch: Epoch,
-    /// The first event that has not been taken.
+    /// The first event that has not been taken. Those before it need not be sent again on this stream.
     pub next_sequence: u64,
     /// The first event that would be lost with the coordinator. The agent forgets those before it, and only those.
     pub durable_sequence: u64,

@@ -27,7 +27,7 @@ use super::*;
 enum Said {
     /// A stream was opened; its other end is for the script.
     Opened(mpsc::Sender<Result<v1::DesiredState, Status>>),
-    State(CurrentState),
+    State(Box<CurrentState>),
     Answered(String),
 }
 
@@ -42,6 +42,14 @@ impl AgentLink for Script {
     type SynchronizeStream = ReceiverStream<Result<v1::DesiredState, Status>>;
     type AppendEventsStream = ReceiverStream<Result<v1::EventReceipt, Status>>;
     type AnswerQuestionsStream = ReceiverStream<Result<v1::DataQuestion, Status>>;
+    type FetchBundleStream = ReceiverStream<Result<v1::FetchedPart, Status>>;
+
+    async fn fetch_bundle(
+        &self,
+        _request: Request<v1::FetchBundleRequest>,
+    ) -> Result<Response<Self::FetchBundleStream>, Status> {
+        Err(Status::not_found("there are no bundles"))
+    }
 
     /// Asks two questions, of which it takes one back, and notes what is answered.
     async fn answer_questions(
@@ -81,7 +89,7 @@ impl AgentLink for Script {
         tokio::spawn(async move {
             let mut inbound = request.into_inner();
             while let Ok(Some(state)) = inbound.message().await {
-                let _ = said.send(Said::State(state.try_into().unwrap()));
+                let _ = said.send(Said::State(Box::new(state.try_into().unwrap())));
             }
         });
         Ok(Response::new(ReceiverStream::new(states)))
@@ -139,13 +147,8 @@ fn take(attempt: &AttemptEvents, events: &Mutex<Vec<String>>) -> AttemptReceipt 
             events.lock().unwrap().push(format!("{}:{text}", record.sequence));
         }
     }
-    AttemptReceipt {
-        task: attempt.task,
-        epoch: attempt.epoch,
-        next_sequence,
-        durable_sequence: next_sequence,
-        refused: false,
-    }
+    let AttemptEvents { task, epoch, .. } = *attempt;
+    AttemptReceipt { task, epoch, next_sequence, refused: false, durable_sequence: next_sequence }
 }
 
 /// Writes down what it is asked, and keeps the voices.
@@ -250,7 +253,7 @@ impl Play {
     async fn state(&mut self) -> CurrentState {
         loop {
             if let Said::State(state) = bounded(self.said.recv()).await.unwrap() {
-                return state;
+                return *state;
             }
         }
     }
@@ -279,6 +282,7 @@ fn hello() -> Hello {
         arch: String::new(),
         accelerators: std::collections::BTreeSet::new(),
         disk_mib: 0,
+        tools: std::collections::BTreeMap::new(),
     }
 }
 

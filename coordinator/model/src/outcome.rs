@@ -1,9 +1,10 @@
 //! What the asker of a command learns, and the reasons for refusal. A refused command changes nothing.
 
-use kiln_plan::id::{AgentId, BuildId, Epoch, TaskId};
+use kiln_plan::id::{AgentId, BuildId, Epoch, ImageId, TaskId};
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{IdentityRefusal, Joined};
+use crate::image::ImageRefusal;
 use crate::retry::Verdict;
 
 /// What became of a command.
@@ -26,6 +27,11 @@ pub enum Outcome {
         /// Whether that was the end of it.
         verdict: Verdict,
     },
+    /// This image of the task is visible, or was and is deleted.
+    Published {
+        /// Which.
+        image: ImageId,
+    },
     /// Somebody has joined the farm.
     Joined(Joined),
     /// Nothing was submitted, since this build does the same.
@@ -46,6 +52,7 @@ impl Outcome {
             | Self::Assigned { .. }
             | Self::Synchronized { .. }
             | Self::Reported { .. }
+            | Self::Published { .. }
             | Self::UnderWay { .. }
             | Self::Joined(_) => None,
         }
@@ -121,6 +128,9 @@ pub enum Refusal {
     /// The build has not ended.
     #[error("build {0} has not ended")]
     BuildNotEnded(BuildId),
+    /// Something about images.
+    #[error(transparent)]
+    Image(#[from] ImageRefusal),
     /// Somebody may not take part, or a token is no good.
     #[error(transparent)]
     Identity(IdentityRefusal),

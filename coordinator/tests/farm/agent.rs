@@ -53,6 +53,7 @@ fn hello(n: u128, slots: u32) -> Hello {
         arch: String::new(),
         accelerators: std::collections::BTreeSet::new(),
         disk_mib: 0,
+        tools: std::collections::BTreeMap::new(),
     }
 }
 

@@ -63,6 +63,7 @@ impl From<Hello> for v1::Hello {
             arch: hello.arch,
             accelerators: hello.accelerators.into_iter().collect(),
             disk_mib: hello.disk_mib,
+            tools: hello.tools.into_iter().collect(),
         }
     }
 }
@@ -83,6 +84,7 @@ impl TryFrom<v1::Hello> for Hello {
             arch: hello.arch,
             accelerators: hello.accelerators.into_iter().collect(),
             disk_mib: hello.disk_mib,
+            tools: hello.tools.into_iter().collect(),
         })
     }
 }

@@ -112,6 +112,7 @@ fn states_of_agents_are_carried() {
         cpus: 8,
         memory_mib: 1 << 15,
         catalog: Catalog { components: vec![component(ComponentKind::Builder, "qemu".into())] },
+        tools: [("qemu-img".into(), "10.0.2".into())].into(),
     };
     let ended = outcomes().into_iter().map(AttemptPhase::Ended);
     let phases = [AttemptPhase::Accepted, AttemptPhase::Running].into_iter().chain(ended);

@@ -1,0 +1,13 @@
+//! `kiln agent` as a farm's operator knows it: the real program and real attempts, before a coordinator that does what the
+//! test says.
+
+#[path = "farm/coordinator.rs"]
+mod coordinator;
+#[path = "farm/ending.rs"]
+mod ending;
+#[path = "farm/plans.rs"]
+mod plans;
+#[path = "farm/restarting.rs"]
+mod restarting;
+#[path = "farm/scene.rs"]
+mod scene;
