@@ -9,6 +9,7 @@ pub(crate) mod attempt;
 pub(crate) mod completion;
 pub(crate) mod components;
 pub(crate) mod console;
+pub(crate) mod coordinator;
 pub(crate) mod description;
 pub(crate) mod farm;
 pub(crate) mod fix;
@@ -56,6 +57,10 @@ pub(crate) enum Command {
     Components(components::ComponentsArguments),
     /// Try expressions over a template
     Console(console::ConsoleArguments),
+    /// Decide and remember for a farm
+    Coordinator(coordinator::CoordinatorArguments),
+    /// See and steer a farm
+    Farm(farm::FarmCommandArguments),
     /// Bring an old JSON template up to date
     Fix(fix::FixArguments),
     /// Rewrite templates in canonical form

@@ -6,6 +6,8 @@ mod build;
 mod completion;
 mod components;
 mod console;
+mod coordinator;
+mod farm;
 mod fix;
 mod fmt;
 mod hcl2_upgrade;
@@ -75,6 +77,13 @@ pub(crate) fn run(asked: Asked) -> Ended {
                 let reader = reader(arguments.format(), machine_readable);
                 let look = Look { reader, ..coloured(machine_readable) };
                 images::run(&arguments, &Screen::standard(look))
+            }
+            Command::Coordinator(arguments) => {
+                coordinator::run(&arguments, &Screen::standard(plain(machine_readable)))
+            }
+            Command::Farm(arguments) => {
+                let reader = reader(arguments.format, machine_readable);
+                farm::run(&arguments, &Screen::standard(Look { reader, ..coloured(machine_readable) }))
             }
             Command::Init(arguments) => init::run(&arguments, &Screen::standard(coloured(machine_readable))),
             Command::Plugins(arguments) => {

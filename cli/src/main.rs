@@ -9,6 +9,7 @@ mod evaluation;
 mod exit_code;
 mod farm_client;
 mod farm_connection;
+mod farm_evaluation;
 mod farm_of_one;
 mod interrupt;
 mod local_host;

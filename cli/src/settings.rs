@@ -24,6 +24,7 @@ use kiln_lang::{
 };
 
 pub(crate) mod agent;
+pub(crate) mod coordinator;
 
 #[cfg(test)]
 mod tests;
@@ -82,6 +83,11 @@ impl Reader {
     /// All of it.
     pub(crate) fn top(&self) -> Section<'_> {
         Section { reader: self, body: &self.body, known: RefCell::default() }
+    }
+
+    /// Whether the file has an argument of that name, good or bad.
+    pub(crate) fn names(&self, name: &str) -> bool {
+        self.body.attribute(name).is_some()
     }
 
     /// Notes a fault that only its reader can see.

@@ -58,9 +58,9 @@ where
         .layer(AuthorizeLayer(gatekeeper))
         .add_service(submission)
         .add_service(agent_link)
-        .add_service(images)
         .add_service(farm)
         .add_service(peer)
+        .add_service(images)
         .add_service(identity)
         .serve_with_incoming_shutdown(incoming, closing);
     coordinator.lifecycle.servers().spawn(async move {
