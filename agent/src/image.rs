@@ -28,12 +28,14 @@ mod client;
 pub mod cut;
 mod gather;
 mod pack;
+pub mod publisher;
 pub mod pull;
 mod transfer;
 mod upload;
 
 use client::Client;
 use gather::Gathered;
+pub use publisher::{Made, Publisher};
 pub use pull::{PeoplesImages, PullError, Pulled, pull};
 pub use transfer::{Patience, Transfer, TransferError};
 
@@ -59,6 +61,26 @@ impl SourceFile {
             || path.file_name().map_or_else(|| "file".to_owned(), |n| n.to_string_lossy().into_owned());
         let name = inside.unwrap_or_else(bare);
         Self { path, name }
+    }
+}
+
+impl SourceFile {
+    /// Files under the names that [`SourceFile::of`] gives them; each once, and no two under the same name.
+    pub fn all(paths: impl IntoIterator<Item = PathBuf>, working_dir: &std::path::Path) -> Vec<Self> {
+        let mut files: Vec<Self> = Vec::new();
+        for path in paths {
+            if files.iter().any(|file| file.path == path) {
+                continue;
+            }
+            let mut file = Self::of(path, working_dir);
+            let (bare, mut number) = (file.name.clone(), 1);
+            while files.iter().any(|other| other.name == file.name) {
+                number += 1;
+                file.name = format!("{number}-{}", bare.rsplit('/').next().unwrap_or(&bare));
+            }
+            files.push(file);
+        }
+        files
     }
 }
 
