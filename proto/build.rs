@@ -2,11 +2,12 @@
 
 use std::error::Error;
 
-const FILES: [&str; 7] = [
+const FILES: &[&str] = &[
     "kiln/v1/outcome.proto",
     "kiln/v1/event.proto",
     "kiln/v1/submission.proto",
     "kiln/v1/agent_link.proto",
+    "kiln/v1/identity.proto",
     "kiln/v1/images.proto",
     "kiln/rest/v1/ledger.proto",
     "kiln/rest/v1/image.proto",

@@ -12,8 +12,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kiln_plan::Sensitive;
 use kiln_plan::bundle_root::BUNDLE_ROOT;
+use kiln_plan::{SecretQuestion, Sensitive};
 use serde::{Deserialize, Serialize};
 
 use crate::host::{DirectoryEntry, FileKind, Host, HostError, SharedHost};
@@ -47,6 +47,8 @@ pub struct World {
     pub files: BTreeMap<String, Sensitive<Vec<u8>>>,
     /// What came on standard input, if it was read.
     pub standard_input: Option<Sensitive<Vec<u8>>>,
+    /// What secret stores answered, by the call as HCL2 writes it.
+    pub secrets: BTreeMap<String, Sensitive<String>>,
     /// The user's home directory.
     pub home_directory: Option<String>,
 }

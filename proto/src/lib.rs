@@ -20,6 +20,7 @@ pub mod link;
 pub mod rest;
 pub mod status;
 pub mod submission;
+pub mod token;
 pub mod transport;
 pub mod v1;
 

@@ -5,6 +5,8 @@
 //! | Invalid | invalid-argument | mends the message |
 //! | NotFound | not-found | asks for something that is there |
 //! | Refused | failed-precondition | looks at the state first |
+//! | Unidentified | unauthenticated | shows a certificate or a token |
+//! | Forbidden | permission-denied | asks somebody who may |
 //! | Stale | aborted | drops what it has: somebody else has it now |
 //! | TooLarge | resource-exhausted | sends less |
 //! | Unavailable | unavailable | tries again later |
@@ -21,6 +23,10 @@ pub enum Code {
     NotFound,
     /// The state of things forbids it.
     Refused,
+    /// Who asks must say who they are, or is not believed.
+    Unidentified,
+    /// Who asks may not.
+    Forbidden,
     /// The sender's fencing number was replaced.
     Stale,
     /// It is larger than what can be taken.
@@ -59,6 +65,8 @@ impl From<Problem> for tonic::Status {
             Code::Invalid => tonic::Code::InvalidArgument,
             Code::NotFound => tonic::Code::NotFound,
             Code::Refused => tonic::Code::FailedPrecondition,
+            Code::Unidentified => tonic::Code::Unauthenticated,
+            Code::Forbidden => tonic::Code::PermissionDenied,
             Code::Stale => tonic::Code::Aborted,
             Code::TooLarge => tonic::Code::ResourceExhausted,
             Code::Unavailable => tonic::Code::Unavailable,
@@ -74,6 +82,8 @@ impl From<tonic::Status> for Problem {
             tonic::Code::InvalidArgument | tonic::Code::OutOfRange => Code::Invalid,
             tonic::Code::NotFound => Code::NotFound,
             tonic::Code::FailedPrecondition | tonic::Code::AlreadyExists => Code::Refused,
+            tonic::Code::Unauthenticated => Code::Unidentified,
+            tonic::Code::PermissionDenied => Code::Forbidden,
             tonic::Code::Aborted => Code::Stale,
             tonic::Code::ResourceExhausted => Code::TooLarge,
             // A connection that broke is told as "unknown" or "cancelled" by the transport.
@@ -82,11 +92,7 @@ impl From<tonic::Status> for Problem {
             | tonic::Code::Cancelled
             | tonic::Code::Unknown
             | tonic::Code::DeadlineExceeded => Code::Unavailable,
-            tonic::Code::PermissionDenied
-            | tonic::Code::Unauthenticated
-            | tonic::Code::Unimplemented
-            | tonic::Code::Internal
-            | tonic::Code::DataLoss => Code::Internal,
+            tonic::Code::Unimplemented | tonic::Code::Internal | tonic::Code::DataLoss => Code::Internal,
         };
         Self { code, message: status.message().to_owned() }
     }
@@ -99,7 +105,9 @@ mod tests {
     #[test]
     fn every_code_survives_the_wire() {
         use Code::*;
-        for code in [Invalid, NotFound, Refused, Stale, TooLarge, Unavailable, Internal] {
+        for code in
+            [Invalid, NotFound, Refused, Unidentified, Forbidden, Stale, TooLarge, Unavailable, Internal]
+        {
             let problem = Problem::new(code, "build 7 is not known");
             assert_eq!(Problem::from(tonic::Status::from(problem.clone())), problem);
         }

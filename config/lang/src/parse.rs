@@ -106,6 +106,9 @@ fn expression_at(text: &str, file: &Arc<str>, place: Place) -> Result<Expression
 }
 
 fn template_at(text: &str, file: &Arc<str>, place: Place) -> Result<Expression, Diagnostics> {
+    if let Some(tangle) = explain::tangle_of_template(text, file) {
+        return Err(placed(tangle.into(), &place));
+    }
     let (parsed, renamed) = lenient::parse(text, parser::parse_template);
     match parsed {
         Ok(parsed) => {
@@ -153,7 +156,8 @@ impl Reader<'_> {
     /// Parses a range that is expected to be sound.
     fn sound(&mut self, range: Range<usize>, span: Span) -> Result<Body, parser::Error> {
         let text = &self.text[range.clone()];
-        let (parsed, renamed) = lenient::parse(text, parser::parse_body);
+        let parse = if self.diagnostics.is_empty() { lenient::parse } else { lenient::parse_unsound };
+        let (parsed, renamed) = parse(text, parser::parse_body);
         let parsed = parsed?;
         let mut tree = Tree::new(text, self.file, Place::At(range.start), &renamed);
         let body = tree.body(&parsed, span);

@@ -56,6 +56,8 @@ identifiers! {
     PackId,
     /// One source of one build: the unit an agent takes.
     TaskId,
+    /// A token that an operator made for an agent, a coordinator or a person. Not secret.
+    TokenId,
 }
 
 /// The fencing number of a lease: grows with each lease of a task, never repeats.

@@ -3,7 +3,9 @@
 
 use std::fmt::Debug;
 
-use super::{Arc, BUNDLE_ROOT, DirectoryEntry, FileKind, Host, HostError, SharedHost, World};
+use super::{
+    Arc, BUNDLE_ROOT, DirectoryEntry, FileKind, Host, HostError, SecretQuestion, Sensitive, SharedHost, World,
+};
 
 /// The most links that are followed for one path.
 const MOST_LINKS: usize = 40;
@@ -150,6 +152,19 @@ impl Host for BundleHost {
 
     fn working_directory(&self) -> String {
         self.world.directory()
+    }
+
+    fn secret(&self, question: &SecretQuestion) -> Result<Option<Sensitive<String>>, HostError> {
+        match self.world.secrets.get(&question.to_string()) {
+            Some(answer) => Ok(Some(answer.clone())),
+            // Nothing of this machine's may answer: its tokens are not the submitter's.
+            None => Err(HostError::NoSecret {
+                reason: format!(
+                    "{question} wasn't asked before the template was sent to the farm; secrets can't be chosen by what \
+                     data sources answer"
+                ),
+            }),
+        }
     }
 
     fn home_directory(&self) -> Option<String> {

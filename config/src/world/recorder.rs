@@ -1,8 +1,8 @@
 //! Answers from a machine, and remembers what another machine could not know.
 
 use super::{
-    Arc, BTreeMap, DirectoryEntry, FileKind, Host, HostError, Mutex, PoisonError, Sensitive, SharedHost,
-    World,
+    Arc, BTreeMap, DirectoryEntry, FileKind, Host, HostError, Mutex, PoisonError, SecretQuestion, Sensitive,
+    SharedHost, World,
 };
 
 /// A host that passes every question on and takes notes.
@@ -84,6 +84,14 @@ impl Host for Recorder {
 
     fn home_directory(&self) -> Option<String> {
         self.inner.home_directory()
+    }
+
+    fn secret(&self, question: &SecretQuestion) -> Result<Option<Sensitive<String>>, HostError> {
+        let answer = self.inner.secret(question)?;
+        if let Some(answer) = &answer {
+            self.note(|notes| notes.secrets.insert(question.to_string(), answer.clone()));
+        }
+        Ok(answer)
     }
 
     fn installed_plugin(&self, source: &str) -> Option<String> {

@@ -77,6 +77,10 @@ impl Host for Noon {
     fn home_directory(&self) -> Option<String> {
         Some("/home/me".to_owned())
     }
+
+    fn secret(&self, question: &SecretQuestion) -> Result<Option<Sensitive<String>>, HostError> {
+        Ok(Some(Sensitive::new(format!("answer to {question}"))))
+    }
 }
 
 #[test]
@@ -185,4 +189,20 @@ build {
     assert!(!diagnostics.has_errors(), "{diagnostics:?}");
     let plan = serde_json::to_string(&plans).unwrap();
     assert!(plan.contains(&format!("echo hello {BUNDLE_ROOT}/web t0ps3cret")), "{plan}");
+}
+
+#[test]
+fn secrets_are_answered_by_the_machine_of_the_submitter_alone() {
+    let asked = SecretQuestion::Vault { path: "a/\"b".into(), key: "k".into() };
+    let recorder = Recorder::new(Arc::new(Noon), &[]);
+    recorder.secret(&asked).unwrap();
+    let world = recorder.world("");
+    assert!(!format!("{world:?}").contains("answer"), "{world:?}");
+    let sent = serde_json::from_str(&serde_json::to_string(&world).unwrap()).unwrap();
+    let host = BundleHost::new(shelf([]), sent, Arc::new(Noon));
+    let answer = host.secret(&asked).unwrap().unwrap();
+    assert_eq!(answer.reveal(), "answer to vault(\"a/\\\"b\", \"k\")");
+    let other = SecretQuestion::Consul { key: "k".into() };
+    let said = host.secret(&other).unwrap_err().to_string();
+    assert!(said.starts_with("consul_key(\"k\") wasn't asked before"), "{said}");
 }

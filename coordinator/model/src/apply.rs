@@ -8,6 +8,7 @@ mod assign;
 mod cancel;
 mod expire;
 mod forget;
+mod identity;
 mod presence;
 mod report;
 mod submit;
@@ -20,6 +21,9 @@ pub use self::synchronize::is_news;
 /// the latest command).
 pub fn apply(state: &mut FarmState, command: &Command) -> Outcome {
     state.now = state.now.max(command.at);
+    if let Some(refusal) = identity::speaker_is_revoked(state, &command.action) {
+        return Outcome::Refused(refusal);
+    }
     let result = match &command.action {
         Action::Submit { build, parallel, tasks, origin, join } => {
             submit::submit(state, (*build, *parallel), tasks, (origin, *join))
@@ -45,6 +49,7 @@ pub fn apply(state: &mut FarmState, command: &Command) -> Outcome {
         Action::Depart { agent } => presence::depart(state, *agent),
         Action::ForgetAgent { agent } => forget::forget_agent(state, *agent),
         Action::ForgetBuild { build } => forget::forget_build(state, *build),
+        Action::Identity(action) => identity::apply(state, action),
     };
     result.unwrap_or_else(Outcome::Refused)
 }

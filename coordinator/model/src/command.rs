@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::Offer;
 use crate::build::Origin;
+use crate::identity::IdentityAction;
 use crate::overrun::Overrun;
 use crate::time::Timestamp;
 
@@ -149,6 +150,8 @@ pub enum Action {
         /// Which.
         build: BuildId,
     },
+    /// Something about who may take part.
+    Identity(IdentityAction),
 }
 
 /// A task of a build to be carried out.

@@ -7,6 +7,7 @@ use kiln_plan::id::TaskId;
 
 use crate::agent::{AgentPhase, Room};
 use crate::build::BuildPhase;
+use crate::identity::laws;
 use crate::retry::MAX_ATTEMPTS;
 use crate::state::FarmState;
 use crate::state::index::Index;
@@ -32,6 +33,8 @@ pub const LAWS: &[Law] = &[
     attempts_are_bounded,
     an_agent_that_is_gone_holds_nothing,
     nothing_that_is_cancelled_waits,
+    laws::only_join_tokens_are_used,
+    laws::coordinators_are_numbered_by_the_farm,
 ];
 
 /// Every law of a step.
@@ -41,6 +44,10 @@ pub const STEP_LAWS: &[StepLaw] = &[
     epochs_never_fall,
     a_new_holder_has_a_new_epoch,
     nothing_is_lost,
+    laws::the_authority_stays,
+    laws::what_ended_a_token_stays,
+    laws::a_revoked_agent_gets_nothing_new,
+    laws::every_change_of_identities_is_counted,
 ];
 
 /// The first law that a state breaks.

@@ -18,6 +18,7 @@ pub mod command;
 pub mod desired;
 pub mod due;
 pub mod explain;
+pub mod identity;
 pub mod invariant;
 pub mod lease;
 pub mod liveness;
@@ -40,6 +41,10 @@ pub use build::{Build, BuildPhase, BuildResult, Origin};
 pub use command::{Action, Command, Held, HeldPhase, NewTask};
 pub use desired::{Holding, desired};
 pub use explain::{Explanation, explain};
+pub use identity::{
+    Authority, IdentityAction, IdentityRefusal, Joined, NewToken, Newcomer, Projects, Role, TokenEnd,
+    TokenRecord, TokenUse,
+};
 pub use lease::Lease;
 pub use liveness::Liveness;
 pub use outcome::{Outcome, Refusal};

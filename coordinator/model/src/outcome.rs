@@ -3,6 +3,7 @@
 use kiln_plan::id::{AgentId, BuildId, Epoch, TaskId};
 use serde::{Deserialize, Serialize};
 
+use crate::identity::{IdentityRefusal, Joined};
 use crate::retry::Verdict;
 
 /// What became of a command.
@@ -26,10 +27,12 @@ pub enum Outcome {
         verdict: Verdict,
     },
     /// Nothing was submitted, since this build does the same.
-    Joined {
+    SameAs {
         /// The build that is under way.
         build: BuildId,
     },
+    /// Somebody has joined the farm.
+    Joined(Joined),
     /// It was not done.
     Refused(Refusal),
 }
@@ -43,7 +46,8 @@ impl Outcome {
             | Self::Assigned { .. }
             | Self::Synchronized { .. }
             | Self::Reported { .. }
-            | Self::Joined { .. } => None,
+            | Self::SameAs { .. } => None,
+            Self::Joined(_) => None,
         }
     }
 }
@@ -117,4 +121,7 @@ pub enum Refusal {
     /// The build has not ended.
     #[error("build {0} has not ended")]
     BuildNotEnded(BuildId),
+    /// Somebody may not take part, or a token is no good.
+    #[error(transparent)]
+    Identity(IdentityRefusal),
 }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::agent::{Agent, AgentPhase, Room};
 use crate::build::{Build, BuildPhase, BuildResult};
+use crate::identity::Identities;
 use crate::queue::{Place, Queue};
 use crate::register::Register;
 use crate::task::{Task, TaskPhase};
@@ -38,6 +39,8 @@ pub struct FarmState {
     pub(crate) weights: BTreeMap<String, NonZeroU32>,
     #[serde(default)]
     pub(crate) counts: Counts,
+    #[serde(default)]
+    pub(crate) identities: Identities,
     #[serde(skip)]
     pub(crate) index: Index,
 }
@@ -87,6 +90,11 @@ impl FarmState {
     /// All agents.
     pub const fn agents(&self) -> &Register<AgentId, Agent> {
         &self.agents
+    }
+
+    /// Who may take part.
+    pub const fn identities(&self) -> &Identities {
+        &self.identities
     }
 
     /// What waits.

@@ -48,6 +48,9 @@ pub struct Task {
     pub phase: TaskPhase,
     /// The fencing number of the latest grant; 0 before the first.
     pub epoch: Epoch,
+    /// To whom that grant went, whether or not it still holds.
+    #[serde(default)]
+    pub holder: Option<AgentId>,
     /// Attempts that ended without finishing the task, oldest first.
     pub attempts: Vec<EndedAttempt>,
     /// Whether its end was asked for: the holder is told to cancel, and nothing is tried again.

@@ -1,6 +1,7 @@
 //! The tests of the model: stories told as tables, and laws checked under random commands.
 
 mod farm;
+mod identity;
 mod laws;
 mod lifecycle;
 mod limits;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hcl_edit::parser::{self, Error};
 
 use super::lenient;
-use super::outline::{self, SequenceRange};
+use super::outline::{self, Outline, SequenceRange};
 use crate::diagnostic::Diagnostic;
 use crate::span::Span;
 
@@ -33,18 +33,37 @@ pub(super) fn template(text: &str, file: &Arc<str>, error: &Error) -> Diagnostic
         .unwrap_or_else(|| place.error(place.at, "Invalid template", "The template breaks off here."))
 }
 
-/// The insides of `${…}` and `%{…}` of a bare template, found through a heredoc around it.
-fn template_sequences(text: &str) -> Vec<SequenceRange> {
-    const OPEN: &str = "x = <<kiln_template_end\n";
+/// Around a bare template, so that it can be scanned.
+const OPEN: &str = "x = <<kiln_template_end\n";
+
+fn outline_of_template(text: &str) -> Outline {
     let wrapped = format!("{OPEN}{text}\nkiln_template_end\n");
     let file: Arc<str> = "".into();
-    let outline = outline::scan(&wrapped, &file, 0..wrapped.len());
+    outline::scan(&wrapped, &file, 0..wrapped.len())
+}
+
+/// What is wrong with a template in which texts enclose each other and never end: the parser crate would lose itself in
+/// them. Found through a heredoc around it, which is the first of the texts that don't end.
+pub(super) fn tangle_of_template(text: &str, file: &Arc<str>) -> Option<Diagnostic> {
+    let at = outline_of_template(text).tangle?.checked_sub(OPEN.len() + 1)?;
+    let detail =
+        "Here quoted text begins within a sequence within quoted text, and so on, and none of it ends.";
+    let span = Span::new(file.clone(), at, at + 1);
+    Some(
+        Diagnostic::error("Invalid template", detail)
+            .at(span)
+            .hint("close each sequence with } and each text with \""),
+    )
+}
+
+/// The insides of `${…}` and `%{…}` of a bare template, found through a heredoc around it.
+fn template_sequences(text: &str) -> Vec<SequenceRange> {
     let shift = |s: SequenceRange| {
         let start = s.inside.start.checked_sub(OPEN.len())?;
         let end = s.inside.end.checked_sub(OPEN.len()).filter(|end| *end <= text.len())?;
         Some(SequenceRange { inside: start..end, directive: s.directive })
     };
-    outline.sequences.into_iter().filter_map(shift).collect()
+    outline_of_template(text).sequences.into_iter().filter_map(shift).collect()
 }
 
 /// The last boundary between characters at or before `at`.
@@ -90,7 +109,7 @@ impl<'t> Place<'t> {
             return self;
         };
         let start = self.range.end - rest.trim_start().len();
-        if let Err(error) = lenient::parse(&self.text[start..self.range.end], parser::parse_expr).0 {
+        if let Err(error) = lenient::parse_unsound(&self.text[start..self.range.end], parser::parse_expr).0 {
             self.at = Place::new(self.text, self.file, start..self.range.end, &error).at;
         }
         self
@@ -144,7 +163,7 @@ impl<'t> Place<'t> {
         }
         // Line breaks are allowed between the braces, hence the parentheses.
         let text = format!("({})", &self.text[inside.clone()]);
-        let error = lenient::parse(&text, parser::parse_expr).0.err()?;
+        let error = lenient::parse_unsound(&text, parser::parse_expr).0.err()?;
         let inner = Place::new(self.text, self.file, inside.clone(), &error);
         let at = (inside.start + error.location().offset().saturating_sub(1)).min(inside.end);
         let inner = Place { at: inner.sharpened(at), ..inner };

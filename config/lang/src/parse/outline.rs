@@ -31,7 +31,13 @@ pub(super) struct Outline {
     pub(super) open: Vec<(char, usize)>,
     /// Line ends and line comments that separate nothing, within directives and for-expressions.
     pub(super) blanks: Vec<Range<usize>>,
+    /// Just inside the last text that can still be looked into, where more of them enclose each other and never end.
+    pub(super) tangle: Option<usize>,
 }
+
+/// How many texts that never end may enclose each other: the parser crate tries each twice, so that every further one
+/// doubles its work.
+const UNENDING_TEXTS: usize = 6;
 
 /// The inside of one `${…}` or `%{…}`, without strip markers.
 #[derive(Clone, Debug)]
@@ -63,6 +69,11 @@ pub(super) fn scan(text: &str, file: &Arc<str>, range: Range<usize>) -> Outline 
 /// The line ends and comments in `text`, a body or an expression, that separate nothing.
 pub(super) fn blanks(text: &str) -> Vec<Range<usize>> {
     Scanner::new(text, &"".into(), 0..text.len(), false).run().blanks
+}
+
+/// Where the parser crate must stop reading `text`, a body or an expression; see [`Outline::tangle`].
+pub(super) fn tangle(text: &str) -> Option<usize> {
+    Scanner::new(text, &"".into(), 0..text.len(), false).run().tangle
 }
 
 /// The innermost bracket that is open at the end of `range`.
@@ -395,7 +406,21 @@ impl<'t> Scanner<'t> {
     }
 
     /// Complains about the brackets that are open, once.
+    /// Before open texts are given up.
+    fn note_tangle(&mut self) {
+        let texts = self.frames.iter().filter_map(|frame| match frame {
+            Frame::Quote { at } => Some(at + 1),
+            Frame::Heredoc { at, .. } => Some(at + 2),
+            Frame::Bracket { .. } | Frame::Sequence { .. } => None,
+        });
+        if let Some(inside) = texts.take(UNENDING_TEXTS + 1).nth(UNENDING_TEXTS) {
+            let known = self.outline.tangle.unwrap_or(inside);
+            self.outline.tangle = Some(known.min(inside));
+        }
+    }
+
     fn close_all(&mut self) {
+        self.note_tangle();
         let mut innermost = None;
         let mut brackets = Vec::new();
         while let Some(frame) = self.frames.pop() {

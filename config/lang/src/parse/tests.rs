@@ -234,6 +234,21 @@ fn whatever_is_nested_too_deep_is_refused_without_harm() {
 }
 
 #[test]
+fn texts_within_texts_that_never_end_are_refused_at_once() {
+    for open in ["${0/a*\"", "${a == f(\"", "${[1, \"%{ if ", "%{ if a == \"", "${a ? \""] {
+        let tangle = open.repeat(40);
+        let body = format!("locals {{\n  a = \"{tangle}\"\n  b = 1\n}}\n");
+        assert!(parse::body(&SourceFile::new("t", body)).1.has_errors(), "{open}");
+        assert!(parse::expression(&SourceFile::new("t", format!("\"{tangle}"))).is_err(), "{open}");
+        assert!(parse::template(&SourceFile::new("t", tangle.clone())).is_err(), "{open}");
+        let lines = format!("x = [\n{}]\n", format!("\"{tangle}\n").repeat(5));
+        assert!(parse::body(&SourceFile::new("t", lines)).1.has_errors(), "{open}");
+    }
+    let closed = format!("{}x{}", "${0/a*\"".repeat(12), "\"}".repeat(12));
+    assert!(parse::template(&SourceFile::new("t", closed)).is_ok());
+}
+
+#[test]
 fn the_deepest_that_parses_can_be_evaluated() {
     let scope = crate::Scope::new(&crate::Functions::none());
     for depth in [15, 20, 31, 40, 60, 63] {

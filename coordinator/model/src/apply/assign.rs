@@ -29,6 +29,7 @@ pub(super) fn assign(state: &mut FarmState, id: TaskId, agent: AgentId, attempt:
     let lease = Lease::granted(attempt, agent, epoch, state.now);
     state.alter_task(id, |task| {
         task.epoch = epoch;
+        task.holder = Some(agent);
         task.phase = TaskPhase::Leased(lease);
     });
     Ok(Outcome::Assigned { epoch })

@@ -31,7 +31,7 @@ pub(super) fn submit(
         return Err(Refusal::DuplicateTask(known));
     }
     if join && let Some(build) = like(state, origin) {
-        return Ok(Outcome::Joined { build });
+        return Ok(Outcome::SameAs { build });
     }
     let order = state.submissions;
     state.submissions += 1;
@@ -88,6 +88,7 @@ fn waiting(new: &NewTask, build: BuildId, index: u32, since: crate::Timestamp) -
         terms,
         phase: TaskPhase::Queued { since },
         epoch: Epoch(0),
+        holder: None,
         attempts: Vec::new(),
         cancelling: false,
         overrun: None,

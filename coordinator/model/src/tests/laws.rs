@@ -7,10 +7,12 @@ use kiln_plan::{Fault, Requirements};
 use proptest::prelude::*;
 
 use super::farm::{Farm, agent, attempt, build, failed, needs, new_task, offers, succeeded, task};
+use super::identity::{found, join, secret, token};
 use crate::lease::LEASE_MS;
 use crate::overrun::Overrun;
 use crate::{
-    Action, Command, FarmState, Held, HeldPhase, Origin, Outcome, Scheduler, Timestamp, apply, due, schedule,
+    Action, Command, FarmState, Held, HeldPhase, IdentityAction, NewToken, Newcomer, Origin, Outcome,
+    Scheduler, Timestamp, TokenUse, apply, due, schedule,
 };
 
 /// What may happen to a farm. Numbers choose among what there is at that moment.
@@ -30,6 +32,7 @@ enum Happening {
     Depart { agent: u128 },
     Drain { agent: u128, drain: bool },
     Overrun { nth: usize },
+    Identity { n: u128, what: u8 },
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -53,6 +56,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (0..3_u128).prop_map(|agent| Depart { agent }),
         1 => (0..3_u128, any::<bool>()).prop_map(|(agent, drain)| Drain { agent, drain }),
         1 => (0..9_usize).prop_map(|nth| Overrun { nth }),
+        2 => (0..3_u128, 0..9_u8).prop_map(|(n, what)| Identity { n, what }),
     ]
 }
 
@@ -137,7 +141,28 @@ fn actions(happening: &Happening, state: &FarmState, now: Timestamp) -> Vec<Acti
             let limit = Overrun::Progress { idle_ms: kiln_plan::requirements::NO_PROGRESS_MS };
             leased.skip(*nth).take(1).map(|(task, epoch)| Action::Overrun { task, epoch, limit }).collect()
         }
+        Happening::Identity { n, what } => vec![Action::Identity(identity(*n, *what))],
         Happening::Wait { .. } => Vec::new(),
+    }
+}
+
+fn identity(n: u128, what: u8) -> IdentityAction {
+    let usage = if n == 0 { TokenUse::JoinCoordinator } else { TokenUse::JoinAgent };
+    let new = NewToken {
+        id: token(n),
+        name: String::new(),
+        secret: secret(n),
+        usage,
+        expires: Some(Timestamp(90_000)),
+    };
+    match what {
+        0 | 1 => found("authority"),
+        2 | 3 => IdentityAction::CreateToken { token: new },
+        4 => IdentityAction::RevokeToken { token: token(n) },
+        5 => join(n, n, n, Newcomer::Agent(agent(n))),
+        6 => join(n, n, n, Newcomer::Coordinator),
+        7 => IdentityAction::RevokeAgent { agent: agent(n) },
+        _ => IdentityAction::Forget,
     }
 }
 

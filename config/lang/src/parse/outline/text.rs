@@ -54,6 +54,7 @@ impl Scanner<'_> {
 
     /// A line ends within quotes. The innermost thing that began in this line is to blame.
     fn broken_line(&mut self) {
+        self.note_tangle();
         let line_start = self.text[..self.pos].rfind('\n').map_or(0, |i| i + 1);
         let sequence = self.frames.iter().rev().find_map(|frame| match frame {
             Frame::Sequence { at, .. } if *at >= line_start => Some(*at),
