@@ -16,6 +16,7 @@ pub mod config;
 pub mod data_source;
 pub mod download;
 pub mod http_server;
+pub mod image;
 pub mod link;
 pub mod media;
 pub mod port;

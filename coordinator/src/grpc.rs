@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kiln_proto::MESSAGE_LIMIT;
 use kiln_proto::v1::agent_link_server::AgentLinkServer;
+use kiln_proto::v1::images_server::ImagesServer;
 use kiln_proto::v1::submission_server::SubmissionServer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_stream::Stream;
@@ -12,6 +13,7 @@ use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
 mod agent_link;
+mod images;
 mod submission;
 
 use crate::Coordinator;
@@ -25,7 +27,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 pub(crate) const STREAM_WINDOW: u32 = 1 << 20;
 pub(crate) const CONNECTION_WINDOW: u32 = 4 << 20;
 
-/// Serves both services to whoever comes in, until the coordinator closes.
+/// Serves all services to whoever comes in, until the coordinator closes.
 pub(crate) fn serve<I, C>(coordinator: &Arc<Coordinator>, incoming: I)
 where
     I: Stream<Item = std::io::Result<C>> + Send + 'static,
@@ -37,6 +39,9 @@ where
     let agent_link = AgentLinkServer::new(agent_link::Service::new(Arc::clone(coordinator)))
         .max_decoding_message_size(MESSAGE_LIMIT)
         .max_encoding_message_size(MESSAGE_LIMIT);
+    let images = ImagesServer::new(images::Service::new(Arc::clone(coordinator)))
+        .max_decoding_message_size(MESSAGE_LIMIT)
+        .max_encoding_message_size(MESSAGE_LIMIT);
     let closing = coordinator.lifecycle.closing().clone().cancelled_owned();
     let server = Server::builder()
         .initial_stream_window_size(STREAM_WINDOW)
@@ -45,6 +50,7 @@ where
         .http2_keepalive_timeout(Some(KEEP_ALIVE))
         .add_service(submission)
         .add_service(agent_link)
+        .add_service(images)
         .serve_with_incoming_shutdown(incoming, closing);
     coordinator.lifecycle.servers().spawn(async move {
         if let Err(error) = server.await {

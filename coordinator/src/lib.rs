@@ -27,6 +27,7 @@ mod data_desk;
 mod events;
 mod grpc;
 pub mod http;
+mod images;
 mod ledger;
 mod pipe;
 mod plan_store;
@@ -49,6 +50,7 @@ use answers::Answers;
 use clock::Clock;
 use data_desk::DataDesk;
 use events::Events;
+use images::Images;
 use ledger::Ledger;
 use pipe::Dialler;
 use plan_store::PlanStore;
@@ -65,6 +67,7 @@ pub struct Coordinator {
     ledger: Ledger,
     store: Store,
     plans: PlanStore,
+    images: Images,
     events: Events,
     answers: Answers,
     data_desk: Arc<DataDesk>,
@@ -116,6 +119,7 @@ impl Coordinator {
             settings,
             clock,
             plans: PlanStore::new(store.clone()),
+            images: Images::new(store.clone()),
             store,
             evaluator,
             lifecycle,

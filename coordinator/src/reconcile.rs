@@ -9,6 +9,7 @@
 //! | silence | each second | takes leases back, ends what takes too long, marks silent agents |
 //! | lost_agents | each second | gives up agents that are lost for long |
 //! | hopeless_tasks | each second | fails what nobody can take |
+//! | images | each hour | deletes what no image needs |
 //! | retention | each minute | forgets what is over |
 
 use std::sync::atomic::AtomicU64;
@@ -20,6 +21,7 @@ use kiln_model::{Action, Scheduler};
 
 mod assign;
 mod hopeless_tasks;
+mod images;
 mod lost_agents;
 mod retention;
 mod seal_logs;
@@ -69,7 +71,7 @@ pub(crate) struct Memory {
     woken: AtomicU64,
 }
 
-const DUTIES: [Duty; 7] = [
+const DUTIES: [Duty; 8] = [
     Duty { name: "assign", wake: Wake::Change, who: Who::Leader, run: |c| Box::pin(assign::run(c)) },
     Duty {
         name: "wake_agents",
@@ -90,6 +92,12 @@ const DUTIES: [Duty; 7] = [
         wake: Wake::Every(SECOND),
         who: Who::Leader,
         run: |c| Box::pin(hopeless_tasks::run(c)),
+    },
+    Duty {
+        name: "images",
+        wake: Wake::Every(Duration::from_secs(3_600)),
+        who: Who::Leader,
+        run: |c| Box::pin(images::run(c)),
     },
     Duty {
         name: "retention",

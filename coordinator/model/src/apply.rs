@@ -9,6 +9,7 @@ mod cancel;
 mod expire;
 mod forget;
 mod identity;
+mod image;
 mod presence;
 mod report;
 mod submit;
@@ -49,6 +50,7 @@ pub fn apply(state: &mut FarmState, command: &Command) -> Outcome {
         Action::Depart { agent } => presence::depart(state, *agent),
         Action::ForgetAgent { agent } => forget::forget_agent(state, *agent),
         Action::ForgetBuild { build } => forget::forget_build(state, *build),
+        Action::Image(action) => image::image(state, action),
         Action::Identity(action) => identity::apply(state, action),
     };
     result.unwrap_or_else(Outcome::Refused)

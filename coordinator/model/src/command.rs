@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::agent::Offer;
 use crate::build::Origin;
 use crate::identity::IdentityAction;
+use crate::image::ImageAction;
 use crate::overrun::Overrun;
 use crate::time::Timestamp;
 
@@ -150,6 +151,8 @@ pub enum Action {
         /// Which.
         build: BuildId,
     },
+    /// Something about images.
+    Image(ImageAction),
     /// Something about who may take part.
     Identity(IdentityAction),
 }

@@ -8,6 +8,7 @@ use kiln_plan::id::TaskId;
 use crate::agent::{AgentPhase, Room};
 use crate::build::BuildPhase;
 use crate::identity::laws;
+use crate::image::law;
 use crate::retry::MAX_ATTEMPTS;
 use crate::state::FarmState;
 use crate::state::index::Index;
@@ -33,6 +34,8 @@ pub const LAWS: &[Law] = &[
     attempts_are_bounded,
     an_agent_that_is_gone_holds_nothing,
     nothing_that_is_cancelled_waits,
+    law::a_task_publishes_at_most_once,
+    law::versions_are_distinct,
     laws::only_join_tokens_are_used,
     laws::coordinators_are_numbered_by_the_farm,
 ];
@@ -44,6 +47,9 @@ pub const STEP_LAWS: &[StepLaw] = &[
     epochs_never_fall,
     a_new_holder_has_a_new_epoch,
     nothing_is_lost,
+    law::only_the_holder_publishes,
+    law::images_never_change,
+    law::condemning_and_publishing_exclude_each_other,
     laws::the_authority_stays,
     laws::what_ended_a_token_stays,
     laws::a_revoked_agent_gets_nothing_new,

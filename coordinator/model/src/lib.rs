@@ -19,6 +19,7 @@ pub mod desired;
 pub mod due;
 pub mod explain;
 pub mod identity;
+pub mod image;
 pub mod invariant;
 pub mod lease;
 pub mod liveness;
@@ -45,6 +46,7 @@ pub use identity::{
     Authority, IdentityAction, IdentityRefusal, Joined, NewToken, Newcomer, Projects, Role, TokenEnd,
     TokenRecord, TokenUse,
 };
+pub use image::{Image, ImageAction, ImageRefusal, Images, NewImage, Publisher};
 pub use lease::Lease;
 pub use liveness::Liveness;
 pub use outcome::{Outcome, Refusal};

@@ -1,9 +1,10 @@
 //! What the asker of a command learns, and the reasons for refusal. A refused command changes nothing.
 
-use kiln_plan::id::{AgentId, BuildId, Epoch, TaskId};
+use kiln_plan::id::{AgentId, BuildId, Epoch, ImageId, TaskId};
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{IdentityRefusal, Joined};
+use crate::image::ImageRefusal;
 use crate::retry::Verdict;
 
 /// What became of a command.
@@ -31,6 +32,11 @@ pub enum Outcome {
         /// The build that is under way.
         build: BuildId,
     },
+    /// This image of the task is visible, or was and is deleted.
+    Published {
+        /// Which.
+        image: ImageId,
+    },
     /// Somebody has joined the farm.
     Joined(Joined),
     /// It was not done.
@@ -46,8 +52,9 @@ impl Outcome {
             | Self::Assigned { .. }
             | Self::Synchronized { .. }
             | Self::Reported { .. }
-            | Self::SameAs { .. } => None,
-            Self::Joined(_) => None,
+            | Self::SameAs { .. }
+            | Self::Published { .. }
+            | Self::Joined(_) => None,
         }
     }
 }
@@ -121,6 +128,9 @@ pub enum Refusal {
     /// The build has not ended.
     #[error("build {0} has not ended")]
     BuildNotEnded(BuildId),
+    /// Something about images.
+    #[error(transparent)]
+    Image(#[from] ImageRefusal),
     /// Somebody may not take part, or a token is no good.
     #[error(transparent)]
     Identity(IdentityRefusal),

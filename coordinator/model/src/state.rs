@@ -16,6 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::agent::{Agent, AgentPhase, Room};
 use crate::build::{Build, BuildPhase, BuildResult};
 use crate::identity::Identities;
+use crate::image::Images;
 use crate::queue::{Place, Queue};
 use crate::register::Register;
 use crate::task::{Task, TaskPhase};
@@ -39,6 +40,8 @@ pub struct FarmState {
     pub(crate) weights: BTreeMap<String, NonZeroU32>,
     #[serde(default)]
     pub(crate) counts: Counts,
+    #[serde(default)]
+    pub(crate) images: Images,
     #[serde(default)]
     pub(crate) identities: Identities,
     #[serde(skip)]
@@ -90,6 +93,11 @@ impl FarmState {
     /// All agents.
     pub const fn agents(&self) -> &Register<AgentId, Agent> {
         &self.agents
+    }
+
+    /// All images.
+    pub const fn images(&self) -> &Images {
+        &self.images
     }
 
     /// Who may take part.

@@ -2,6 +2,7 @@
 
 mod farm;
 mod identity;
+mod images;
 mod laws;
 mod lifecycle;
 mod limits;

@@ -1,0 +1,371 @@
+//! A file as pieces: chunks that were cut by content, and holes.
+//!
+//! ```text
+//!   file ─► blocks of 64 KiB ─► all zeros? ─► hole            ┐
+//!                  │               no ─► FastCDC ─► BLAKE3     ├─► Cut, in order
+//!                  └─► another thread: digests of the whole    ┘
+//! ```
+//!
+//! Where it is cut depends on the content alone, never on where the file system has holes: those only spare the reading.
+//! After a hole the cutting starts afresh, so what stands before it doesn't matter.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use fastcdc::v2020;
+use kiln_proto::image::{ChunkId, Chunking};
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+/// Bytes that are read at a time: a multiple of every block.
+const READ: usize = 1 << 20;
+
+/// Reads that may wait for the digests.
+const WAITING_READS: usize = 4;
+
+/// A part of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// So many zeros.
+    Hole(u64),
+    /// A chunk.
+    Chunk {
+        /// Its name.
+        id: ChunkId,
+        /// Where it begins in the file.
+        offset: u64,
+        /// Its bytes.
+        length: u32,
+    },
+}
+
+/// What a whole file is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whole {
+    /// Bytes.
+    pub size: u64,
+    /// In hex.
+    pub blake3: String,
+    /// In hex.
+    pub sha256: String,
+}
+
+/// Cuts a file and hands each piece on, in order. Takes its time: for a thread of its own.
+///
+/// # Errors
+/// When the file can't be read, changes its length meanwhile, `emit` says so, or it is cancelled.
+pub fn cut(
+    file: &File,
+    chunking: &Chunking,
+    cancel: &CancellationToken,
+    emit: &mut dyn FnMut(Cut) -> io::Result<()>,
+) -> io::Result<Whole> {
+    let size = file.metadata()?.len();
+    let (send, pieces) = sync_channel(WAITING_READS);
+    std::thread::scope(|scope| {
+        let digests = scope.spawn(move || digests(&pieces));
+        let read = read(file, size, cancel, chunking, &mut Sinks { digests: send, emit });
+        let (blake3, sha256) = digests.join().map_err(|_| io::Error::other("the digests broke off"))?;
+        read.map(|()| Whole { size, blake3, sha256 })
+    })
+}
+
+/// What the digests are fed with.
+enum Part {
+    Bytes(Arc<[u8]>),
+    Zeros(u64),
+}
+
+fn digests(parts: &Receiver<Part>) -> (String, String) {
+    let (mut blake3, mut sha256) = (blake3::Hasher::new(), Sha256::new());
+    let zeros = vec![0; READ];
+    let mut both = |bytes: &[u8]| {
+        blake3.update(bytes);
+        sha256.update(bytes);
+    };
+    for part in parts {
+        match part {
+            Part::Bytes(bytes) => both(&bytes),
+            Part::Zeros(mut left) => {
+                while left > 0 {
+                    let some = usize::try_from(left).unwrap_or(READ).min(READ);
+                    both(&zeros[..some]);
+                    left -= some as u64;
+                }
+            }
+        }
+    }
+    (blake3.finalize().to_hex().to_string(), hex::encode(sha256.finalize()))
+}
+
+struct Sinks<'a> {
+    digests: SyncSender<Part>,
+    emit: &'a mut dyn FnMut(Cut) -> io::Result<()>,
+}
+
+impl Sinks<'_> {
+    fn digest(&self, part: Part) -> io::Result<()> {
+        self.digests.send(part).map_err(|_| io::Error::other("the digests broke off"))
+    }
+}
+
+fn read(
+    file: &File,
+    size: u64,
+    cancel: &CancellationToken,
+    chunking: &Chunking,
+    sinks: &mut Sinks<'_>,
+) -> io::Result<()> {
+    let block = chunking.zero_block as usize;
+    let mut cutter = Cutter::new(chunking);
+    let mut at = 0;
+    // No hole before this offset: whether there is one behind is asked once it is reached.
+    let mut dense_until = 0;
+    while at < size {
+        if cancel.is_cancelled() {
+            return Err(io::Error::new(io::ErrorKind::Interrupted, "cancelled"));
+        }
+        if at >= dense_until {
+            let (data, end) = next_data(file, at, size);
+            let skipped = (data - at) / block as u64 * block as u64;
+            // A hole that reaches to the end takes the last, shorter block with it.
+            let skipped = if data >= size { size - at } else { skipped };
+            if skipped > 0 {
+                cutter.hole(skipped, sinks.emit)?;
+                sinks.digest(Part::Zeros(skipped))?;
+                at += skipped;
+            }
+            dense_until = end;
+            continue;
+        }
+        let mut bytes = vec![0; usize::try_from(size - at).unwrap_or(READ).min(READ)];
+        file.read_exact_at(&mut bytes, at)?;
+        let bytes: Arc<[u8]> = bytes.into();
+        sinks.digest(Part::Bytes(Arc::clone(&bytes)))?;
+        for block in bytes.chunks(block) {
+            if block.iter().all(|byte| *byte == 0) {
+                cutter.hole(block.len() as u64, sinks.emit)?;
+            } else {
+                cutter.data(block, sinks.emit)?;
+            }
+        }
+        at += bytes.len() as u64;
+    }
+    cutter.end(sinks.emit)
+}
+
+/// Where the next data begins and ends. Where the file system can't tell, all of it is data.
+fn next_data(file: &File, at: u64, size: u64) -> (u64, u64) {
+    #[cfg(target_os = "linux")]
+    {
+        use nix::errno::Errno;
+        use nix::unistd::{Whence, lseek};
+
+        let Ok(offset) = i64::try_from(at) else { return (at, size) };
+        let data = match lseek(file, offset, Whence::SeekData) {
+            Ok(data) => data,
+            // No data behind it: a hole to the end.
+            Err(Errno::ENXIO) => return (size, size),
+            Err(_) => return (at, size),
+        };
+        let hole = lseek(file, data, Whence::SeekHole).ok();
+        let known = |offset: i64| u64::try_from(offset).unwrap_or(size).min(size);
+        (known(data), hole.map_or(size, known))
+    }
+    #[cfg(not(target_os = "linux"))]
+    (at, size)
+}
+
+/// Cuts what comes without a hole between.
+struct Cutter {
+    sizes: (usize, usize, usize),
+    masks: (u64, u64),
+    /// What has come and isn't cut yet, from `begin` on.
+    pending: Vec<u8>,
+    begin: usize,
+    /// Where `begin` lies in the file.
+    offset: u64,
+    /// Zeros that have come since.
+    hole: u64,
+}
+
+impl Cutter {
+    fn new(chunking: &Chunking) -> Self {
+        let sizes = (chunking.min as usize, chunking.average as usize, chunking.max as usize);
+        let masks = v2020::select_masks(sizes.1, v2020::Normalization::Level1);
+        Self { sizes, masks, pending: Vec::new(), begin: 0, offset: 0, hole: 0 }
+    }
+
+    fn data(&mut self, bytes: &[u8], emit: &mut dyn FnMut(Cut) -> io::Result<()>) -> io::Result<()> {
+        self.end_hole(emit)?;
+        self.pending.extend_from_slice(bytes);
+        // Beyond the largest chunk, what follows can't change where it is cut.
+        while self.pending.len() - self.begin >= self.sizes.2 {
+            self.one(emit)?;
+        }
+        Ok(())
+    }
+
+    fn hole(&mut self, bytes: u64, emit: &mut dyn FnMut(Cut) -> io::Result<()>) -> io::Result<()> {
+        while self.begin < self.pending.len() {
+            self.one(emit)?;
+        }
+        self.hole += bytes;
+        Ok(())
+    }
+
+    fn end_hole(&mut self, emit: &mut dyn FnMut(Cut) -> io::Result<()>) -> io::Result<()> {
+        match std::mem::take(&mut self.hole) {
+            0 => Ok(()),
+            bytes => {
+                self.offset += bytes;
+                emit(Cut::Hole(bytes))
+            }
+        }
+    }
+
+    fn end(&mut self, emit: &mut dyn FnMut(Cut) -> io::Result<()>) -> io::Result<()> {
+        self.hole(0, emit)?;
+        self.end_hole(emit)
+    }
+
+    /// Cuts one chunk off.
+    fn one(&mut self, emit: &mut dyn FnMut(Cut) -> io::Result<()>) -> io::Result<()> {
+        let ((min, average, max), (small, large)) = (self.sizes, self.masks);
+        let source = &self.pending[self.begin..];
+        let (_, length) = v2020::cut(source, min, average, max, small, large, small << 1, large << 1);
+        let bytes = &source[..length];
+        let id = ChunkId::of(bytes);
+        // A chunk has 4 MiB at most, whatever the parameters.
+        let length32 = u32::try_from(length).map_err(io::Error::other)?;
+        emit(Cut::Chunk { id, offset: self.offset, length: length32 })?;
+        self.offset += length as u64;
+        self.begin += length;
+        if self.begin >= 8 * max {
+            self.pending.drain(..self.begin);
+            self.begin = 0;
+        } else if self.begin == self.pending.len() {
+            self.pending.clear();
+            self.begin = 0;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn pieces(file: &File) -> (Vec<Cut>, Whole) {
+        let mut cuts = Vec::new();
+        let mut emit = |cut| {
+            cuts.push(cut);
+            Ok(())
+        };
+        let whole = cut(file, &Chunking::default(), &CancellationToken::new(), &mut emit).unwrap();
+        (cuts, whole)
+    }
+
+    fn file(bytes: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    }
+
+    /// Bytes without pattern, always the same.
+    fn noise(length: usize, seed: u64) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&seed.to_le_bytes());
+        hasher.finalize_xof().fill(&mut bytes);
+        bytes
+    }
+
+    fn total(cuts: &[Cut]) -> u64 {
+        let bytes = |cut: &Cut| match cut {
+            Cut::Hole(bytes) => *bytes,
+            Cut::Chunk { length, .. } => u64::from(*length),
+        };
+        cuts.iter().map(bytes).sum()
+    }
+
+    #[test]
+    fn pieces_cover_the_file_in_order() {
+        for bytes in [
+            vec![],
+            vec![0; 5],
+            vec![7; 5],
+            noise(3_000_000, 1),
+            [noise(100_000, 1), vec![0; 900_000]].concat(),
+        ] {
+            let (cuts, whole) = pieces(&file(&bytes));
+            assert_eq!((total(&cuts), whole.size), (bytes.len() as u64, bytes.len() as u64));
+            assert_eq!(whole.blake3, blake3::hash(&bytes).to_hex().to_string());
+            assert_eq!(whole.sha256, hex::encode(Sha256::digest(&bytes)));
+            let mut at = 0;
+            for cut in cuts {
+                match cut {
+                    Cut::Hole(zeros) => {
+                        let end = at + usize::try_from(zeros).unwrap();
+                        assert!(bytes[at..end].iter().all(|b| *b == 0));
+                        at = end;
+                    }
+                    Cut::Chunk { id, offset, length } => {
+                        assert_eq!(offset, at as u64);
+                        let end = at + length as usize;
+                        assert_eq!(id, ChunkId::of(&bytes[at..end]));
+                        at = end;
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn holes_of_the_file_system_change_nothing() {
+        let (a, b) = (noise(200_000, 2), noise(300_000, 3));
+        let dense = file(&[&a[..], &vec![0; 3 << 20], &b[..], &vec![0; 123_456]].concat());
+        let sparse = tempfile::tempfile().unwrap();
+        sparse.write_all_at(&a, 0).unwrap();
+        sparse.write_all_at(&b, 200_000 + (3 << 20)).unwrap();
+        sparse.set_len(dense.metadata().unwrap().len()).unwrap();
+        assert_eq!(pieces(&dense), pieces(&sparse));
+        assert!(pieces(&sparse).0.iter().any(|cut| matches!(cut, Cut::Hole(bytes) if *bytes > 2 << 20)));
+    }
+
+    #[test]
+    fn what_is_inserted_changes_few_chunks() {
+        let old = noise(8 << 20, 4);
+        let mut new = old.clone();
+        new.splice(1_000_000..1_000_000, noise(777, 5));
+        let ids = |bytes: &[u8]| -> std::collections::BTreeSet<ChunkId> {
+            let id = |cut| match cut {
+                Cut::Chunk { id, .. } => Some(id),
+                Cut::Hole(_) => None,
+            };
+            pieces(&file(bytes)).0.into_iter().filter_map(id).collect()
+        };
+        let (old, new) = (ids(&old), ids(&new));
+        let changed = new.difference(&old).count();
+        assert!(new.len() > 60 && changed <= 4, "{changed} of {} chunks are new", new.len());
+    }
+
+    /// Where chunks are cut is part of the format: a change makes every stored chunk useless for new images.
+    #[test]
+    fn this_is_where_it_is_cut() {
+        let (cuts, _) = pieces(&file(&noise(1 << 20, 6)));
+        let length = |cut: &Cut| match cut {
+            Cut::Chunk { length, .. } => *length,
+            Cut::Hole(_) => 0,
+        };
+        let lengths: Vec<u32> = cuts.iter().map(length).collect();
+        assert_eq!(lengths, EXPECTED);
+    }
+
+    const EXPECTED: [u32; 0] = [];
+}
