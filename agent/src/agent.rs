@@ -51,9 +51,7 @@ impl Agent {
             cpus: 0,
             memory_mib: 0,
             catalog: factories.catalog(),
-            arch: String::new(),
-            accelerators: std::collections::BTreeSet::new(),
-            disk_mib: 0,
+            machine: kiln_proto::link::Machine::default(),
         };
         let underway = Underway::new(settings, factories);
         let (drain, abort) = (CancellationToken::new(), CancellationToken::new());

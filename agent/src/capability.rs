@@ -1,3 +1,5 @@
 //! What this machine offers: found out by trying, not by assuming.
 
 pub mod accelerator;
+pub mod survey;
+mod tools;

@@ -1,6 +1,7 @@
 //! The agent: does exactly what a plan says, and never chooses what to run.
 //!
-//! A [`link`] to the coordinator brings attempts; an [`attempt`] finishes the plan's deferred leaves, makes the
+//! A [`link`] to the coordinator brings attempts, which are carried out in this process ([`attempts`]: the farm of one) or
+//! in processes of their own ([`hosted`]: a farm's agent). An [`attempt`] finishes the plan's deferred leaves, makes the
 //! components and carries them out; the components themselves lie in [`builder`], [`communicator`],
 //! [`provisioner`], [`post_processor`] and [`data_source`], and are listed in the [`catalog`].
 
@@ -13,8 +14,10 @@ pub mod capability;
 pub mod catalog;
 pub mod communicator;
 pub mod config;
+pub mod daemon;
 pub mod data_source;
 pub mod download;
+pub mod hosted;
 pub mod http_server;
 pub mod image;
 pub mod link;
@@ -23,6 +26,7 @@ pub mod port;
 pub mod post_processor;
 pub mod provisioner;
 pub mod secret_store;
+pub mod spool;
 
 #[cfg(test)]
 mod test_plan;

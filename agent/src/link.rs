@@ -11,9 +11,11 @@
 //! The life of an attempt, as the table keeps it:
 //!
 //! ```text
-//!   begin ──► Accepted ──► Running ──► Ending ── its events are taken ──► Ended ── no longer wanted ──► (gone)
-//!                │            │          │          reported with every state until then
-//!                └────────────┴──────────┴── no longer wanted: lost ── stopped, says no more ──► (gone)
+//!   begin ──► Accepted ──► Running ──► Ending ── its events are taken ──► Ended ── no longer wanted ─┐
+//!     found from before ─────►│          │          reported with every state until then            │
+//!                └────────────┤          └─────────────────── no longer wanted ────────────────────┤
+//!                             └── no longer wanted: stopped, says no more ──► (gone)               ▼
+//!                                                       (gone) ◄── its events are durable, or refused
 //! ```
 //!
 //! An agent that loses its coordinator goes on for [`HOLD_OUT`], since an install of ninety minutes must
@@ -33,15 +35,17 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
 mod desk;
+mod log;
 mod outlog;
 mod questions;
 mod stream;
-mod table;
+pub mod table;
 mod voice;
 
 #[cfg(test)]
 mod tests;
 
+pub use log::{Log, Room};
 pub use voice::Voice;
 
 use desk::Desk;
@@ -66,6 +70,18 @@ pub trait Attempts: Debug + Send + Sync + 'static {
 
     /// Passes on an answer to a question that the attempt asked.
     fn answer(&self, attempt: AttemptKey, answer: Answer);
+
+    /// The attempts that are there from before this link, under way or ended. Asked once, at the start.
+    fn found(&self) -> Vec<AttemptKey> {
+        Vec::new()
+    }
+
+    /// Goes on with one of those, which speaks through `voice` from then on.
+    fn resume(&self, _attempt: AttemptKey, _voice: Voice) {}
+
+    /// An attempt that ended will never be asked about again: its outcome was taken or isn't wanted, and its events
+    /// are durable or refused.
+    fn forget(&self, _attempt: AttemptKey) {}
 }
 
 /// Answers questions of evaluations: small tasks without lease.
@@ -82,6 +98,8 @@ pub struct Order {
     pub build: BuildId,
     /// The attempt; everything outside that it causes carries its epoch.
     pub attempt: AttemptKey,
+    /// The place of the attempt's first event.
+    pub first_sequence: u64,
     /// What to do.
     pub plan: BuildPlan,
 }
@@ -113,6 +131,7 @@ pub async fn run(
     drain: CancellationToken,
 ) -> LinkEnd {
     let desk = Arc::new(Desk::new(attempts));
+    desk.adopt();
     let mut pause = FIRST_PAUSE;
     let mut last_word = Instant::now();
     loop {
@@ -132,7 +151,8 @@ pub async fn run(
         if last_word.elapsed() >= HOLD_OUT {
             desk.give_up();
         }
-        if drain.is_cancelled() && desk.is_empty() {
+        let nobody_listens = last_word.elapsed() >= HOLD_OUT && desk.is_idle();
+        if drain.is_cancelled() && (desk.is_empty() || nobody_listens) {
             return LinkEnd::Left;
         }
         tokio::time::sleep(pause).await;

@@ -4,6 +4,8 @@
 //! Clap reads them; before it, [`normalise`] turns Go's spelling into clap's, using clap's own table of which
 //! flags take a value, so that there is one list of flags.
 
+pub(crate) mod agent;
+pub(crate) mod attempt;
 pub(crate) mod completion;
 pub(crate) mod components;
 pub(crate) mod console;
@@ -39,6 +41,11 @@ pub(crate) struct Arguments {
 /// The commands, alphabetically as in the help.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Let this machine work for a farm
+    Agent(agent::AgentArguments),
+    /// Carry out an attempt that the agent's daemon prepared
+    #[command(hide = true)]
+    Attempt(attempt::AttemptArguments),
     /// Build image(s) from a template
     Build(BuildArguments),
     /// Print a script that completes what is typed

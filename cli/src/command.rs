@@ -1,5 +1,7 @@
 //! From what was asked for to how it ended: one file per command.
 
+mod agent;
+mod attempt;
 mod build;
 mod completion;
 mod components;
@@ -45,6 +47,8 @@ pub(crate) fn run(asked: Asked) -> Ended {
             Ended::Failed
         }
         Asked::Run { command, machine_readable } => match *command {
+            Command::Agent(arguments) => agent::run(&arguments, &Screen::still(plain(machine_readable))),
+            Command::Attempt(arguments) => attempt::run(&arguments, &Screen::still(plain(machine_readable))),
             Command::Version => version::run(&Screen::still(plain(machine_readable))),
             Command::Completion(arguments) => {
                 completion::run(&arguments, &Screen::still(plain(machine_readable)))

@@ -28,10 +28,21 @@ pub(crate) fn begin() {
         (None, Some(value)) if value != "0" => Box::new(io::stderr()),
         _ => return,
     };
-    let filter = EnvFilter::try_from_env("KILN_LOG").unwrap_or_else(|_| EnvFilter::new("warn,kiln=debug"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Discreet(Mutex::new(sink)));
-    // Nobody else sets one.
-    let _ = tracing::subscriber::set_global_default(log.finish());
+    write_to(sink, "warn,kiln=debug");
+}
+
+/// Begins the log of a daemon, which is for its operator and hence always on: to standard error, unless the environment
+/// asked for another.
+pub(crate) fn begin_for_daemon() {
+    write_to(Box::new(io::stderr()), "info");
+}
+
+/// Writes to `sink`, unless another log has begun; this much, unless `KILN_LOG` says otherwise.
+fn write_to(sink: Sink, usual: &str) {
+    let filter = EnvFilter::try_from_env("KILN_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
+    let log = tracing_subscriber::fmt().with_env_filter(filter);
+    // The first one stays.
+    let _ = tracing::subscriber::set_global_default(log.with_writer(Discreet(Mutex::new(sink))).finish());
 }
 
 /// Hides these texts too, from now on.

@@ -11,11 +11,12 @@
 use std::fmt::Debug;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kiln_lang::Diagnostics;
 use kiln_model::{Action, NewTask, Origin, Outcome};
 use kiln_plan::id::{BuildId, TaskId};
-use kiln_plan::{BuildPlan, Catalog, DataAnswer, DataQuery};
+use kiln_plan::{BuildPlan, Catalog, DataAnswer, DataQuery, Requirements};
 use kiln_proto::submission::{SubmitReply, SubmitRequest};
 use kiln_proto::{Bytes, Code, Problem};
 use uuid::Uuid;
@@ -148,12 +149,15 @@ async fn keep_one(coordinator: &Coordinator, plan: &BuildPlan) -> Result<NewTask
         );
         return Err(Problem::new(Code::TooLarge, told));
     }
+    let bound = |of: Option<Duration>| of.map(|of| u64::try_from(of.as_millis()).unwrap_or(u64::MAX));
+    let (deadline, no_progress) = (coordinator.settings.deadline, coordinator.settings.no_progress);
+    let terms = plan.requirements.terms.or(bound(deadline), bound(no_progress));
     let kept = coordinator.plans.put(Bytes::from(json)).await;
     Ok(NewTask {
         id: TaskId::new(Uuid::now_v7()),
         name: plan.name.clone(),
         plan: kept.map_err(|error| Problem::from_error(Code::Unavailable, &error))?,
-        requirements: plan.requirements.clone(),
+        requirements: Requirements { terms, ..plan.requirements.clone() },
     })
 }
 

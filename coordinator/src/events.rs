@@ -101,7 +101,9 @@ impl Events {
     pub(crate) fn append(&self, task: TaskId, epoch: Epoch, records: Vec<Record>) -> AttemptReceipt {
         let taken = self.change(task, |log| (log.append(epoch, records), log.next()));
         let (taken, next_sequence) = taken.unwrap_or((false, 0));
-        AttemptReceipt { task, epoch, next_sequence, refused: !taken }
+        // What was taken lies in memory and nowhere else, so nothing will ever be more durable.
+        let durable_sequence = next_sequence;
+        AttemptReceipt { task, epoch, next_sequence, refused: !taken, durable_sequence }
     }
 
     /// Ends a task's log with its last event.

@@ -321,8 +321,8 @@ fn offer(hello: &Hello) -> Offer {
         labels: hello.labels.clone(),
         cpus: hello.cpus,
         memory_mib: hello.memory_mib,
-        disk_mib: hello.disk_mib,
-        arch: hello.arch.clone(),
-        accelerators: hello.accelerators.clone(),
+        disk_mib: hello.machine.disk_mib,
+        arch: hello.machine.arch.clone(),
+        accelerators: hello.machine.accelerators.iter().cloned().collect(),
     }
 }

@@ -1,7 +1,7 @@
 //! What agent and coordinator say to each other. Each message is a whole state; see `agent_link.proto` for how
 //! a task's life looks in them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use kiln_plan::event::TaskOutcome;
 use kiln_plan::id::{AgentId, AttemptId, BuildId, Epoch, TaskId};
@@ -53,12 +53,21 @@ pub struct Hello {
     pub memory_mib: u64,
     /// Its components.
     pub catalog: Catalog,
-    /// The machine's architecture, as `x86_64`; empty when it leaves that to its users.
+    /// What it runs on.
+    pub machine: Machine,
+}
+
+/// What an agent runs on, as found out at its start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// Of the processor, as Rust spells it: `x86_64`, `aarch64`; empty when unknown.
     pub arch: String,
-    /// What runs guest code on the machine's own processor, as QEMU calls it: `kvm`, `hvf`.
-    pub accelerators: BTreeSet<String>,
-    /// MiB of scratch space to share out among guests; 0 when it leaves that to its users.
+    /// What runs guests of that architecture, as QEMU spells it: `kvm`, `tcg`.
+    pub accelerators: Vec<String>,
+    /// MiB free where attempts keep their files; 0 when unknown.
     pub disk_mib: u64,
+    /// Programs found, each with its version, or with nothing when it doesn't tell one.
+    pub tools: BTreeMap<String, String>,
 }
 
 /// An attempt that an agent has.
@@ -93,7 +102,7 @@ pub struct DesiredState {
     pub begin: Vec<Assignment>,
     /// It speaks again before this many milliseconds have passed.
     pub speak_within_ms: u32,
-    /// Whether an operator wants it to finish what it has and take nothing new. It stays connected.
+    /// Whether it should take nothing new, and stay, until this is no longer said.
     pub drain: bool,
 }
 
@@ -150,8 +159,10 @@ pub struct AttemptReceipt {
     pub task: TaskId,
     /// The fencing number of the attempt.
     pub epoch: Epoch,
-    /// The first event that has not been taken.
+    /// The first event that has not been taken. Those before it need not be sent again on this stream.
     pub next_sequence: u64,
+    /// The first event that would be lost with the coordinator. The agent forgets those before it, and only those.
+    pub durable_sequence: u64,
     /// Whether the fencing number is stale: nothing of the attempt will be taken any more.
     pub refused: bool,
 }

@@ -10,6 +10,7 @@ use kiln_proto::link::{Assignment, AttemptEvents, AttemptKey, AttemptReceipt, De
 use serde::Deserialize;
 use tokio::sync::Notify;
 
+use super::log::Log;
 use super::table::{Effect, Table};
 use super::{Attempts, Order, Voice};
 
@@ -31,6 +32,18 @@ impl Desk {
 
     pub(super) fn is_empty(&self) -> bool {
         self.with(|table| table.is_empty())
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.with(|table| table.is_idle())
+    }
+
+    /// Takes up what the hands have from before.
+    pub(super) fn adopt(self: &Arc<Self>) {
+        for key in self.attempts.found() {
+            self.with(|table| table.adopt(key));
+            self.attempts.resume(key, Voice::new(key, Arc::clone(self)));
+        }
     }
 
     pub(super) fn held(&self) -> Vec<HeldAttempt> {
@@ -57,15 +70,16 @@ impl Desk {
             Effect::Start(assignment) => self.start(&assignment),
             Effect::Stop(key, why) => self.attempts.stop(key, why),
             Effect::Answer(key, answer) => self.attempts.answer(key, answer),
+            Effect::Forget(key) => self.attempts.forget(key),
         }
     }
 
     fn start(self: &Arc<Self>, assignment: &Assignment) {
-        let (build, attempt) = (assignment.build, assignment.key);
+        let Assignment { build, key: attempt, first_sequence, .. } = *assignment;
         match read_plan(&assignment.plan) {
             Ok(plan) => {
                 let voice = Voice::new(attempt, Arc::clone(self));
-                self.attempts.start(Order { build, attempt, plan }, voice);
+                self.attempts.start(Order { build, attempt, first_sequence, plan }, voice);
             }
             Err(failure) => self.finish(attempt, TaskOutcome::Failed { failure }),
         }
@@ -78,9 +92,23 @@ impl Desk {
     }
 
     pub(super) fn finish(&self, key: AttemptKey, outcome: TaskOutcome) {
-        if self.with(|table| table.finish(key, outcome)) {
-            self.states.notify_one();
+        let Some(effects) = self.with(|table| table.finish(key, outcome)) else { return };
+        self.states.notify_one();
+        self.forget(effects);
+    }
+
+    /// Carries out what may follow from words of attempts.
+    fn forget(&self, effects: Vec<Effect>) {
+        for effect in effects {
+            if let Effect::Forget(key) = effect {
+                self.attempts.forget(key);
+            }
         }
+    }
+
+    pub(super) fn keep_events_in(&self, key: AttemptKey, log: Box<dyn Log>) {
+        self.with(|table| table.keep_events_in(key, log));
+        self.events.notify_one();
     }
 
     pub(super) fn say(&self, key: AttemptKey, kind: &EventKind) {
@@ -96,9 +124,11 @@ impl Desk {
     }
 
     pub(super) fn taken(&self, receipts: &[AttemptReceipt]) {
-        if self.with(|table| table.taken(receipts)) {
+        let (news, effects) = self.with(|table| table.taken(receipts));
+        if news || !effects.is_empty() {
             self.states.notify_one();
         }
+        self.forget(effects);
     }
 
     /// A new connection.

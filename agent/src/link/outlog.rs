@@ -1,8 +1,8 @@
-//! The events of one attempt that the coordinator has not taken yet.
+//! The events of one attempt that are kept in memory: those that the coordinator has not made durable yet.
 //!
 //! ```text
-//!   records:   sent, not taken │ to be sent
-//!              ◄── sent ──────►│
+//!   records:   sent, perhaps taken │ to be sent
+//!              ◄── sent ──────────►│
 //! ```
 //!
 //! A new connection sends all of it again; the coordinator passes over what it has.
@@ -12,10 +12,14 @@ use std::collections::VecDeque;
 use kiln_plan::event::EventKind;
 use kiln_proto::event::Record;
 
+use super::log::{Log, Room};
+
 /// Events on their way out.
 #[derive(Debug)]
 pub(super) struct Outlog {
     next: u64,
+    /// The first event that the coordinator has not taken.
+    taken: u64,
     records: VecDeque<Record>,
     sent: usize,
     bytes: usize,
@@ -31,41 +35,7 @@ impl Outlog {
     /// An empty log whose first event has this place.
     pub(super) const fn new(first: u64) -> Self {
         let records = VecDeque::new();
-        Self { next: first, records, sent: 0, bytes: 0, bar: None, dropped: 0, refused: false }
-    }
-
-    /// Bytes kept.
-    pub(super) const fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// Whether everything has been taken, or nothing more will be.
-    pub(super) fn is_flushed(&self) -> bool {
-        self.refused || self.records.is_empty()
-    }
-
-    /// Adds an event if there is `room`. Progress replaces the progress of the same bar that still waits, and
-    /// needs ample room; what finds none is counted and told of later.
-    pub(super) fn push(&mut self, at_ms: u64, kind: &EventKind, room: Room) {
-        if self.refused {
-            return;
-        }
-        let bar = match kind {
-            EventKind::Progress { label, .. } => Some(label),
-            _ => None,
-        };
-        if bar.is_some() && self.bar.as_ref() == bar && self.sent < self.records.len() {
-            self.take_back();
-        }
-        match (room, bar) {
-            (Room::None, None) => self.dropped += 1,
-            (Room::None | Room::Scarce, Some(_)) => {}
-            (Room::Ample, _) | (Room::Scarce, None) => {
-                self.tell_of_dropped(at_ms);
-                self.add(at_ms, kind);
-                self.bar = bar.cloned();
-            }
-        }
+        Self { next: first, taken: first, records, sent: 0, bytes: 0, bar: None, dropped: 0, refused: false }
     }
 
     fn tell_of_dropped(&mut self, at_ms: u64) {
@@ -89,9 +59,34 @@ impl Outlog {
             self.bytes -= record.size();
         }
     }
+}
 
-    /// What is to be sent, at most `room` bytes of it; one event fits always unless the room is used up.
-    pub(super) fn send(&mut self, room: &mut usize) -> Vec<Record> {
+impl Log for Outlog {
+    /// Progress replaces the progress of the same bar that still waits, and needs ample room; what finds none is counted
+    /// and told of later.
+    fn push(&mut self, at_ms: u64, kind: &EventKind, room: Room) {
+        if self.refused {
+            return;
+        }
+        let bar = match kind {
+            EventKind::Progress { label, .. } => Some(label),
+            _ => None,
+        };
+        if bar.is_some() && self.bar.as_ref() == bar && self.sent < self.records.len() {
+            self.take_back();
+        }
+        match (room, bar) {
+            (Room::None, None) => self.dropped += 1,
+            (Room::None | Room::Scarce, Some(_)) => {}
+            (Room::Ample, _) | (Room::Scarce, None) => {
+                self.tell_of_dropped(at_ms);
+                self.add(at_ms, kind);
+                self.bar = bar.cloned();
+            }
+        }
+    }
+
+    fn send(&mut self, room: &mut usize) -> Vec<Record> {
         if self.refused {
             return Vec::new();
         }
@@ -105,8 +100,14 @@ impl Outlog {
         batch
     }
 
-    /// Forgets what has been taken: everything before `next`.
-    pub(super) fn taken(&mut self, next: u64) {
+    fn taken(&mut self, next: u64) {
+        self.taken = self.taken.max(next.min(self.next));
+        let had = self.records.partition_point(|record| record.sequence < next);
+        self.sent = self.sent.max(had);
+    }
+
+    fn durable(&mut self, next: u64) {
+        self.taken(next);
         while self.records.front().is_some_and(|record| record.sequence < next) {
             let size = self.records.pop_front().map_or(0, |record| record.size());
             self.bytes -= size;
@@ -114,27 +115,26 @@ impl Outlog {
         }
     }
 
-    /// Forgets everything, and takes nothing more.
-    pub(super) fn refuse(&mut self) {
+    fn refuse(&mut self) {
         let next = self.next;
         *self = Self { refused: true, ..Self::new(next) };
     }
 
-    /// Sends again what has not been taken.
-    pub(super) const fn rewind(&mut self) {
+    fn rewind(&mut self) {
         self.sent = 0;
     }
-}
 
-/// How much room there is for events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Room {
-    /// For all.
-    Ample,
-    /// For those that matter.
-    Scarce,
-    /// For none.
-    None,
+    fn is_flushed(&mut self) -> bool {
+        self.refused || self.taken >= self.next
+    }
+
+    fn is_settled(&mut self) -> bool {
+        self.refused || self.records.is_empty()
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
 }
 
 #[cfg(test)]
@@ -174,18 +174,31 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_is_forgotten_and_the_rest_sent_again_after_a_break() {
+    fn what_is_durable_is_forgotten_and_the_rest_sent_again_after_a_break() {
         let mut log = Outlog::new(5);
         push_all(&mut log, ["a", "b", "c"].map(say), Room::Ample);
         assert_eq!(send(&mut log), "5:a 6:b 7:c");
         assert_eq!(send(&mut log), "");
-        log.taken(6);
+        log.durable(6);
         log.push(0, &say("d"), Room::Ample);
         assert_eq!(send(&mut log), "8:d");
         log.rewind();
         assert_eq!(send(&mut log), "6:b 7:c 8:d");
-        log.taken(9);
-        assert!(log.is_flushed() && log.bytes() == 0);
+        log.durable(9);
+        assert!(log.is_flushed() && log.is_settled() && log.bytes() == 0);
+    }
+
+    #[test]
+    fn what_was_taken_but_is_not_durable_is_kept_for_the_next_coordinator() {
+        let mut log = Outlog::new(5);
+        push_all(&mut log, ["a", "b"].map(say), Room::Ample);
+        log.rewind();
+        log.taken(6);
+        assert_eq!(send(&mut log), "6:b", "what the coordinator has need not be sent on this connection");
+        log.taken(7);
+        assert!(log.is_flushed() && !log.is_settled());
+        log.rewind();
+        assert_eq!(send(&mut log), "5:a 6:b");
     }
 
     #[test]

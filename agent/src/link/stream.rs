@@ -78,6 +78,8 @@ pub(super) struct Stream {
     oracle: Arc<dyn Questions>,
     agent: AgentId,
     drain: CancellationToken,
+    /// Whether the coordinator wants the agent to take nothing new.
+    asked_to_drain: bool,
     last_word: Option<Instant>,
 }
 
@@ -91,7 +93,8 @@ impl Stream {
         let client = AgentLinkClient::new(channel)
             .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(MESSAGE_LIMIT);
-        Self { client, agent: hello.agent, hello: Some(hello), desk, oracle, drain, last_word: None }
+        let (agent, hello) = (hello.agent, Some(hello));
+        Self { client, hello, desk, oracle, agent, drain, asked_to_drain: false, last_word: None }
     }
 
     /// When the coordinator was heard of last on this connection.
@@ -134,6 +137,7 @@ impl Stream {
                     heard = Instant::now();
                     self.last_word = Some(heard);
                     speak_within = Duration::from_millis(u64::from(desired.speak_within_ms).max(1));
+                    news |= std::mem::replace(&mut self.asked_to_drain, desired.drain) != desired.drain;
                     self.desk.follow(desired);
                     // Nothing rings when the last report was taken, but a draining agent may leave then.
                     news |= drain_noticed && self.desk.is_empty();
@@ -163,9 +167,10 @@ impl Stream {
 
     /// The state to tell; says who the agent is the first time.
     fn state(&mut self) -> CurrentState {
-        let draining = self.drain.is_cancelled();
+        let draining = self.drain.is_cancelled() || self.asked_to_drain;
         let hello = self.hello.take();
-        let leaving = draining && hello.is_none() && self.desk.is_empty();
+        // Who is only asked to take nothing new stays.
+        let leaving = self.drain.is_cancelled() && hello.is_none() && self.desk.is_empty();
         CurrentState { hello, held: self.desk.held(), draining, leaving }
     }
 }
@@ -187,8 +192,8 @@ async fn send_events(mut client: AgentLinkClient<Channel>, desk: Arc<Desk>) -> R
         tokio::select! {
             receipt = receipts.message() => {
                 let Some(receipt) = receipt? else { return Ok(()) };
+                under_way = under_way.saturating_sub(usize::from(!receipt.unasked));
                 let receipts: Vec<AttemptReceipt> = receipt.try_into()?;
-                under_way = under_way.saturating_sub(1);
                 desk.taken(&receipts);
             }
             () = desk.events.notified() => news = true,

@@ -139,7 +139,8 @@ fn take(attempt: &AttemptEvents, events: &Mutex<Vec<String>>) -> AttemptReceipt 
             events.lock().unwrap().push(format!("{}:{text}", record.sequence));
         }
     }
-    AttemptReceipt { task: attempt.task, epoch: attempt.epoch, next_sequence, refused: false }
+    let AttemptEvents { task, epoch, .. } = *attempt;
+    AttemptReceipt { task, epoch, next_sequence, refused: false, durable_sequence: next_sequence }
 }
 
 /// Writes down what it is asked, and keeps the voices.
@@ -270,9 +271,7 @@ fn hello() -> Hello {
         cpus: 0,
         memory_mib: 0,
         catalog: Catalog::default(),
-        arch: String::new(),
-        accelerators: std::collections::BTreeSet::new(),
-        disk_mib: 0,
+        machine: kiln_proto::link::Machine::default(),
     }
 }
 

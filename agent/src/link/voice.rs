@@ -7,6 +7,7 @@ use kiln_plan::{Failure, Fault};
 use kiln_proto::link::AttemptKey;
 
 use super::desk::Desk;
+use super::log::Log;
 
 /// The voice of one attempt. Clones are the same one; when the last is dropped before the attempt finished, the
 /// attempt failed: a builder that panics must not leave its task hanging.
@@ -41,6 +42,16 @@ impl Voice {
     pub fn say(&self, kind: &EventKind) {
         debug_assert!(!matches!(kind, EventKind::Finished { .. }), "attempts finish by `finish`");
         self.throat.desk.say(self.throat.attempt, kind);
+    }
+
+    /// From now on the attempt's events are in `log`, and not said.
+    pub fn keep_events_in(&self, log: Box<dyn Log>) {
+        self.throat.desk.keep_events_in(self.throat.attempt, log);
+    }
+
+    /// There is more in the log of the attempt.
+    pub fn more_events(&self) {
+        self.throat.desk.events.notify_one();
     }
 
     /// The attempt ended, with everything undone that had to be. The first word about it counts; nothing said

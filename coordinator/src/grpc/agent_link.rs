@@ -148,7 +148,7 @@ async fn take_answers(
 fn append(coordinator: &Coordinator, events: AttemptEvents) -> AttemptReceipt {
     let AttemptEvents { task, epoch, records } = events;
     if current_epoch(coordinator, task) != Some(epoch) {
-        return AttemptReceipt { task, epoch, next_sequence: 0, refused: true };
+        return AttemptReceipt { task, epoch, next_sequence: 0, refused: true, durable_sequence: 0 };
     }
     if !records.is_empty() {
         coordinator.pulse.with(|liveness, now| liveness.moved(task, epoch, now));

@@ -50,9 +50,7 @@ fn hello(n: u128, slots: u32) -> Hello {
         cpus: 0,
         memory_mib: 0,
         catalog: Catalog { components: vec![null] },
-        arch: String::new(),
-        accelerators: std::collections::BTreeSet::new(),
-        disk_mib: 0,
+        machine: kiln_proto::link::Machine::default(),
     }
 }
 

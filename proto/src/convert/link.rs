@@ -5,7 +5,7 @@ use kiln_plan::id::Epoch;
 use super::{ConvertError, from_json, id, to_json};
 use crate::link::{
     Answer, Assignment, AttemptEvents, AttemptKey, AttemptPhase, AttemptReceipt, CurrentState, DesiredState,
-    HeldAttempt, Hello, WantedAttempt,
+    HeldAttempt, Hello, Machine, WantedAttempt,
 };
 use crate::v1;
 use crate::v1::held_attempt::Phase;
@@ -60,9 +60,7 @@ impl From<Hello> for v1::Hello {
             cpus: hello.cpus,
             memory_mib: hello.memory_mib,
             catalog: to_json(&hello.catalog),
-            arch: hello.arch,
-            accelerators: hello.accelerators.into_iter().collect(),
-            disk_mib: hello.disk_mib,
+            machine: Some(hello.machine.into()),
         }
     }
 }
@@ -80,10 +78,22 @@ impl TryFrom<v1::Hello> for Hello {
             cpus: hello.cpus,
             memory_mib: hello.memory_mib,
             catalog: from_json("catalog", &hello.catalog)?,
-            arch: hello.arch,
-            accelerators: hello.accelerators.into_iter().collect(),
-            disk_mib: hello.disk_mib,
+            machine: hello.machine.map(Into::into).unwrap_or_default(),
         })
+    }
+}
+
+impl From<Machine> for v1::Machine {
+    fn from(machine: Machine) -> Self {
+        let Machine { arch, accelerators, disk_mib, tools } = machine;
+        Self { arch, accelerators, disk_mib, tools: tools.into_iter().collect() }
+    }
+}
+
+impl From<v1::Machine> for Machine {
+    fn from(machine: v1::Machine) -> Self {
+        let v1::Machine { arch, accelerators, disk_mib, tools } = machine;
+        Self { arch, accelerators, disk_mib, tools: tools.into_iter().collect() }
     }
 }
 
@@ -229,8 +239,9 @@ impl From<Vec<AttemptReceipt>> for v1::EventReceipt {
             epoch: receipt.epoch.0,
             next_sequence: receipt.next_sequence,
             refused: receipt.refused,
+            durable_sequence: receipt.durable_sequence,
         };
-        Self { attempts: receipts.into_iter().map(receipt).collect() }
+        Self { attempts: receipts.into_iter().map(receipt).collect(), unasked: false }
     }
 }
 
@@ -244,6 +255,7 @@ impl TryFrom<v1::EventReceipt> for Vec<AttemptReceipt> {
                 epoch: Epoch(receipt.epoch),
                 next_sequence: receipt.next_sequence,
                 refused: receipt.refused,
+                durable_sequence: receipt.durable_sequence,
             })
         };
         receipt.attempts.into_iter().map(receipt_of).collect()

@@ -12,7 +12,7 @@ use super::*;
 use crate::event::{Record, TaskRecords};
 use crate::link::{
     Answer, Assignment, AttemptEvents, AttemptKey, AttemptPhase, AttemptReceipt, CurrentState, DesiredState,
-    HeldAttempt, Hello, WantedAttempt,
+    HeldAttempt, Hello, Machine, WantedAttempt,
 };
 use crate::submission::{AnswerRequest, FollowRequest, SubmitReply, SubmitRequest};
 use crate::v1;
@@ -104,14 +104,17 @@ fn states_of_agents_are_carried() {
         agent: a(),
         name: "host-1".into(),
         version: "0.1.0".into(),
-        arch: "x86_64".into(),
-        accelerators: ["kvm".into()].into(),
-        disk_mib: 7,
         slots: 3,
         labels: [("zone".into(), "b".into())].into(),
         cpus: 8,
         memory_mib: 1 << 15,
         catalog: Catalog { components: vec![component(ComponentKind::Builder, "qemu".into())] },
+        machine: Machine {
+            arch: "x86_64".into(),
+            accelerators: vec!["kvm".into(), "tcg".into()],
+            disk_mib: 1 << 20,
+            tools: [("qemu-img".into(), "10.0.2".into())].into(),
+        },
     };
     let ended = outcomes().into_iter().map(AttemptPhase::Ended);
     let phases = [AttemptPhase::Accepted, AttemptPhase::Running].into_iter().chain(ended);
@@ -138,7 +141,9 @@ fn batches_and_receipts_are_carried() {
     let records = vec![Record::new(0, 1, &kind), Record::new(1, 2, &kind)];
     let batch = vec![AttemptEvents { task: a(), epoch: Epoch(2), records }];
     assert_eq!(carried::<_, v1::EventBatch>(batch.clone()), batch);
-    let receipt = vec![AttemptReceipt { task: a(), epoch: Epoch(2), next_sequence: 2, refused: true }];
+    let receipt =
+        AttemptReceipt { task: a(), epoch: Epoch(2), next_sequence: 2, refused: true, durable_sequence: 1 };
+    let receipt = vec![receipt];
     assert_eq!(carried::<_, v1::EventReceipt>(receipt.clone()), receipt);
 }
 

@@ -29,8 +29,12 @@ fn say(text: &str) -> EventKind {
     EventKind::Say { speaker: None, text: text.into() }
 }
 
+fn receipt_of(key: AttemptKey, next_sequence: u64, durable_sequence: u64, refused: bool) -> AttemptReceipt {
+    AttemptReceipt { task: key.task, epoch: key.epoch, next_sequence, refused, durable_sequence }
+}
+
 fn receipt(key: AttemptKey, next_sequence: u64, refused: bool) -> AttemptReceipt {
-    AttemptReceipt { task: key.task, epoch: key.epoch, next_sequence, refused }
+    receipt_of(key, next_sequence, next_sequence, refused)
 }
 
 fn with(keys: &[AttemptKey]) -> Table {
@@ -60,13 +64,50 @@ fn an_attempt_is_reported_until_it_is_no_longer_wanted() {
     assert_eq!(told(&table), "1 accepted");
     assert!(table.running(one) && !table.running(one));
     assert_eq!(told(&table), "1 running");
-    assert!(table.finish(one, TaskOutcome::Cancelled));
-    assert!(!table.finish(one, TaskOutcome::Succeeded { artifacts: vec![] }), "the first word counts");
+    assert_eq!(table.finish(one, TaskOutcome::Cancelled), Some(vec![]));
+    assert_eq!(
+        table.finish(one, TaskOutcome::Succeeded { artifacts: vec![] }),
+        None,
+        "the first word counts"
+    );
     assert_eq!(told(&table), "1 ended");
     assert_eq!(table.follow(desired(&[one], &[])), [], "not taken yet");
     assert_eq!(told(&table), "1 ended");
-    assert_eq!(table.follow(desired(&[], &[])), []);
+    assert_eq!(table.follow(desired(&[], &[])), [Effect::Forget(one)]);
     assert!(table.is_empty());
+}
+
+#[test]
+fn an_attempt_that_was_reported_stays_until_its_events_are_durable() {
+    for refused in [false, true] {
+        let one = key(1, 1);
+        let mut table = with(&[one]);
+        table.say(one, 0, &say("a"));
+        table.finish(one, TaskOutcome::Cancelled);
+        assert_eq!(table.taken(&[receipt_of(one, 1, 0, false)]), (true, vec![]));
+        assert_eq!(told(&table), "1 ended");
+        assert_eq!(table.follow(desired(&[], &[])), []);
+        assert_eq!((told(&table).as_str(), table.is_idle(), table.is_empty()), ("", true, false));
+        table.rewind();
+        assert_eq!(table.events(usize::MAX)[0].records.len(), 1, "another coordinator may need them");
+        let durable = receipt_of(one, 1, u64::from(!refused), refused);
+        assert_eq!(table.taken(&[durable]), (false, vec![Effect::Forget(one)]));
+        assert!(table.is_empty() && table.event_bytes == 0);
+    }
+}
+
+#[test]
+fn an_adopted_attempt_is_reported_and_goes_on() {
+    let one = key(1, 1);
+    let mut table = Table::default();
+    table.adopt(one);
+    let mut log = Outlog::new(7);
+    log.push(0, &say("from before"), Room::Ample);
+    table.keep_events_in(one, Box::new(log));
+    assert_eq!(told(&table), "1 running");
+    assert_eq!(table.follow(desired(&[one], &[])), [], "it is wanted as it is");
+    assert_eq!(table.events(usize::MAX)[0].records[0].sequence, 7);
+    assert_eq!(table.follow(desired(&[], &[])), [Effect::Stop(one, Stop::Lost)], "and not when it is stale");
 }
 
 #[test]
@@ -80,8 +121,8 @@ fn an_end_is_reported_only_after_its_events_were_taken() {
         table.say(one, 0, &say("too late"));
         assert_eq!(told(&table), "1 running");
         assert_eq!(table.events(usize::MAX)[0].records.len(), 2);
-        assert!(!table.taken(&[receipt(one, 1, false)]));
-        assert!(table.taken(&[receipt(one, 2, refused)]));
+        assert!(!table.taken(&[receipt(one, 1, false)]).0);
+        assert!(table.taken(&[receipt(one, 2, refused)]).0);
         assert_eq!((told(&table).as_str(), table.event_bytes), ("1 ended", 0));
     }
 }
@@ -96,7 +137,7 @@ fn an_attempt_that_is_no_longer_wanted_is_stopped_and_says_no_more() {
     assert_eq!(told(&table), "2 accepted");
     table.say(one, 0, &say("b"));
     assert_eq!((table.events(usize::MAX), table.event_bytes), (vec![], 0));
-    assert!(table.finish(one, TaskOutcome::Cancelled));
+    assert_eq!(table.finish(one, TaskOutcome::Cancelled), Some(vec![Effect::Forget(one)]));
     assert_eq!(table.attempts.len(), 1, "it is gone once it is undone");
 }
 
@@ -139,7 +180,7 @@ fn giving_up_stops_everything_that_has_not_ended() {
     let mut table = with(&[one, two]);
     table.finish(two, TaskOutcome::Cancelled);
     assert_eq!(table.lose_all(), [Effect::Stop(one, Stop::Lost)]);
-    assert_eq!(told(&table), "");
+    assert_eq!(told(&table), "2 ended", "the next coordinator may want to know");
 }
 
 #[test]

@@ -1,0 +1,183 @@
+//! Attempts in processes of their own, so that a guest goes on running while the agent is restarted, updated or killed.
+//!
+//! ```text
+//!   link ──► Hosts ──► Host ── starts ──► kiln attempt DIRECTORY          [process]
+//!                        │                    │ locks it, reads the order and removes it
+//!                        │◄── control.sock ──►│ wishes down, news up           [control]
+//!                        │                    │ writes events/                 (crate::spool)
+//!   link ◄── Reader ◄────┼──── events/ ◄──────┤
+//!        ◄── outcome ◄───┘◄─ outcome.json ◄───┘ and ends
+//! ```
+//!
+//! The life of a directory, whoever dies in between:
+//!
+//! ```text
+//!   made ──► process alive (holds the lock) ──► process gone ──► outcome there ──► forgotten: removed
+//!                 ▲      │                        │ without an outcome: it broke off, what it left
+//!      a later ───┘      └ nobody connected       │ is taken back by its journal
+//!      daemon connects     for HOLD_OUT: ends     ▼
+//! ```
+//!
+//! The lock on the directory's `lock` file, and not a process number, tells whether the process lives. The order holds
+//! secrets; it is on the disk only until the process has read it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kiln_plan::event::TaskOutcome;
+use kiln_plan::{Failure, Fault};
+use tokio_util::task::TaskTracker;
+
+use crate::link::{Answer, AttemptKey, Attempts, Order, Stop, Voice};
+use crate::spool::Reader;
+
+pub mod control;
+mod host;
+pub mod place;
+pub mod process;
+
+use host::{Host, Life};
+use place::{About, Place, PlaceError, RestingOrder};
+
+/// What hosted attempts need of the machine.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The kiln program.
+    pub program: PathBuf,
+    /// Where journals and scratch directories lie, and `attempts/` with a directory for each attempt.
+    pub run_dir: PathBuf,
+    /// The machine's cache.
+    pub cache_dir: PathBuf,
+}
+
+/// The attempts of this machine that have processes of their own.
+#[derive(Debug)]
+pub struct Hosts {
+    settings: Settings,
+    tasks: TaskTracker,
+    table: Mutex<BTreeMap<AttemptKey, Arc<Host>>>,
+}
+
+impl Hosts {
+    /// With the attempts that an earlier daemon left in `attempts/`, to be resumed by the link.
+    ///
+    /// # Errors
+    /// When that can't be read.
+    pub fn find(settings: Settings) -> Result<Arc<Self>, PlaceError> {
+        let places = Place::all(&settings.run_dir)?;
+        let mut table = BTreeMap::new();
+        for (place, about) in places {
+            let key = about.key();
+            tracing::info!(task = %key.task, epoch = %key.epoch, "an attempt is here from before");
+            table.insert(key, Arc::new(Host::new(key, place, settings.run_dir.clone())));
+        }
+        Ok(Arc::new(Self { settings, tasks: TaskTracker::new(), table: Mutex::new(table) }))
+    }
+
+    /// How many attempts there are.
+    pub fn count(&self) -> usize {
+        self.table().len()
+    }
+
+    /// Waits until what ended is cleared up.
+    pub async fn settled(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Ends all that is under way, and lets it be told as this machine's doing.
+    pub fn end_all(&self) {
+        self.table().values().for_each(|host| host.leave());
+    }
+
+    fn table(&self) -> MutexGuard<'_, BTreeMap<AttemptKey, Arc<Host>>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn host(&self, key: AttemptKey) -> Option<Arc<Host>> {
+        self.table().get(&key).cloned()
+    }
+
+    /// Everything that a new attempt's process will read.
+    fn prepare(&self, place: &Place, order: Order) -> Result<(), PlaceError> {
+        place.make(&About::of(&order))?;
+        let resting = RestingOrder {
+            format: place::FORMAT,
+            working_dir: place.work(),
+            cache_dir: self.settings.cache_dir.clone(),
+            run_dir: self.settings.run_dir.clone(),
+            plan: order.plan,
+        };
+        place.write_order(&resting)
+    }
+}
+
+/// What the link gives its orders to.
+#[derive(Clone, Debug)]
+pub struct HostedHands(pub Arc<Hosts>);
+
+impl Attempts for HostedHands {
+    fn start(&self, order: Order, voice: Voice) {
+        let hosts = Arc::clone(&self.0);
+        let key = order.attempt;
+        let place = Place::of(&hosts.settings.run_dir, key);
+        let host = Arc::new(Host::new(key, place.clone(), hosts.settings.run_dir.clone()));
+        hosts.table().insert(key, Arc::clone(&host));
+        let tasks = hosts.tasks.clone();
+        tasks.spawn(async move {
+            let first = order.first_sequence;
+            let prepared = {
+                let (hosts, place) = (Arc::clone(&hosts), place.clone());
+                tokio::task::spawn_blocking(move || hosts.prepare(&place, order)).await
+            };
+            let life = match prepared {
+                Ok(Ok(())) => Life::start(&hosts.settings.program, &place),
+                Ok(Err(error)) => Err(Failure::from_error(Fault::Machine, &error)),
+                Err(_) => Err(Failure::new(Fault::Machine, "internal error while an attempt was prepared")),
+            };
+            match life {
+                Ok(life) => {
+                    voice.keep_events_in(Box::new(Reader::starting(&place.events(), first)));
+                    host.attend(life, voice).await;
+                }
+                Err(failure) => voice.finish(TaskOutcome::Failed { failure }),
+            }
+        });
+    }
+
+    fn stop(&self, attempt: AttemptKey, _why: Stop) {
+        if let Some(host) = self.0.host(attempt) {
+            host.stop();
+        }
+    }
+
+    fn answer(&self, attempt: AttemptKey, answer: Answer) {
+        if let Some(host) = self.0.host(attempt) {
+            host.answer(answer);
+        }
+    }
+
+    fn found(&self) -> Vec<AttemptKey> {
+        self.0.table().keys().copied().collect()
+    }
+
+    fn resume(&self, attempt: AttemptKey, voice: Voice) {
+        let Some(host) = self.0.host(attempt) else { return };
+        voice.keep_events_in(Box::new(host.place().reader()));
+        self.0.tasks.spawn(async move { host.attend(Life::adopted(), voice).await });
+    }
+
+    fn forget(&self, attempt: AttemptKey) {
+        let Some(host) = self.0.table().remove(&attempt) else { return };
+        let place = host.place().clone();
+        self.0.tasks.spawn_blocking(move || {
+            if let Err(error) = place.remove() {
+                tracing::warn!(%error, "an attempt's directory stays");
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;
