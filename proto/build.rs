@@ -8,7 +8,9 @@ const FILES: &[&str] = &[
     "kiln/v1/submission.proto",
     "kiln/v1/agent_link.proto",
     "kiln/v1/identity.proto",
+    "kiln/v1/peer.proto",
     "kiln/v1/images.proto",
+    "kiln/v1/farm.proto",
     "kiln/rest/v1/ledger.proto",
     "kiln/rest/v1/image.proto",
 ];

@@ -24,5 +24,6 @@ pub(crate) fn plan(builder: &str) -> BuildPlan {
         secrets: vec![],
         requirements: Requirements::default(),
         data: Vec::new(),
+        bundle: None,
     }
 }

@@ -45,6 +45,7 @@ pub(crate) fn task() -> TestTask {
         secrets: Vec::new(),
         requirements: Default::default(),
         data: Vec::new(),
+        bundle: None,
     };
     let cx = TaskContext {
         plan: Arc::new(plan),

@@ -119,6 +119,26 @@ fn top_of(template: &str, working_directory: &Path) -> Result<PathBuf, PackError
     Ok(common)
 }
 
+/// A template's path as seen from the working directory: what is absolute here is nowhere else.
+pub(crate) fn relative(template: &str, working_directory: &Path) -> String {
+    if !template.starts_with('/') {
+        return template.to_owned();
+    }
+    let whole = Path::new(template).canonicalize().unwrap_or_else(|_| PathBuf::from(template));
+    let mut here = working_directory.components().peekable();
+    let mut there = whole.components().peekable();
+    while here.peek().is_some() && here.peek() == there.peek() {
+        here.next();
+        there.next();
+    }
+    let up = here.map(|_| std::path::Component::ParentDir);
+    let path: PathBuf = up.chain(there).collect();
+    match path.to_string_lossy() {
+        same if same.is_empty() => ".".to_owned(),
+        path => path.into_owned(),
+    }
+}
+
 fn walk(top: &Path) -> Result<ignore::Walk, PackError> {
     let mut never = OverrideBuilder::new(top);
     for name in NEVER {

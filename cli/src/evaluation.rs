@@ -32,7 +32,12 @@ pub(crate) enum Depth {
 impl LocalEvaluation {
     /// With the components of `factories`.
     pub(crate) fn new(factories: Arc<Factories>) -> Self {
-        Self { factories, host: Arc::new(LocalHost::with_secret_stores()), sources: Arc::default() }
+        Self::with_host(factories, Arc::new(LocalHost::with_secret_stores()))
+    }
+
+    /// The same, asking another host than this machine itself.
+    pub(crate) fn with_host(factories: Arc<Factories>, host: SharedHost) -> Self {
+        Self { factories, host, sources: Arc::default() }
     }
 
     /// The components it knows.

@@ -1,12 +1,18 @@
 //! A farm as a person asks it for builds: near (in this process) or far, by one face.
 
+use kiln_plan::fingerprint::Fingerprint;
 use kiln_plan::id::{BuildId, TaskId};
 use kiln_plan::{DataAnswer, DataQuery, Event};
+use kiln_proto::bundle::BundleError;
 use kiln_proto::event::TaskRecords;
 use kiln_proto::submission::{AnswerRequest, FollowRequest, SubmitReply, SubmitRequest};
 use kiln_proto::v1::submission_client::SubmissionClient;
-use kiln_proto::{ConvertError, MESSAGE_LIMIT, v1};
-use tonic::transport::Channel;
+use kiln_proto::{Bytes, Code, ConvertError, MESSAGE_LIMIT, Problem, v1};
+
+use crate::farm_connection::Connection;
+
+/// Bytes of a bundle that are sent at once.
+const BUNDLE_PART: usize = 1 << 20;
 
 /// What can go wrong between a person and a farm.
 #[derive(Debug, thiserror::Error)]
@@ -22,12 +28,15 @@ pub(crate) enum FarmError {
     /// Its answer makes no sense.
     #[error("the farm's answer cannot be read")]
     Answer(#[from] ConvertError),
+    /// The files of the template can't be sent.
+    #[error("the template's files cannot be sent")]
+    Bundle(#[from] BundleError),
 }
 
 /// A connection to a farm.
 #[derive(Clone, Debug)]
 pub(crate) struct FarmClient {
-    submissions: SubmissionClient<Channel>,
+    submissions: SubmissionClient<Connection>,
 }
 
 /// The events of a build as they come.
@@ -38,28 +47,44 @@ pub(crate) struct Following {
 
 impl FarmClient {
     /// Over a connection that is made already.
-    pub(crate) fn new(channel: Channel) -> Self {
-        let submissions = SubmissionClient::new(channel)
+    pub(crate) fn new(connection: Connection) -> Self {
+        let submissions = SubmissionClient::new(connection)
             .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(MESSAGE_LIMIT);
         Self { submissions }
     }
 
     /// Asks for a build.
-    pub(crate) async fn submit(
-        &mut self,
-        request: &kiln_config::Request,
-        parallel: u32,
-    ) -> Result<SubmitReply, FarmError> {
-        let request = serde_json::to_vec(request).unwrap_or_default().into();
-        let request = v1::SubmitRequest::from(SubmitRequest { request, parallel });
+    pub(crate) async fn submit(&mut self, request: SubmitRequest) -> Result<SubmitReply, FarmError> {
+        let request = v1::SubmitRequest::from(request);
         let reply = self.submissions.submit(request).await.map_err(refused("take the build"))?;
         Ok(reply.into_inner().try_into()?)
     }
 
-    /// Follows a build from its beginning.
-    pub(crate) async fn follow(&mut self, build: BuildId) -> Result<Following, FarmError> {
-        let request = v1::FollowRequest::from(FollowRequest { build, from: Vec::new() });
+    /// Sends a bundle, unless the farm has it.
+    pub(crate) async fn put_bundle(&mut self, digest: Fingerprint, packed: Vec<u8>) -> Result<(), FarmError> {
+        let asked = v1::FindBundleRequest { digest: digest.to_string() };
+        let known = self.submissions.find_bundle(asked).await.map_err(refused("look for the bundle"))?;
+        if known.into_inner().found {
+            return Ok(());
+        }
+        let packed = Bytes::from(packed);
+        let parts = (0..packed.len()).step_by(BUNDLE_PART).map(move |start| v1::BundlePart {
+            digest: (start == 0).then(|| digest.to_string()),
+            data: packed.slice(start..(start + BUNDLE_PART).min(packed.len())),
+        });
+        let parts = tokio_stream::iter(parts.collect::<Vec<_>>());
+        self.submissions.put_bundle(parts).await.map_err(refused("take the bundle"))?;
+        Ok(())
+    }
+
+    /// Follows a build from these places on, and from the beginning in all other tasks.
+    pub(crate) async fn follow(
+        &mut self,
+        build: BuildId,
+        from: Vec<(TaskId, u64)>,
+    ) -> Result<Following, FarmError> {
+        let request = v1::FollowRequest::from(FollowRequest { build, from });
         let updates = self.submissions.follow(request).await.map_err(refused("tell of the build"))?;
         Ok(Following { updates: updates.into_inner() })
     }
@@ -88,6 +113,16 @@ impl FarmClient {
         let request = v1::AskDataRequest::from(queries);
         let reply = self.submissions.ask_data(request).await.map_err(refused("ask the data sources"))?;
         Ok(reply.into_inner().try_into()?)
+    }
+}
+
+impl FarmError {
+    /// Whether the farm may answer later: it can't be reached, or its leader is being replaced.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => Problem::from((**status).clone()).code == Code::Unavailable,
+            Self::Answer(_) | Self::Bundle(_) => false,
+        }
     }
 }
 

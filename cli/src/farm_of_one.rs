@@ -7,13 +7,12 @@ use std::time::Duration;
 use kiln_agent::agent::{Agent, Settings as AgentSettings};
 use kiln_config::Answers;
 use kiln_coordinator::{
-    Answered, ConnectError, Coordinator, Evaluated, Evaluator, Handle, Settings, StartError,
+    Asked, ConnectError, Coordinator, Evaluated, Evaluator, Handle, Settings, StartError,
 };
-use kiln_plan::Catalog;
 
 use crate::evaluation::{Depth, LocalEvaluation};
 use crate::farm_client::FarmClient;
-use crate::run_directory;
+use crate::{farm_connection, run_directory};
 
 /// Nothing is under way any more when the farm is stopped, so its parts have little to finish.
 const GRACE: Duration = Duration::from_secs(2);
@@ -52,7 +51,7 @@ impl FarmOfOne {
             run_dir: run_directory::path(),
         };
         let agent = Agent::start(settings, factories, coordinator.connect().await?);
-        let client = FarmClient::new(coordinator.connect().await?);
+        let client = FarmClient::new(farm_connection::within(coordinator.connect().await?));
         Ok(Self { coordinator, agent, client })
     }
 
@@ -69,10 +68,10 @@ impl FarmOfOne {
 }
 
 impl Evaluator for LocalEvaluation {
-    fn evaluate(&self, request: &[u8], _catalog: &Catalog, answered: &[Answered]) -> Evaluated {
+    fn evaluate(&self, asked: &Asked<'_>) -> Evaluated {
         let mut answers = Answers::none();
-        answered.iter().for_each(|(query, answer)| answers.take(query, answer.clone()));
-        match serde_json::from_slice(request) {
+        asked.answers.iter().for_each(|(query, answer)| answers.take(query, answer.clone()));
+        match serde_json::from_slice(asked.request) {
             Ok(request) => self.run(&request, Depth::Full, &answers),
             Err(error) => Evaluated {
                 diagnostics: kiln_lang::Diagnostic::error("Unreadable request", error.to_string()).into(),

@@ -8,6 +8,7 @@ mod data_desk;
 mod evaluation;
 mod exit_code;
 mod farm_client;
+mod farm_connection;
 mod farm_of_one;
 mod interrupt;
 mod local_host;

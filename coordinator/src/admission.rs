@@ -15,8 +15,10 @@ use std::time::Duration;
 
 use kiln_lang::Diagnostics;
 use kiln_model::{Action, NewTask, Origin, Outcome};
+use kiln_plan::fingerprint::Fingerprint;
 use kiln_plan::id::{BuildId, TaskId};
 use kiln_plan::{BuildPlan, Catalog, DataAnswer, DataQuery, Requirements};
+use kiln_proto::bundle::BundleFiles;
 use kiln_proto::submission::{SubmitReply, SubmitRequest};
 use kiln_proto::{Bytes, Code, Problem};
 use uuid::Uuid;
@@ -29,10 +31,22 @@ const PLAN_LIMIT: usize = 16 << 20;
 /// Turns requests into plans. Given to the coordinator at its start, because only the program as a whole knows
 /// where a request's files are and what the components say to a plan.
 pub trait Evaluator: Debug + Send + Sync + 'static {
-    /// Evaluates `request`, JSON of `kiln_config::Request`, against the components of `catalog`. Runs on a thread
-    /// where it may take its time; must start no component. What data sources must be asked first is returned
-    /// as questions, and the evaluation repeated once `answers` has what came of them.
-    fn evaluate(&self, request: &[u8], catalog: &Catalog, answers: &[Answered]) -> Evaluated;
+    /// Evaluates what is asked. Runs on a thread where it may take its time; must start no component. What data
+    /// sources must be asked first is returned as questions, and the evaluation repeated once the answers are there.
+    fn evaluate(&self, asked: &Asked<'_>) -> Evaluated;
+}
+
+/// What is to be evaluated.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// JSON of `kiln_config::Request`, or of `kiln_config::Submission` when there is a bundle.
+    pub request: &'a [u8],
+    /// The files that it is about; none in a farm of one, which has them.
+    pub bundle: Option<&'a Arc<BundleFiles>>,
+    /// The components that there are.
+    pub catalog: &'a Catalog,
+    /// What data sources answered so far.
+    pub answers: &'a [Answered],
 }
 
 /// What an evaluation yields.
@@ -66,31 +80,78 @@ pub(crate) async fn submit(
     if coordinator.lifecycle.is_closing() {
         return Err(Problem::new(Code::Unavailable, "this coordinator is about to stop"));
     }
+    let bundle = match request.bundle {
+        Some(digest) => Some(Arc::new(bundle(coordinator, digest).await?)),
+        None => None,
+    };
     let catalog = catalog(coordinator).await?;
-    let Evaluated { plans, diagnostics, .. } = evaluate(coordinator, &request, catalog).await?;
+    let Evaluated { mut plans, diagnostics, .. } = evaluate(coordinator, &request, bundle, catalog).await?;
     if plans.is_empty() {
-        return Ok(SubmitReply { build: None, tasks: Vec::new(), diagnostics });
+        return Ok(SubmitReply { diagnostics, ..SubmitReply::default() });
     }
-    let build = BuildId::new(Uuid::now_v7());
+    plans.iter_mut().for_each(|plan| plan.bundle = request.bundle);
     let tasks = keep(coordinator, &plans).await?;
     let named = tasks.iter().map(|task| (task.id, task.name.clone())).collect();
-    enter(coordinator, build, NonZeroU32::new(request.parallel), tasks).await?;
-    Ok(SubmitReply { build: Some(build), tasks: named, diagnostics })
+    let build = BuildId::new(Uuid::now_v7());
+    match enter(coordinator, build, &request, tasks).await? {
+        None => Ok(SubmitReply { build: Some(build), tasks: named, diagnostics, joined: false }),
+        Some(other) => {
+            let tasks = tasks_of(coordinator, other);
+            Ok(SubmitReply { build: Some(other), tasks, diagnostics, joined: true })
+        }
+    }
+}
+
+fn tasks_of(coordinator: &Coordinator, build: BuildId) -> Vec<(TaskId, String)> {
+    coordinator.ledger.read(|farm| {
+        let tasks = farm.builds().get(&build).into_iter().flat_map(|build| &build.tasks);
+        tasks.filter_map(|id| farm.tasks().get(id)).map(|task| (task.id, task.name.clone())).collect()
+    })
+}
+
+/// For whom a build is, and what it has in common with others that would do the same.
+fn origin(request: &SubmitRequest) -> Origin {
+    let usual = Origin::default();
+    Origin {
+        project: if request.project.is_empty() { usual.project } else { request.project.clone() },
+        priority: request.priority,
+        fingerprint: request.bundle.and_then(|bundle| likeness(bundle, &request.request)),
+        ..usual
+    }
+}
+
+/// The digest of what is asked and of which files, but for when it was asked and by which run.
+fn likeness(bundle: Fingerprint, request: &[u8]) -> Option<Fingerprint> {
+    let mut asked: serde_json::Value = serde_json::from_slice(request).ok()?;
+    if let Some(request) = asked.get_mut("request").and_then(serde_json::Value::as_object_mut) {
+        request.remove("run_uuid");
+        request.remove("started_ns");
+    }
+    Some(Fingerprint::of_bytes(format!("{bundle} {asked}").as_bytes()))
+}
+
+async fn bundle(coordinator: &Coordinator, digest: Fingerprint) -> Result<BundleFiles, Problem> {
+    let unknown =
+        || Problem::new(Code::NotFound, format!("the farm doesn't have bundle {digest}; send it first"));
+    coordinator.bundles.files(digest).await?.ok_or_else(unknown)
 }
 
 /// Evaluates and asks in turn, until nothing is left to ask.
 async fn evaluate(
     coordinator: &Arc<Coordinator>,
     request: &SubmitRequest,
+    bundle: Option<Arc<BundleFiles>>,
     catalog: Catalog,
 ) -> Result<Evaluated, Problem> {
     let catalog = Arc::new(catalog);
     let mut answers: Vec<Answered> = Vec::new();
     for _ in 0..ROUNDS {
         let (evaluator, request) = (Arc::clone(&coordinator.evaluator), request.request.clone());
-        let catalog = Arc::clone(&catalog);
+        let (catalog, bundle) = (Arc::clone(&catalog), bundle.clone());
         let evaluate = move || {
-            let evaluated = evaluator.evaluate(&request, &catalog, &answers);
+            let bundle = bundle.as_ref();
+            let asked = Asked { request: &request, bundle, catalog: &catalog, answers: &answers };
+            let evaluated = evaluator.evaluate(&asked);
             (evaluated, answers)
         };
         let broke_off =
@@ -115,14 +176,13 @@ pub(crate) async fn ask(
     coordinator: &Coordinator,
     queries: &[DataQuery],
 ) -> Result<Vec<DataAnswer>, Problem> {
+    let term = coordinator.terms.current()?;
     let patience = coordinator.settings.agent_patience;
     let one = |query| coordinator.data_desk.ask(query, &coordinator.roster, patience);
     let all = futures::future::try_join_all(queries.iter().map(one));
     tokio::select! {
         answers = all => answers,
-        () = coordinator.lifecycle.closing().cancelled() => {
-            Err(Problem::new(Code::Unavailable, "this coordinator is about to stop"))
-        }
+        problem = term.ended() => Err(problem),
     }
 }
 
@@ -161,23 +221,23 @@ async fn keep_one(coordinator: &Coordinator, plan: &BuildPlan) -> Result<NewTask
     })
 }
 
-/// Opens the logs and puts the build to the ledger, in this order: an agent may speak right after.
+/// Opens the logs and puts the build to the ledger, in this order: an agent may speak right after. Returns the build that
+/// does the same and is under way, if there is one and the request wants it.
 async fn enter(
     coordinator: &Coordinator,
     build: BuildId,
-    parallel: Option<NonZeroU32>,
+    request: &SubmitRequest,
     tasks: Vec<NewTask>,
-) -> Result<(), Problem> {
+) -> Result<Option<BuildId>, Problem> {
+    let (parallel, origin, join) = (NonZeroU32::new(request.parallel), origin(request), request.join);
     coordinator.events.open(build, tasks.iter().map(|task| task.id));
-    let proposed = coordinator
-        .ledger
-        .propose(Action::Submit { build, parallel, tasks, origin: Origin::default(), join: false })
-        .await;
-    let problem = match proposed {
-        Ok(Outcome::Refused(refusal)) => Problem::from_error(Code::Refused, &refusal),
-        Ok(_) => return Ok(()),
-        Err(error) => error.into(),
+    let proposed = coordinator.ledger.propose(Action::Submit { build, parallel, tasks, origin, join }).await;
+    let ended = match proposed {
+        Ok(Outcome::Refused(refusal)) => Err(Problem::from_error(Code::Refused, &refusal)),
+        Ok(Outcome::UnderWay { build }) => Ok(Some(build)),
+        Ok(_) => return Ok(None),
+        Err(error) => Err(error.into()),
     };
     coordinator.events.forget(build);
-    Err(problem)
+    ended
 }

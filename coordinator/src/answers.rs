@@ -44,6 +44,11 @@ impl Answers {
         self.with(|given| given.remove(&task));
     }
 
+    /// Drops everything.
+    pub(crate) fn clear(&self) {
+        self.with(BTreeMap::clear);
+    }
+
     /// Tells of every answer given.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()

@@ -1,37 +1,32 @@
 //! The services, and over which wires they are served. Each method converts, calls and converts.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use kiln_proto::MESSAGE_LIMIT;
+use kiln_proto::transport::{self, Arrival};
 use kiln_proto::v1::agent_link_server::AgentLinkServer;
+use kiln_proto::v1::farm_server::FarmServer;
 use kiln_proto::v1::images_server::ImagesServer;
+use kiln_proto::v1::peer_server::PeerServer;
 use kiln_proto::v1::submission_server::SubmissionServer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_stream::Stream;
-use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
 mod agent_link;
+mod farm;
 mod images;
+mod peer;
 mod submission;
 
 use crate::Coordinator;
-
-/// How often a silent connection is tried, and how long it may then stay silent. Without it a connection that
-/// a broken network swallowed would never end.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
-
-/// Bytes of a stream and of a connection that may be under way unacknowledged: a batch of plans should not have
-/// to wait for round trips.
-pub(crate) const STREAM_WINDOW: u32 = 1 << 20;
-pub(crate) const CONNECTION_WINDOW: u32 = 4 << 20;
+use crate::forward::ForwardLayer;
 
 /// Serves all services to whoever comes in, until the coordinator closes.
 pub(crate) fn serve<I, C>(coordinator: &Arc<Coordinator>, incoming: I)
 where
     I: Stream<Item = std::io::Result<C>> + Send + 'static,
-    C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    C: AsyncRead + AsyncWrite + Connected<ConnectInfo = Arrival> + Unpin + Send + 'static,
 {
     let submission = SubmissionServer::new(submission::Service::new(Arc::clone(coordinator)))
         .max_decoding_message_size(MESSAGE_LIMIT)
@@ -42,15 +37,18 @@ where
     let images = ImagesServer::new(images::Service::new(Arc::clone(coordinator)))
         .max_decoding_message_size(MESSAGE_LIMIT)
         .max_encoding_message_size(MESSAGE_LIMIT);
+    let farm = FarmServer::new(farm::Service::new(Arc::clone(coordinator)));
+    let peer = PeerServer::new(peer::Service::new(Arc::clone(coordinator)))
+        .max_decoding_message_size(MESSAGE_LIMIT)
+        .max_encoding_message_size(MESSAGE_LIMIT);
     let closing = coordinator.lifecycle.closing().clone().cancelled_owned();
-    let server = Server::builder()
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .http2_keepalive_interval(Some(KEEP_ALIVE))
-        .http2_keepalive_timeout(Some(KEEP_ALIVE))
+    let server = transport::server()
+        .layer(ForwardLayer::new(coordinator.ledger.clone()))
         .add_service(submission)
         .add_service(agent_link)
         .add_service(images)
+        .add_service(farm)
+        .add_service(peer)
         .serve_with_incoming_shutdown(incoming, closing);
     coordinator.lifecycle.servers().spawn(async move {
         if let Err(error) = server.await {

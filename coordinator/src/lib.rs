@@ -7,9 +7,12 @@
 //!                  events ◄────────────┼───────────────┼─┼──────── events
 //!                                      ▼               ▼ │
 //!                                   ledger: commands → state → what should be
-//!                                      ▲                 │
-//!                                      └── reconcile ◄───┘ (leases, assignments, retention)
+//!                                   ▲  ▲                 │
+//!   other coordinators ◄── grpc/peer ┘  └── reconcile ◄───┘ (leases, assignments, retention)
 //! ```
+//!
+//! Of several coordinators only the leader serves: the others pass requests on ([`forward`]), and everything that
+//! isn't in the ledger lives as long as the leader's term ([`terms`]).
 //!
 //! [`Coordinator::start`] puts it together; nothing is process-global, so several may live in one process.
 
@@ -17,14 +20,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_model::FarmState;
+use kiln_proto::transport::Arrival;
 use kiln_proto::{Code, Problem};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio_stream::Stream;
 use tonic::transport::Channel;
+use tonic::transport::server::Connected;
 
 mod admission;
 mod answers;
+mod bundles;
 mod clock;
 mod data_desk;
 mod events;
+mod farm;
+mod forward;
 mod grpc;
 pub mod http;
 mod images;
@@ -38,25 +49,33 @@ mod session;
 mod settings;
 mod shutdown;
 pub mod store;
+mod terms;
+mod view;
 mod vigil;
 
-pub use admission::{Answered, Evaluated, Evaluator};
-pub use ledger::{OpenLedgerError, ProposeError, Storage};
-pub use pipe::ConnectError;
+pub use admission::{Answered, Asked, Evaluated, Evaluator};
+pub use ledger::{
+    Begin, ChangeError, ClusterSettings, DialError, LEDGER_FAILED_EXIT, Leadership, LedgerFailure, Member,
+    OpenLedgerError, PeerDial, ProposeError, Storage, TlsDial,
+};
+pub use pipe::{ConnectError, Pipe};
 pub use settings::Settings;
 pub use store::{Links, OpenStoreError, Store, StoreSettings};
 
 use answers::Answers;
+use bundles::Bundles;
 use clock::Clock;
 use data_desk::DataDesk;
 use events::Events;
+use http::Meters;
 use images::Images;
-use ledger::Ledger;
+use ledger::{Ledger, NoPeers, Surroundings};
 use pipe::Dialler;
 use plan_store::PlanStore;
 use pulse::Pulse;
 use roster::Roster;
 use shutdown::Lifecycle;
+use terms::Terms;
 use vigil::Vigil;
 
 /// A running coordinator's parts, each built from its own settings and handed what it needs.
@@ -68,14 +87,17 @@ pub struct Coordinator {
     store: Store,
     plans: PlanStore,
     images: Images,
+    bundles: Bundles,
     events: Events,
     answers: Answers,
     data_desk: Arc<DataDesk>,
     roster: Arc<Roster>,
     evaluator: Arc<dyn Evaluator>,
     lifecycle: Lifecycle,
+    terms: Terms,
     vigil: Vigil,
     pulse: Pulse,
+    meters: Meters,
     memory: reconcile::Memory,
 }
 
@@ -98,21 +120,41 @@ pub struct Handle {
 }
 
 impl Coordinator {
-    /// Starts a coordinator that is ready at once: it leads, and all that its ledger held is applied.
+    /// Starts a coordinator that has no others. It is ready at once: it leads, and all that its ledger held is
+    /// applied.
     ///
     /// # Errors
     /// When what it remembers could not be opened.
     pub async fn start(settings: Settings, evaluator: Arc<dyn Evaluator>) -> Result<Handle, StartError> {
+        Self::start_among(settings, evaluator, Arc::new(NoPeers)).await
+    }
+
+    /// Starts a coordinator that may be one of several and reaches the others by `dial`. Who leads shows in time.
+    ///
+    /// # Errors
+    /// When what it remembers could not be opened.
+    pub async fn start_among(
+        settings: Settings,
+        evaluator: Arc<dyn Evaluator>,
+        dial: Arc<dyn PeerDial>,
+    ) -> Result<Handle, StartError> {
         let clock = Clock::start();
         let lifecycle = Lifecycle::default();
         let mut store = Store::open(&settings.store()).map_err(StartError::Store)?;
         if let Some(links) = &settings.links {
             store = store.with_links(links.clone());
         }
-        let ledger = Ledger::open(&settings.storage, clock, lifecycle.tasks()).await;
+        let ledger = Ledger::open(Surroundings {
+            storage: &settings.storage,
+            cluster: &settings.cluster,
+            dial,
+            clock: clock.clone(),
+            tasks: lifecycle.tasks(),
+        })
+        .await;
         let coordinator = Arc::new(Self {
             ledger: ledger.map_err(StartError::Ledger)?,
-            events: Events::new(settings.event_memory),
+            events: Events::new(settings.event_memory, settings.is_a_farm().then(|| store.clone())),
             answers: Answers::default(),
             data_desk: Arc::default(),
             roster: Arc::default(),
@@ -120,28 +162,21 @@ impl Coordinator {
             clock,
             plans: PlanStore::new(store.clone()),
             images: Images::new(store.clone()),
+            bundles: Bundles::new(store.clone()),
             store,
             evaluator,
             lifecycle,
+            terms: Terms::default(),
             vigil: Vigil::begin(),
             pulse: Pulse::begin(),
+            meters: Meters::default(),
             memory: reconcile::Memory::default(),
         });
-        coordinator.reopen_logs();
+        terms::start(&coordinator);
         reconcile::start(&coordinator);
         let (dialler, incoming) = pipe::pipe();
         grpc::serve(&coordinator, incoming);
         Ok(Handle { coordinator, dialler })
-    }
-
-    /// Opens logs for the builds that an earlier process left in the ledger.
-    fn reopen_logs(&self) {
-        self.ledger.read(|farm| {
-            for build in farm.builds().values() {
-                let tasks = build.tasks.iter().filter_map(|id| farm.tasks().get(id));
-                self.events.reopen(build.id, tasks.map(|task| (task.id, task.epoch)));
-            }
-        });
     }
 }
 
@@ -154,12 +189,79 @@ impl Handle {
         self.dialler.connect().await
     }
 
+    /// Serves all services to whoever comes in, until the coordinator closes.
+    pub fn serve<I, C>(&self, incoming: I)
+    where
+        I: Stream<Item = std::io::Result<C>> + Send + 'static,
+        C: AsyncRead + AsyncWrite + Connected<ConnectInfo = Arrival> + Unpin + Send + 'static,
+    {
+        grpc::serve(&self.coordinator, incoming);
+    }
+
+    /// Who leads, and every change of it.
+    pub fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.coordinator.ledger.leadership()
+    }
+
+    /// The coordinators of the cluster, as this one knows them.
+    pub fn members(&self) -> Vec<Member> {
+        self.coordinator.ledger.members()
+    }
+
+    /// Makes a coordinator a voter; on the leader only. It is brought up to date first. One that votes already at
+    /// another address is told to all to have moved.
+    ///
+    /// # Errors
+    /// When it could not be brought up to date, or no majority agrees.
+    pub async fn add_voter(&self, id: u64, address: &str) -> Result<(), ChangeError> {
+        self.coordinator.ledger.add_voter(id, address).await
+    }
+
+    /// Takes a coordinator out of the cluster; on the leader only. If it led, the others elect another.
+    ///
+    /// # Errors
+    /// When it is the only voter, or no majority agrees.
+    pub async fn remove_voter(&self, id: u64) -> Result<(), ChangeError> {
+        self.coordinator.ledger.remove_voter(id).await
+    }
+
+    /// Puts one coordinator in the place of another: adds it, then removes the other, so that there are never fewer
+    /// voters than before.
+    ///
+    /// # Errors
+    /// As [`Handle::add_voter`] and [`Handle::remove_voter`]; what was done stays done, and asking again goes on.
+    pub async fn replace_voter(&self, old: u64, new: u64, address: &str) -> Result<(), ChangeError> {
+        self.coordinator.ledger.add_voter(new, address).await?;
+        self.coordinator.ledger.remove_voter(old).await
+    }
+
+    /// Waits until the ledger fails for good: then this coordinator serves nobody any more and should end with
+    /// [`LEDGER_FAILED_EXIT`]. Pending for ever when it is shut down instead.
+    pub async fn failed(&self) -> LedgerFailure {
+        self.coordinator.ledger.failed().await
+    }
+
+    /// Looks at the state of the farm with everything in it that was answered to anybody before; on the leader only.
+    ///
+    /// # Errors
+    /// When this coordinator doesn't lead, or no majority confirms it in time.
+    pub async fn read_linearizable<T>(&self, look: impl FnOnce(&FarmState) -> T) -> Result<T, ProposeError> {
+        self.coordinator.ledger.read_linearizable(look).await
+    }
+
     /// The object store; when it is not a cloud's, [`http::objects::router`] answers its links.
     pub fn store(&self) -> &Store {
         &self.coordinator.store
     }
 
-    /// Looks at the state of the farm. Keep it short: nothing is applied meanwhile.
+    /// Everything that is answered over HTTP: health, figures, the JSON API, and the objects of a store that is not a
+    /// cloud's.
+    pub fn http(&self) -> axum::Router {
+        http::router(&self.coordinator)
+    }
+
+    /// Looks at the state of the farm, as far as this coordinator knows it. Keep it short: nothing is applied
+    /// meanwhile.
     pub fn read<T>(&self, look: impl FnOnce(&FarmState) -> T) -> T {
         self.coordinator.ledger.read(look)
     }
@@ -179,6 +281,7 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.coordinator.lifecycle.abandon();
+        self.coordinator.ledger.abandon();
     }
 }
 
@@ -186,7 +289,10 @@ impl From<ProposeError> for Problem {
     fn from(error: ProposeError) -> Self {
         let code = match error {
             ProposeError::TooLarge { .. } => Code::TooLarge,
-            ProposeError::NotLeader | ProposeError::TimedOut | ProposeError::Stopped => Code::Unavailable,
+            ProposeError::NotLeader
+            | ProposeError::Interrupted
+            | ProposeError::TimedOut
+            | ProposeError::Stopped => Code::Unavailable,
         };
         Self::from_error(code, &error)
     }

@@ -23,6 +23,7 @@ mod assign;
 mod hopeless_tasks;
 mod images;
 mod lost_agents;
+mod rest_events;
 mod retention;
 mod seal_logs;
 mod silence;
@@ -71,7 +72,7 @@ pub(crate) struct Memory {
     woken: AtomicU64,
 }
 
-const DUTIES: [Duty; 8] = [
+const DUTIES: &[Duty] = &[
     Duty { name: "assign", wake: Wake::Change, who: Who::Leader, run: |c| Box::pin(assign::run(c)) },
     Duty {
         name: "wake_agents",
@@ -100,6 +101,12 @@ const DUTIES: [Duty; 8] = [
         run: |c| Box::pin(images::run(c)),
     },
     Duty {
+        name: "rest_events",
+        wake: Wake::Every(SECOND),
+        who: Who::Leader,
+        run: |c| Box::pin(rest_events::run(c)),
+    },
+    Duty {
         name: "retention",
         wake: Wake::Every(Duration::from_secs(60)),
         who: Who::Leader,
@@ -122,9 +129,11 @@ pub(crate) fn start(coordinator: &Arc<Coordinator>) {
 
 async fn drive(coordinator: &Coordinator, duty: &Duty) {
     let mut changes = coordinator.ledger.changes();
+    let mut terms = coordinator.terms.changes();
     loop {
         changes.mark_unchanged();
-        if duty.who == Who::Everyone || coordinator.ledger.leads() {
+        terms.mark_unchanged();
+        if duty.who == Who::Everyone || coordinator.terms.serves() {
             match (duty.run)(coordinator).await {
                 Ok(0) => {}
                 Ok(done) => tracing::debug!(duty = duty.name, done, "reconciled"),
@@ -137,7 +146,15 @@ async fn drive(coordinator: &Coordinator, duty: &Duty) {
         match duty.wake {
             Wake::Every(period) => tokio::time::sleep(period).await,
             // Whether it changed or time passed, the state says what is due.
-            Wake::Change => drop(tokio::time::timeout(AT_LEAST, changes.changed()).await),
+            Wake::Change => {
+                let woken = async {
+                    tokio::select! {
+                        _ = changes.changed() => {}
+                        _ = terms.changed() => {}
+                    }
+                };
+                drop(tokio::time::timeout(AT_LEAST, woken).await);
+            }
         }
     }
 }

@@ -61,11 +61,11 @@ pub(crate) async fn serve(
         return Ok(());
     };
     let first = CurrentState::try_from(first)?;
+    let term = coordinator.terms.current()?;
     let mut session = Session::begin(coordinator, &first).await?;
     let mut answers = coordinator.answers.changes();
     session.hear(first).await?;
     session.tell(outbound).await?;
-    let closing = coordinator.lifecycle.closing();
     loop {
         tokio::select! {
             message = tokio::time::timeout(SILENCE_LIMIT, inbound.message()) => {
@@ -81,18 +81,14 @@ pub(crate) async fn serve(
                 }
             }
             () = session.presence.woken() => {}
-            changed = answers.changed() => changed.map_err(|_| stopping())?,
+            changed = answers.changed() => changed.map_err(|_| term.end())?,
             () = session.presence.superseded() => {
                 return Err(Problem::new(Code::Stale, "the agent has come by another stream").into());
             }
-            () = closing.cancelled() => return Err(stopping()),
+            problem = term.ended() => return Err(problem.into()),
         }
         session.tell(outbound).await?;
     }
-}
-
-fn stopping() -> Status {
-    Problem::new(Code::Unavailable, "this coordinator is about to stop").into()
 }
 
 /// What a message amounted to.
@@ -240,6 +236,10 @@ impl Session {
     /// What the agent needs to begin. Without its plan the attempt fails by the farm's fault.
     async fn assignment(&mut self, holding: &Holding) -> Result<Option<Assignment>, Status> {
         let key = key(holding);
+        if !self.coordinator.events.is_known(key.task) {
+            // Where its events begin is being looked up; the agent hears of it with a later state.
+            return Ok(None);
+        }
         self.given.insert(key);
         let plan = match self.coordinator.plans.get(holding.plan).await {
             Ok(Some(plan)) => plan,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::ledger::Storage;
+use crate::ledger::{ClusterSettings, Storage};
 use crate::store::{Links, StoreSettings};
 
 /// How a coordinator works.
@@ -10,6 +10,8 @@ use crate::store::{Links, StoreSettings};
 pub struct Settings {
     /// Where the ledger lies.
     pub storage: Storage,
+    /// Its place among the coordinators of the farm.
+    pub cluster: ClusterSettings,
     /// Where plans, bundles, logs and images lie; `None` for memory, or a directory beside the ledger.
     pub store: Option<StoreSettings>,
     /// How objects are reached over HTTP when the store is not a cloud's. Without it no image can be uploaded
@@ -32,9 +34,10 @@ pub struct Settings {
 
 impl Settings {
     /// A farm that lives and ends with its process.
-    pub const fn farm_of_one() -> Self {
+    pub fn farm_of_one() -> Self {
         Self {
             storage: Storage::Memory,
+            cluster: ClusterSettings::alone(),
             store: None,
             links: None,
             event_memory: 128 << 20,
@@ -45,6 +48,11 @@ impl Settings {
             no_progress: None,
             keep: Duration::from_secs(3_600),
         }
+    }
+
+    /// Whether it outlives its process, so that what agents send must be put to rest.
+    pub(crate) fn is_a_farm(&self) -> bool {
+        self.storage != Storage::Memory
     }
 
     /// Which store that is.

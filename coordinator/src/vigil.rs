@@ -23,6 +23,12 @@ impl Vigil {
         Self { kept: Mutex::new((now, now)) }
     }
 
+    /// Begins anew: what was before is not this coordinator's to judge.
+    pub(crate) fn restart(&self) {
+        let now = Instant::now();
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = (now, now);
+    }
+
     /// Looks, and tells for how long there has been no gap.
     pub(crate) fn look(&self) -> Duration {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use kiln_plan::fingerprint::{Fingerprint, NoFingerprint};
 use kiln_plan::id::TaskId;
 
 pub mod data;
@@ -32,6 +33,17 @@ pub enum ConvertError {
         /// Why.
         #[source]
         source: <TaskId as FromStr>::Err,
+    },
+    /// A digest is no fingerprint.
+    #[error("{text:?} is no digest of a {what}")]
+    Fingerprint {
+        /// What it should name.
+        what: &'static str,
+        /// What was sent.
+        text: String,
+        /// Why.
+        #[source]
+        source: NoFingerprint,
     },
     /// A JSON document can't be read.
     #[error("the {what} can't be read")]
@@ -68,6 +80,14 @@ where
     I: FromStr<Err = <TaskId as FromStr>::Err>,
 {
     text.parse().map_err(|source| ConvertError::Identifier { what, text: text.to_owned(), source })
+}
+
+/// Reads a digest; `what` names in errors what it is of.
+///
+/// # Errors
+/// When the text is none.
+pub fn fingerprint(what: &'static str, text: &str) -> Result<Fingerprint, ConvertError> {
+    text.parse().map_err(|source| ConvertError::Fingerprint { what, text: text.to_owned(), source })
 }
 
 fn from_json<T: serde::de::DeserializeOwned>(what: &'static str, json: &[u8]) -> Result<T, ConvertError> {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   command line ── Submission ──► coordinator ◄── AgentLink ── agent      [`v1`]
-//!                                      │
+//!                                      │ ▲
+//!                                      │ └── Peer ── other coordinators      [`peer`]
 //!                                      └── ledger, at rest                 [`rest`]
 //! ```
 //!
@@ -17,12 +18,14 @@ pub mod convert;
 pub mod event;
 pub mod image;
 pub mod link;
+pub mod peer;
 pub mod rest;
 pub mod status;
 pub mod submission;
 pub mod token;
 pub mod transport;
 pub mod v1;
+pub mod view;
 
 pub use convert::ConvertError;
 pub use prost::bytes::Bytes;

@@ -1,16 +1,25 @@
 //! What people's tools and the farm say to each other.
 
 use kiln_lang::Diagnostics;
+use kiln_plan::fingerprint::Fingerprint;
 use kiln_plan::id::{BuildId, TaskId};
 use prost::bytes::Bytes;
 
 /// A build is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SubmitRequest {
-    /// What is asked, as JSON of `kiln_config::Request`.
+    /// What is asked, as JSON of `kiln_config::Request`, or of `kiln_config::Submission` when there is a bundle.
     pub request: Bytes,
     /// `-parallel-builds`: the most tasks that may run at once; 0 for no limit.
     pub parallel: u32,
+    /// The files that it is evaluated from and works in; none in a farm of one.
+    pub bundle: Option<Fingerprint>,
+    /// Whose build it is; empty for the usual project.
+    pub project: String,
+    /// Higher is sooner, from -100 to 100.
+    pub priority: i32,
+    /// Whether a build of the same that is under way will do.
+    pub join: bool,
 }
 
 /// What became of it.
@@ -22,6 +31,8 @@ pub struct SubmitReply {
     pub tasks: Vec<(TaskId, String)>,
     /// What the evaluation found.
     pub diagnostics: Diagnostics,
+    /// Whether the build was under way already.
+    pub joined: bool,
 }
 
 /// A build is followed.

@@ -50,7 +50,10 @@ impl From<tonic::Status> for Broken {
         let problem = Problem::from(status);
         match problem.code {
             Code::Invalid => Self::Rejected(problem),
-            Code::NotFound
+            // A certificate that has ended is renewed meanwhile.
+            Code::Unidentified
+            | Code::Forbidden
+            | Code::NotFound
             | Code::Refused
             | Code::Stale
             | Code::TooLarge

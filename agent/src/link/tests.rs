@@ -42,6 +42,14 @@ impl AgentLink for Script {
     type SynchronizeStream = ReceiverStream<Result<v1::DesiredState, Status>>;
     type AppendEventsStream = ReceiverStream<Result<v1::EventReceipt, Status>>;
     type AnswerQuestionsStream = ReceiverStream<Result<v1::DataQuestion, Status>>;
+    type FetchBundleStream = ReceiverStream<Result<v1::FetchedPart, Status>>;
+
+    async fn fetch_bundle(
+        &self,
+        _request: Request<v1::FetchBundleRequest>,
+    ) -> Result<Response<Self::FetchBundleStream>, Status> {
+        Err(Status::not_found("no plan of this script names a bundle"))
+    }
 
     /// Asks two questions, of which it takes one back, and notes what is answered.
     async fn answer_questions(

@@ -76,3 +76,14 @@ fn too_much_is_refused_with_the_names_of_the_largest() {
     let error = pack("web.pkr.hcl", &top.join("images")).unwrap_err().to_string();
     assert!(error.contains("a.img (400 MiB)") && error.contains(".kilnignore"), "{error}");
 }
+
+#[test]
+fn an_absolute_template_is_named_from_the_working_directory() {
+    let directory = directory();
+    let top = directory.path().canonicalize().unwrap();
+    let named = |template: &str, here: &str| relative(&top.join(template).to_string_lossy(), &top.join(here));
+    assert_eq!(named("images/web.pkr.hcl", "images"), "web.pkr.hcl");
+    assert_eq!(named("images/web.pkr.hcl", "shared"), "../images/web.pkr.hcl");
+    assert_eq!(named("images", "images"), ".");
+    assert_eq!(relative("web.pkr.hcl", &top), "web.pkr.hcl");
+}

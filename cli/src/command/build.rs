@@ -1,20 +1,23 @@
 //! `kiln build`
 
+mod far;
+mod follow;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use far::Wish;
+use follow::{Follow, Followed};
 use kiln_agent::catalog::Factories;
 use kiln_config::Request;
-use kiln_lang::Diagnostic;
-use kiln_plan::id::BuildId;
-use kiln_plan::{Event, EventKind};
+use kiln_lang::{Diagnostic, Diagnostics, SourceMap};
+use kiln_proto::submission::SubmitRequest;
 
 use crate::arguments::BuildArguments;
 use crate::command::complain_of_count;
 use crate::evaluation::LocalEvaluation;
 use crate::exit_code::Ended;
-use crate::farm_client::{FarmClient, FarmError};
 use crate::farm_of_one::FarmOfOne;
 use crate::interrupt::{Interrupt, Interrupts};
 use crate::render::run::RunView;
@@ -37,6 +40,15 @@ pub(crate) fn run(arguments: &BuildArguments, screen: &Screen) -> Ended {
         screen.say("Debug mode enabled. Builds will not be parallelized.");
     }
     let parallel = if arguments.debug { 1 } else { u32::try_from(arguments.parallel_builds).unwrap_or(0) };
+    if let Some(farm) = arguments.farm.chosen() {
+        let wish = Wish {
+            parallel,
+            project: arguments.project.clone(),
+            priority: arguments.priority,
+            join: arguments.join,
+        };
+        return far::run(&farm, request, &wish, screen);
+    }
     let run_dir = run_directory::path();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -108,8 +120,10 @@ async fn submitted(
 ) -> Left {
     let started = Instant::now();
     let mut client = farm.client();
+    let json = serde_json::to_vec(request).unwrap_or_default();
+    let asked = SubmitRequest { request: json.into(), parallel, ..SubmitRequest::default() };
     let reply = tokio::select! {
-        reply = client.submit(request, parallel) => reply,
+        reply = client.submit(asked) => reply,
         interrupt = interrupts.next() => {
             if let Interrupt::Cancel(name) = interrupt {
                 screen.plain_error(&format!("Cancelling build after receiving {name}"));
@@ -123,80 +137,32 @@ async fn submitted(
     };
     diagnostic::show(screen, &reply.diagnostics, &evaluation.sources());
     let Some(build) = reply.build else {
-        if !reply.diagnostics.has_errors() {
-            let detail = "The template has no build that -only and -except leave over.";
-            let nothing = Diagnostic::error("No builds to run", detail);
-            diagnostic::show(screen, &nothing.into(), &evaluation.sources());
-        }
+        say_if_nothing_is_left(screen, &reply.diagnostics);
         return Left::Ended(Ended::Failed);
     };
-    let mut following = Follow { client, build, screen, interrupted: false };
+    let unprepared = reply.diagnostics.has_errors();
     let mut view = RunView::new(screen, reply.tasks);
     view.header();
-    match following.until_the_end(&mut view, interrupts).await {
-        Ok(true) => {}
-        Ok(false) => return Left::Behind,
+    let followed = Follow::new(client, build, screen).until_the_end(&mut view, interrupts).await;
+    let interrupted = match followed {
+        Ok(Followed::ToTheEnd { interrupted }) => interrupted,
+        Ok(Followed::Left) => return Left::Behind,
         Err(error) => {
             screen.error(&kiln_plan::fault::chain(&error));
             return Left::Behind;
         }
-    }
-    let ended = view.finish(started.elapsed(), following.interrupted);
+    };
+    let ended = view.finish(started.elapsed(), interrupted);
     // A build that could not be prepared is a failure even when all others went well.
-    Left::Ended(if reply.diagnostics.has_errors() { Ended::Failed } else { ended })
+    Left::Ended(if unprepared { Ended::Failed } else { ended })
 }
 
-/// A build that is being followed.
-struct Follow<'a> {
-    client: FarmClient,
-    build: BuildId,
-    screen: &'a Screen,
-    interrupted: bool,
-}
-
-impl Follow<'_> {
-    /// Shows what happens until all has ended; `false` when a person didn't want to wait for that.
-    async fn until_the_end(
-        &mut self,
-        view: &mut RunView<'_>,
-        interrupts: &mut Interrupts,
-    ) -> Result<bool, FarmError> {
-        let mut events = self.client.follow(self.build).await?;
-        loop {
-            tokio::select! {
-                update = events.next() => match update? {
-                    Some(events) => for event in &events {
-                        view.event(event);
-                        self.answer(event, view);
-                    },
-                    None => return Ok(true),
-                },
-                interrupt = interrupts.next() => match interrupt {
-                    Interrupt::Cancel(name) => {
-                        self.interrupted = true;
-                        self.screen.plain_error(&format!("Cancelling build after receiving {name}"));
-                        self.client.cancel(self.build).await?;
-                    }
-                    Interrupt::Leave => {
-                        self.screen.settle();
-                        self.screen.plain_error("Leaving at once; removing what is left");
-                        return Ok(false);
-                    }
-                },
-            }
-        }
-    }
-
-    /// Passes a question on to whoever sits there, while events go on coming.
-    fn answer(&self, event: &Event, view: &RunView<'_>) {
-        let EventKind::Question { id, text } = &event.kind else { return };
-        let asked = self.screen.ask(&format!("==> {}: {text}", view.name(event.task)));
-        let (mut client, task, id) = (self.client.clone(), event.task, *id);
-        tokio::spawn(async move {
-            let text = asked.await;
-            // A task that has ended meanwhile needs no answer any more.
-            let _ = client.answer(task, id, text).await;
-        });
+/// Says so when not a mistake but the choice of builds left none.
+fn say_if_nothing_is_left(screen: &Screen, found: &Diagnostics) {
+    if !found.has_errors() {
+        let detail = "The template has no build that -only and -except leave over.";
+        let nothing = Diagnostic::error("No builds to run", detail);
+        diagnostic::show(screen, &nothing.into(), &SourceMap::default());
     }
 }
 

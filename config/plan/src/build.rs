@@ -45,6 +45,10 @@ pub struct BuildPlan {
     /// The answers of data sources that went into it.
     #[serde(default)]
     pub data: Vec<DataOrigin>,
+    /// The files that it works in; none in a farm of one, whose agent has them. Paths in the plan then begin with
+    /// [`BUNDLE_ROOT`](crate::bundle_root::BUNDLE_ROOT).
+    #[serde(default)]
+    pub bundle: Option<Fingerprint>,
 }
 
 /// What every builder tells later components: `build.ID` and its kin.

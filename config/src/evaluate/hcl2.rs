@@ -194,6 +194,7 @@ impl Planner<'_> {
             secrets: self.all_secrets(),
             requirements: Requirements::default(),
             data: self.globals.data.clone(),
+            bundle: None,
         };
         plan.requirements = requirement::of(&plan);
         (!failed).then_some(plan)

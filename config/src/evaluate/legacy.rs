@@ -230,6 +230,7 @@ impl<'a> Planner<'a> {
             secrets: self.secrets.iter().cloned().map(Sensitive::new).collect(),
             requirements: Requirements::default(),
             data: Vec::new(),
+            bundle: None,
         };
         plan.requirements = requirement::of(&plan);
         (!failed).then_some(plan)

@@ -28,7 +28,7 @@ pub enum Outcome {
         verdict: Verdict,
     },
     /// Nothing was submitted, since this build does the same.
-    SameAs {
+    UnderWay {
         /// The build that is under way.
         build: BuildId,
     },
@@ -52,7 +52,7 @@ impl Outcome {
             | Self::Assigned { .. }
             | Self::Synchronized { .. }
             | Self::Reported { .. }
-            | Self::SameAs { .. }
+            | Self::UnderWay { .. }
             | Self::Published { .. }
             | Self::Joined(_) => None,
         }

@@ -4,6 +4,7 @@ use kiln_plan::event::TaskOutcome;
 use uuid::Uuid;
 
 use super::*;
+use crate::store::StoreSettings;
 
 fn build() -> BuildId {
     BuildId::new(Uuid::from_u128(1))
@@ -26,7 +27,7 @@ fn records(from: u64, words: &[&str]) -> Vec<Record> {
 }
 
 fn logs(tasks: u128) -> Events {
-    let events = Events::new(1 << 20);
+    let events = Events::new(1 << 20, None);
     events.open(build(), (1..=tasks).map(task));
     (1..=tasks).for_each(|n| assert_eq!(events.begin(task(n), Epoch(1), None), 0));
     events
@@ -121,7 +122,7 @@ async fn a_new_attempt_goes_on_where_the_last_one_was_and_shuts_it_out() {
 
 #[tokio::test]
 async fn a_log_that_was_lost_goes_on_where_the_agent_is() {
-    let events = Events::new(1 << 20);
+    let events = Events::new(1 << 20, None);
     events.reopen(build(), [(task(1), Epoch(3))]);
     assert_eq!(events.append(task(1), Epoch(3), records(7, &["h"])).next_sequence, 8);
     events.seal(task(1), 9, &finished());
@@ -131,7 +132,7 @@ async fn a_log_that_was_lost_goes_on_where_the_agent_is() {
 
 #[tokio::test]
 async fn beyond_the_memory_the_oldest_events_of_the_longest_log_go() {
-    let events = Events::new(10_000);
+    let events = Events::new(10_000, None);
     events.open(build(), [task(1), task(2)]);
     (1..=2).for_each(|n| assert_eq!(events.begin(task(n), Epoch(1), None), 0));
     events.append(task(2), Epoch(1), records(0, &["short"]));
@@ -167,4 +168,76 @@ async fn a_reader_of_a_forgotten_build_comes_to_an_end() {
     assert_eq!(update, None);
     assert!(events.follow(build(), []).is_none());
     assert_eq!(events.with(|logs| (logs.bytes, logs.builds_of.len())), (0, 0));
+}
+
+fn farm() -> (Events, Store) {
+    let store = Store::open(&StoreSettings::Memory).unwrap();
+    (Events::new(10_000, Some(store.clone())), store)
+}
+
+async fn rest(events: &Events, leads: bool) -> usize {
+    events.put_to_rest(|| async move { leads }).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_are_durable_once_they_are_at_rest_and_nobody_else_leads() {
+    let (events, _) = farm();
+    events.open(build(), [task(1)]);
+    events.begin(task(1), Epoch(1), None);
+    assert_eq!(events.append(task(1), Epoch(1), records(0, &["a", "b"])).durable_sequence, 0);
+    assert_eq!(rest(&events, true).await, 0, "a few events wait for company");
+    tokio::time::advance(Duration::from_secs(6)).await;
+    assert_eq!(rest(&events, false).await, 1);
+    assert_eq!(events.receipt(task(1), Epoch(1)).durable_sequence, 0, "another may lead");
+    assert_eq!(rest(&events, true).await, 1);
+    assert_eq!(events.receipt(task(1), Epoch(1)).durable_sequence, 2);
+    assert_eq!(rest(&events, true).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_leader_finds_what_is_at_rest_and_takes_the_rest_from_the_agent() {
+    let (events, store) = farm();
+    events.open(build(), [task(1)]);
+    events.begin(task(1), Epoch(1), None);
+    events.append(task(1), Epoch(1), records(0, &["a", "b"]));
+    tokio::time::advance(Duration::from_secs(6)).await;
+    rest(&events, true).await;
+    events.append(task(1), Epoch(1), records(2, &["lost with the leader"]));
+    let next = Events::new(10_000, Some(store.clone()));
+    next.reopen(build(), [(task(1), Epoch(1))]);
+    assert!(!next.is_known(task(1)));
+    next.look_up(build()).await;
+    assert_eq!(next.unsealed(), [], "its agent may still come");
+    assert_eq!(next.append(task(1), Epoch(1), records(2, &["c"])).next_sequence, 3);
+    assert_eq!(next.unsealed(), [task(1)]);
+    next.seal(task(1), 9, &finished());
+    assert_eq!(rest(&next, true).await, 1);
+    assert_eq!(all(&next, vec![]).await, "0:a 1:b / 2:c 3:end");
+    let third = Events::new(10_000, Some(store));
+    third.reopen(build(), [(task(1), Epoch(1))]);
+    third.look_up(build()).await;
+    assert_eq!(all(&third, vec![]).await, "0:a 1:b / 2:c 3:end", "an ended log is read from where it rests");
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(third.unsealed(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_memory_does_not_keep_is_read_from_where_it_rests() {
+    let (events, _) = farm();
+    events.open(build(), [task(1)]);
+    events.begin(task(1), Epoch(1), None);
+    for n in 0..100 {
+        events.append(task(1), Epoch(1), records(n, &[&format!("{n} {}", "x".repeat(400))]));
+        tokio::time::advance(Duration::from_secs(6)).await;
+        rest(&events, true).await;
+    }
+    assert!(events.with(|logs| logs.bytes) <= 10_000);
+    events.seal(task(1), 2, &finished());
+    let told = all(&events, vec![]).await;
+    assert_eq!(
+        told.matches("xxxx ").count() + told.matches("no longer kept").count(),
+        100,
+        "nothing is missing"
+    );
+    assert!(!told.contains("no longer kept"));
 }

@@ -1,11 +1,13 @@
 //! Agents' side: the states of a stream go to its session, events to the logs, answers to whoever asked.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kiln_plan::fingerprint::Fingerprint;
 use kiln_plan::id::{Epoch, TaskId};
 use kiln_proto::link::{AttemptEvents, AttemptReceipt, DataReply};
 use kiln_proto::v1::agent_link_server::AgentLink;
-use kiln_proto::{Code, ConvertError, Problem, v1};
+use kiln_proto::{Bytes, Code, ConvertError, Problem, convert, v1};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -20,6 +22,9 @@ const WAITING_RECEIPTS: usize = 16;
 
 /// Questions that may wait for an agent to read them.
 const WAITING_QUESTIONS: usize = 16;
+
+/// Bytes of a bundle in one message.
+const BUNDLE_PART: usize = 1 << 20;
 
 /// The service.
 #[derive(Debug)]
@@ -38,6 +43,7 @@ impl AgentLink for Service {
     type SynchronizeStream = ReceiverStream<Result<v1::DesiredState, Status>>;
     type AppendEventsStream = ReceiverStream<Result<v1::EventReceipt, Status>>;
     type AnswerQuestionsStream = ReceiverStream<Result<v1::DataQuestion, Status>>;
+    type FetchBundleStream = tokio_stream::Iter<std::vec::IntoIter<Result<v1::FetchedPart, Status>>>;
 
     async fn synchronize(
         &self,
@@ -70,6 +76,20 @@ impl AgentLink for Service {
         Ok(Response::new(ReceiverStream::new(receipts)))
     }
 
+    async fn fetch_bundle(
+        &self,
+        request: Request<v1::FetchBundleRequest>,
+    ) -> Result<Response<Self::FetchBundleStream>, Status> {
+        let v1::FetchBundleRequest { task, epoch, .. } = request.into_inner();
+        let packed = bundle_of(&self.coordinator, convert::id("task", &task)?, Epoch(epoch)).await?;
+        let part = |start: usize| {
+            let data = packed.slice(start..(start + BUNDLE_PART).min(packed.len()));
+            Ok(v1::FetchedPart { data })
+        };
+        let parts: Vec<_> = (0..packed.len()).step_by(BUNDLE_PART).map(part).collect();
+        Ok(Response::new(tokio_stream::iter(parts)))
+    }
+
     async fn answer_questions(
         &self,
         request: Request<Streaming<v1::DataReply>>,
@@ -91,20 +111,59 @@ async fn take_events(
     mut batches: Streaming<v1::EventBatch>,
     receipts: &mpsc::Sender<Result<v1::EventReceipt, Status>>,
 ) -> Result<(), Status> {
+    let term = coordinator.terms.current()?;
+    let mut rested = coordinator.events.rested();
+    let mut told = BTreeMap::new();
     loop {
-        let batch = tokio::select! {
-            batch = batches.message() => batch?,
-            () = coordinator.lifecycle.closing().cancelled() => return Ok(()),
+        let (due, unasked): (Vec<AttemptReceipt>, bool) = tokio::select! {
+            biased;
+            problem = term.ended() => return Err(problem.into()),
+            batch = batches.message() => {
+                let Some(batch) = batch? else { return Ok(()) };
+                if coordinator.events.is_full() {
+                    // The agent keeps them, and comes again.
+                    return Err(Problem::new(Code::Unavailable, "events wait for the object store").into());
+                }
+                let attempts: Vec<AttemptEvents> =
+                    batch.try_into().map_err(|error: ConvertError| Status::from(error))?;
+                if attempts.iter().any(|events| !coordinator.events.is_known(events.task)) {
+                    let told = "this coordinator leads since a moment ago and doesn't know yet which events it lacks";
+                    return Err(Problem::new(Code::Unavailable, told).into());
+                }
+                (attempts.into_iter().map(|events| append(coordinator, events)).collect(), false)
+            }
+            changed = rested.changed() => {
+                changed.map_err(|_| term.end())?;
+                (more_at_rest(coordinator, &mut told), true)
+            }
         };
-        let Some(batch) = batch else { return Ok(()) };
-        let attempts: Vec<AttemptEvents> =
-            batch.try_into().map_err(|error: ConvertError| Status::from(error))?;
-        let taken: Vec<AttemptReceipt> =
-            attempts.into_iter().map(|events| append(coordinator, events)).collect();
-        if receipts.send(Ok(taken.into())).await.is_err() {
+        for AttemptReceipt { task, epoch, durable_sequence, refused, .. } in &due {
+            match refused {
+                true => told.remove(task),
+                false => told.insert(*task, (*epoch, *durable_sequence)),
+            };
+        }
+        if unasked && due.is_empty() {
+            continue;
+        }
+        let receipt = v1::EventReceipt { unasked, ..due.into() };
+        if receipts.send(Ok(receipt)).await.is_err() {
             return Ok(());
         }
     }
+}
+
+/// What an agent has been told of each task: the epoch, and from where on it must keep its events.
+type Told = BTreeMap<TaskId, (Epoch, u64)>;
+
+/// Receipts for tasks of which more is at rest than their agent has been told.
+fn more_at_rest(coordinator: &Coordinator, told: &mut Told) -> Vec<AttemptReceipt> {
+    told.retain(|task, _| current_epoch(coordinator, *task).is_some());
+    let more = |(task, (epoch, known)): (&TaskId, &(Epoch, u64))| {
+        let receipt = coordinator.events.receipt(*task, *epoch);
+        (receipt.durable_sequence > *known).then_some(receipt)
+    };
+    told.iter().filter_map(more).collect()
 }
 
 /// Seats the agent at the desk where questions are asked, and carries them to and fro.
@@ -113,10 +172,10 @@ async fn take_answers(
     mut replies: Streaming<v1::DataReply>,
     questions: &mpsc::Sender<Result<v1::DataQuestion, Status>>,
 ) -> Result<(), Status> {
-    let closing = coordinator.lifecycle.closing();
+    let term = coordinator.terms.current()?;
     let first = tokio::select! {
         first = replies.message() => first?,
-        () = closing.cancelled() => return Ok(()),
+        problem = term.ended() => return Err(problem.into()),
     };
     let Some(first) = first else { return Ok(()) };
     let DataReply::Seated(agent) = first.try_into()? else {
@@ -138,9 +197,34 @@ async fn take_answers(
                     return Ok(());
                 }
             }
-            () = closing.cancelled() => return Ok(()),
+            problem = term.ended() => return Err(problem.into()),
         }
     }
+}
+
+/// The files of an attempt that is under way.
+async fn bundle_of(coordinator: &Coordinator, task: TaskId, epoch: Epoch) -> Result<Bytes, Problem> {
+    let unknown = |what: &str| Problem::new(Code::NotFound, format!("the farm has no {what} of task {task}"));
+    let held = coordinator.ledger.read(|farm| {
+        let known = farm.tasks().get(&task)?;
+        known.lease().filter(|lease| lease.epoch == epoch).map(|_| known.plan)
+    });
+    let stale = || Problem::new(Code::Stale, format!("task {task} is not held under epoch {epoch}"));
+    let plan = coordinator.plans.get(held.ok_or_else(stale)?).await;
+    let plan = plan
+        .map_err(|error| Problem::from_error(Code::Unavailable, &error))?
+        .ok_or_else(|| unknown("plan"))?;
+    let plan: PlanBundle =
+        serde_json::from_slice(&plan).map_err(|error| Problem::from_error(Code::Internal, &error))?;
+    let digest = plan.bundle.ok_or_else(|| unknown("bundle"))?;
+    Ok(coordinator.bundles.packed(digest).await?.ok_or_else(|| unknown("bundle"))?)
+}
+
+/// The part of a plan that says in which files it works.
+#[derive(serde::Deserialize)]
+struct PlanBundle {
+    #[serde(default)]
+    bundle: Option<Fingerprint>,
 }
 
 /// Appends unless the ledger knows a later attempt. The log itself checks again, since a later one may begin
@@ -148,7 +232,7 @@ async fn take_answers(
 fn append(coordinator: &Coordinator, events: AttemptEvents) -> AttemptReceipt {
     let AttemptEvents { task, epoch, records } = events;
     if current_epoch(coordinator, task) != Some(epoch) {
-        return AttemptReceipt { task, epoch, next_sequence: 0, refused: true, durable_sequence: 0 };
+        return AttemptReceipt { task, epoch, next_sequence: 0, durable_sequence: 0, refused: true };
     }
     if !records.is_empty() {
         coordinator.pulse.with(|liveness, now| liveness.moved(task, epoch, now));

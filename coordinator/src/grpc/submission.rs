@@ -2,8 +2,9 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use kiln_model::{Action, Outcome, Refusal};
+use kiln_model::Refusal;
 use kiln_plan::DataQuery;
 use kiln_plan::id::{BuildId, Epoch, TaskId};
 use kiln_proto::link::Answer;
@@ -11,9 +12,12 @@ use kiln_proto::submission::{AnswerRequest, FollowRequest};
 use kiln_proto::v1::submission_server::Submission;
 use kiln_proto::{Code, Problem, convert, v1};
 use tokio_stream::Stream;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::{Coordinator, admission};
+
+/// How long a part of a bundle may take.
+const PART_LIMIT: Duration = Duration::from_secs(60);
 
 /// The service.
 #[derive(Debug)]
@@ -32,7 +36,7 @@ impl Submission for Service {
     type FollowStream = Pin<Box<dyn Stream<Item = Result<v1::FollowUpdate, Status>> + Send>>;
 
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitReply>, Status> {
-        let reply = admission::submit(&self.coordinator, request.into_inner().into()).await?;
+        let reply = admission::submit(&self.coordinator, request.into_inner().try_into()?).await?;
         Ok(Response::new(reply.into()))
     }
 
@@ -41,36 +45,60 @@ impl Submission for Service {
         request: Request<v1::FollowRequest>,
     ) -> Result<Response<Self::FollowStream>, Status> {
         let FollowRequest { build, from } = request.into_inner().try_into()?;
+        let term = self.coordinator.terms.current()?;
         let Some(reader) = self.coordinator.events.follow(build, from) else {
             return Err(Problem::from_error(Code::NotFound, &Refusal::UnknownBuild(build)).into());
         };
         let coordinator = Arc::clone(&self.coordinator);
-        let updates = futures::stream::unfold((coordinator, Some(reader)), |(coordinator, reader)| async {
-            let mut reader = reader?;
-            let closing = coordinator.lifecycle.closing().clone();
-            tokio::select! {
-                update = coordinator.events.next(&mut reader) => {
-                    let update = v1::FollowUpdate::from(update?);
-                    Some((Ok(update), (coordinator, Some(reader))))
+        let updates =
+            futures::stream::unfold((coordinator, Some((reader, term))), |(coordinator, following)| async {
+                let (mut reader, term) = following?;
+                let update = tokio::select! {
+                    update = coordinator.events.next(&mut reader) => update,
+                    _ = term.ended() => None,
+                };
+                match update {
+                    Some(update) => {
+                        Some((Ok(v1::FollowUpdate::from(update)), (coordinator, Some((reader, term)))))
+                    }
+                    // The logs end with the term, too; that is not the end of the build.
+                    None if term.is_over() => Some((Err(term.end().into()), (coordinator, None))),
+                    None => None,
                 }
-                () = closing.cancelled() => {
-                    let status = Problem::new(Code::Unavailable, "this coordinator is about to stop").into();
-                    Some((Err(status), (coordinator, None)))
-                }
-            }
-        });
+            });
         Ok(Response::new(Box::pin(updates)))
     }
 
     async fn cancel(&self, request: Request<v1::CancelRequest>) -> Result<Response<v1::CancelReply>, Status> {
         let build: BuildId = convert::id("build", &request.into_inner().build)?;
-        match self.coordinator.ledger.propose(Action::Cancel { build }).await? {
-            Outcome::Refused(refusal @ Refusal::UnknownBuild(_)) => {
-                Err(Problem::from_error(Code::NotFound, &refusal).into())
-            }
-            // That it has ended already is what was wanted.
-            _ => Ok(Response::new(v1::CancelReply {})),
+        self.coordinator.cancel(build).await?;
+        Ok(Response::new(v1::CancelReply {}))
+    }
+
+    async fn find_bundle(
+        &self,
+        request: Request<v1::FindBundleRequest>,
+    ) -> Result<Response<v1::FindBundleReply>, Status> {
+        let digest = convert::fingerprint("bundle", &request.into_inner().digest)?;
+        let found = self.coordinator.bundles.has(digest).await.map_err(Problem::from)?;
+        Ok(Response::new(v1::FindBundleReply { found }))
+    }
+
+    async fn put_bundle(
+        &self,
+        request: Request<Streaming<v1::BundlePart>>,
+    ) -> Result<Response<v1::PutBundleReply>, Status> {
+        let mut parts = request.into_inner();
+        let missing = || Problem::new(Code::Invalid, "the first part of a bundle must say which it is");
+        let first = next_part(&mut parts).await?.ok_or_else(missing)?;
+        let digest = convert::fingerprint("bundle", &first.digest.ok_or_else(missing)?)?;
+        let mut incoming = self.coordinator.bundles.begin(digest).await;
+        incoming.take(&first.data).map_err(Problem::from)?;
+        while let Some(part) = next_part(&mut parts).await? {
+            incoming.take(&part.data).map_err(Problem::from)?;
         }
+        self.coordinator.bundles.keep(incoming).await.map_err(Problem::from)?;
+        Ok(Response::new(v1::PutBundleReply {}))
     }
 
     async fn answer(&self, request: Request<v1::AnswerRequest>) -> Result<Response<v1::AnswerReply>, Status> {
@@ -88,6 +116,12 @@ impl Submission for Service {
         let answers = admission::ask(&self.coordinator, &queries).await?;
         Ok(Response::new(answers.into()))
     }
+}
+
+/// The next part of a bundle, from a sender that goes on sending.
+async fn next_part(parts: &mut Streaming<v1::BundlePart>) -> Result<Option<v1::BundlePart>, Status> {
+    let stalled = |_| Problem::new(Code::Unavailable, "the rest of the bundle did not come in time");
+    tokio::time::timeout(PART_LIMIT, parts.message()).await.map_err(stalled)?
 }
 
 impl Service {

@@ -3,9 +3,12 @@
 
 use std::collections::VecDeque;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use kiln_model::{Action, Command, Outcome};
 use openraft::Raft;
-use openraft::error::{ClientWriteError, RaftError};
+use openraft::error::Fatal;
+use openraft::raft::ClientWriteResult;
 use tokio::sync::{mpsc, oneshot};
 
 use super::ProposeError;
@@ -30,19 +33,37 @@ pub(super) struct Proposal {
     pub(super) reply: oneshot::Sender<Result<Outcome, ProposeError>>,
 }
 
+/// How many entries may be under way at once: while the followers write one, the leader writes the next.
+const UNDER_WAY: usize = 4;
+
 /// Commits what arrives until the ledger is dropped or stopped.
 pub(super) async fn run(raft: Raft<Types>, clock: Clock, mut waiting: mpsc::Receiver<Proposal>) {
     let mut arrived = Vec::new();
-    while waiting.recv_many(&mut arrived, ENTRY_COMMANDS).await > 0 {
-        let mut queue: VecDeque<Proposal> = arrived.drain(..).collect();
-        while !queue.is_empty() {
-            let (batch, replies) = next_entry(&mut queue, clock);
+    let mut queue: VecDeque<Proposal> = VecDeque::new();
+    let mut under_way = FuturesUnordered::new();
+    loop {
+        while !queue.is_empty() && under_way.len() < UNDER_WAY {
+            let (batch, replies) = next_entry(&mut queue, &clock);
             if replies.is_empty() {
                 continue;
             }
-            let result = raft.client_write(batch).await;
-            if matches!(answer(result, replies), Err(ProposeError::Stopped)) {
-                return;
+            // In order: the crate appends what it is given in the order in which it is given.
+            match raft.client_write_ff(batch).await {
+                Ok(written) => under_way.push(async move { (written.await, replies) }),
+                Err(error) => return stopped(&error, replies),
+            }
+        }
+        tokio::select! {
+            biased;
+            Some((written, replies)) = under_way.next() => match written {
+                Ok(written) => answer(written, replies),
+                Err(_) => return stopped(&Fatal::Stopped, replies),
+            },
+            count = waiting.recv_many(&mut arrived, ENTRY_COMMANDS), if queue.is_empty() => {
+                if count == 0 {
+                    return;
+                }
+                queue.extend(arrived.drain(..));
             }
         }
     }
@@ -51,11 +72,15 @@ pub(super) async fn run(raft: Raft<Types>, clock: Clock, mut waiting: mpsc::Rece
 type Reply = oneshot::Sender<Result<Outcome, ProposeError>>;
 
 /// Takes as many proposals as fit into an entry, and answers those that fit into none.
-fn next_entry(queue: &mut VecDeque<Proposal>, clock: Clock) -> (Batch, Vec<Reply>) {
+fn next_entry(queue: &mut VecDeque<Proposal>, clock: &Clock) -> (Batch, Vec<Reply>) {
     let mut batch = Batch::default();
     let mut replies = Vec::new();
     let mut total = 0;
     while let Some(Proposal { action, reply }) = queue.pop_front() {
+        if reply.is_closed() {
+            // Whoever asked was told that it may not be done; so better it isn't.
+            continue;
+        }
         let command = Command { at: clock.now(), action };
         let bytes = codec::size(&command);
         if bytes > COMMAND_BYTES {
@@ -75,31 +100,28 @@ fn next_entry(queue: &mut VecDeque<Proposal>, clock: Clock) -> (Batch, Vec<Reply
     (batch, replies)
 }
 
-type Written = Result<
-    openraft::raft::ClientWriteResponse<Types>,
-    RaftError<u64, ClientWriteError<u64, openraft::BasicNode>>,
->;
-
 /// Tells everyone whose command was in the entry what became of it.
-fn answer(written: Written, replies: Vec<Reply>) -> Result<(), ProposeError> {
-    let error = match written {
+fn answer(written: ClientWriteResult<Types>, replies: Vec<Reply>) {
+    match written {
         Ok(response) => {
             for (reply, outcome) in replies.into_iter().zip(response.data.outcomes) {
                 let _ = reply.send(Ok(outcome));
             }
-            return Ok(());
         }
-        Err(RaftError::APIError(error)) => {
+        Err(error) => {
             tracing::debug!(%error, "an entry was not taken");
-            ProposeError::NotLeader
+            tell(&ProposeError::NotLeader, replies);
         }
-        Err(RaftError::Fatal(error)) => {
-            tracing::error!(%error, "the ledger has stopped");
-            ProposeError::Stopped
-        }
-    };
+    }
+}
+
+fn stopped(error: &Fatal<u64>, replies: Vec<Reply>) {
+    tracing::error!(%error, "the ledger has stopped");
+    tell(&ProposeError::Stopped, replies);
+}
+
+fn tell(error: &ProposeError, replies: Vec<Reply>) {
     for reply in replies {
         let _ = reply.send(Err(error.clone()));
     }
-    Err(error)
 }

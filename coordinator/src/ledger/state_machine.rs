@@ -1,24 +1,20 @@
 //! The farm's state as the entries of the log lead to it, and its snapshots.
 //!
 //! The state lives in memory; what is on disk is the log and, from time to time, a snapshot that makes the
-//! log before it dispensable.
+//! log before it dispensable. For a snapshot the state is copied under the lock, which readers share and which holds
+//! up nothing but the next entry; what takes long, writing it down, happens on a thread of its own.
 
-use std::io::Cursor;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use kiln_model::FarmState;
 use openraft::storage::RaftStateMachine;
 use openraft::{AnyError, EntryPayload, OptionalSend, RaftSnapshotBuilder};
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::codec::{self, DecodeError};
-use super::store::Store;
+use super::snapshot::{Body, SnapshotError, Snapshots};
 use super::types::{
     Entry, LogPlace, Outcomes, Snapshot, SnapshotMeta, StorageError, StorageFault, StoredMembership, Types,
 };
-
-const SNAPSHOT: &str = "snapshot";
 
 /// What has been applied, for everyone to read.
 #[derive(Debug, Default)]
@@ -29,7 +25,7 @@ pub(super) struct Applied {
 }
 
 /// The farm with the place in the log up to which it is told.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 struct State {
     last: Option<LogPlace>,
     membership: StoredMembership,
@@ -60,39 +56,32 @@ impl Applied {
 #[derive(Clone, Debug)]
 pub(super) struct StateMachine {
     applied: Arc<Applied>,
-    store: Store,
-}
-
-/// The latest snapshot could not be read.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum OpenStateError {
-    /// The database failed.
-    #[error("failed to look for a snapshot")]
-    Database(#[source] Box<redb::Error>),
-    /// It is damaged or too new.
-    #[error("failed to read the latest snapshot")]
-    Decode(#[source] DecodeError),
+    snapshots: Snapshots,
 }
 
 impl StateMachine {
     /// Begins from the latest snapshot, if there is one.
-    pub(super) async fn open(store: Store, applied: Arc<Applied>) -> Result<Self, OpenStateError> {
-        let record = store.get(SNAPSHOT).map_err(|error| OpenStateError::Database(Box::new(error)))?;
-        if let Some(record) = record {
-            let state = codec::decode(SNAPSHOT, &record).map_err(OpenStateError::Decode)?;
-            applied.change(|now| *now = state);
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub(super) fn open(snapshots: Snapshots, applied: Arc<Applied>) -> Result<Self, SnapshotError> {
+        if let Some((meta, farm)) = snapshots.read()? {
+            applied.change(|now| *now = State::of(meta, farm));
         }
-        Ok(Self { applied, store })
+        Ok(Self { applied, snapshots })
+    }
+}
+
+impl State {
+    fn of(meta: SnapshotMeta, farm: FarmState) -> Self {
+        Self { last: meta.last_log_id, membership: meta.last_membership, farm }
     }
 
-    fn snapshot_of(state: &State, record: Vec<u8>) -> Snapshot {
-        let index = state.last.map_or(0, |place| place.index);
-        let meta = SnapshotMeta {
-            last_log_id: state.last,
-            last_membership: state.membership.clone(),
-            snapshot_id: format!("{index}"),
-        };
-        Snapshot { meta, snapshot: Box::new(Cursor::new(record)) }
+    fn meta(&self) -> SnapshotMeta {
+        let snapshot_id = self.last.map_or_else(String::new, |place| {
+            format!("{}-{}-{}", place.leader_id.term, place.leader_id.node_id, place.index)
+        });
+        SnapshotMeta { last_log_id: self.last, last_membership: self.membership.clone(), snapshot_id }
     }
 }
 
@@ -140,34 +129,41 @@ impl RaftStateMachine<Types> for StateMachine {
         self.clone()
     }
 
-    async fn begin_receiving_snapshot(&mut self) -> Result<Box<Cursor<Vec<u8>>>, StorageError> {
-        Ok(Box::default())
+    async fn begin_receiving_snapshot(&mut self) -> Result<Box<Body>, StorageError> {
+        self.snapshots.receive().map(Box::new).map_err(writing)
     }
 
     async fn install_snapshot(
         &mut self,
         _meta: &SnapshotMeta,
-        snapshot: Box<Cursor<Vec<u8>>>,
+        snapshot: Box<Body>,
     ) -> Result<(), StorageError> {
-        let record = snapshot.into_inner();
-        let state = codec::decode(SNAPSHOT, &record).map_err(reading)?;
-        self.store.put(SNAPSHOT, record).await.map_err(writing)?;
-        self.applied.change(|now| *now = state);
+        let (meta, farm) = self.snapshots.install(*snapshot).await.map_err(writing)?;
+        let before = self.applied.change(|now| std::mem::replace(now, State::of(meta, farm)));
+        // A large state takes its time to go.
+        tokio::task::spawn_blocking(|| drop(before));
         Ok(())
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, StorageError> {
-        let Some(record) = self.store.get(SNAPSHOT).map_err(reading)? else { return Ok(None) };
-        let state = codec::decode(SNAPSHOT, &record).map_err(reading)?;
-        Ok(Some(Self::snapshot_of(&state, record)))
+        let current = self.snapshots.current().map_err(reading)?;
+        Ok(current.map(|(meta, body)| Snapshot { meta, snapshot: Box::new(body) }))
     }
 }
 
 impl RaftSnapshotBuilder<Types> for StateMachine {
     async fn build_snapshot(&mut self) -> Result<Snapshot, StorageError> {
-        let state = self.applied.copy();
-        let record = codec::encode(&state);
-        self.store.put(SNAPSHOT, record.clone()).await.map_err(writing)?;
-        Ok(Self::snapshot_of(&state, record))
+        let this = self.clone();
+        let build = move || {
+            let state = this.applied.copy();
+            let meta = state.meta();
+            this.snapshots.write(&meta, &state.farm)?;
+            Ok((meta, this.snapshots.current()?.map(|(_, body)| body).unwrap_or_default()))
+        };
+        let built = tokio::task::spawn_blocking(build).await;
+        let built =
+            built.unwrap_or_else(|stopped| Err(SnapshotError::Damaged(std::io::Error::other(stopped))));
+        let (meta, body) = built.map_err(writing)?;
+        Ok(Snapshot { meta, snapshot: Box::new(body) })
     }
 }

@@ -139,7 +139,7 @@ impl Store {
 }
 
 /// What the farm remembers is nobody else's business.
-fn make_private_directory(path: &Path) -> std::io::Result<()> {
+pub(super) fn make_private_directory(path: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

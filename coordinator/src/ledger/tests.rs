@@ -34,8 +34,17 @@ fn connect(n: u128) -> Action {
 
 async fn open(storage: &Storage) -> (Ledger, TaskTracker) {
     let tasks = TaskTracker::new();
-    let ledger = Ledger::open(storage, Clock::start(), &tasks).await.unwrap();
+    let ledger = open_as(storage, &ClusterSettings::alone(), &tasks).await.unwrap();
     (ledger, tasks)
+}
+
+async fn open_as(
+    storage: &Storage,
+    cluster: &ClusterSettings,
+    tasks: &TaskTracker,
+) -> Result<Ledger, OpenLedgerError> {
+    let (dial, clock) = (Arc::new(NoPeers), Clock::start());
+    Ledger::open(Surroundings { storage, cluster, dial, clock, tasks }).await
 }
 
 #[tokio::test]
@@ -106,6 +115,37 @@ async fn a_snapshot_replaces_the_log_before_it() {
     let (ledger, tasks) = open(&storage).await;
     assert_eq!(ledger.read(Clone::clone), before);
     assert_eq!(ledger.read(invariant::check), Ok(()));
+    close(ledger, tasks).await;
+}
+
+#[tokio::test]
+async fn a_ledger_stays_with_the_voter_whose_promises_it_holds() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = Storage::Directory(directory.path().to_owned());
+    let (ledger, tasks) = open(&storage).await;
+    close(ledger, tasks).await;
+    let other = ClusterSettings { id: 2, ..ClusterSettings::alone() };
+    let error = open_as(&storage, &other, &TaskTracker::new()).await.err().unwrap();
+    assert_eq!(
+        error.to_string(),
+        "this is the ledger of coordinator 1, not of 2; a coordinator keeps its number for good"
+    );
+}
+
+#[tokio::test]
+async fn a_lone_voter_may_move_and_is_its_only_member() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = Storage::Directory(directory.path().to_owned());
+    let (ledger, tasks) = open(&storage).await;
+    close(ledger, tasks).await;
+    let moved = ClusterSettings { address: "there:7777".into(), ..ClusterSettings::alone() };
+    let tasks = TaskTracker::new();
+    let ledger = open_as(&storage, &moved, &tasks).await.unwrap();
+    let expected = Member { id: 1, address: "there:7777".into(), votes: true, leads: true, lag: None };
+    let members = ledger.members();
+    assert_eq!(members.iter().map(|m| Member { lag: None, ..m.clone() }).collect::<Vec<_>>(), [expected]);
+    let error = ledger.remove_voter(1).await.unwrap_err();
+    assert_eq!(error.to_string(), "coordinator 1 is the only voter; add another before you remove it");
     close(ledger, tasks).await;
 }
 

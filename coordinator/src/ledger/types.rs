@@ -1,10 +1,10 @@
 //! The ledger's types, in the words of the Raft crate.
 
-use std::io::Cursor;
-
 use kiln_model::{Command, Outcome};
 use openraft::{BasicNode, LogId, StorageIOError};
 use serde::{Deserialize, Serialize};
+
+use super::snapshot::Body;
 
 /// The commands of one entry, applied in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ openraft::declare_raft_types!(
         NodeId = u64,
         Node = BasicNode,
         Entry = openraft::Entry<Types>,
-        SnapshotData = Cursor<Vec<u8>>,
+        SnapshotData = Body,
         AsyncRuntime = openraft::TokioRuntime,
 );
 
@@ -38,3 +38,4 @@ pub(super) type StoredMembership = openraft::StoredMembership<u64, BasicNode>;
 pub(super) type SnapshotMeta = openraft::SnapshotMeta<u64, BasicNode>;
 pub(super) type Snapshot = openraft::Snapshot<Types>;
 pub(super) type Vote = openraft::Vote<u64>;
+pub(super) type Metrics = openraft::RaftMetrics<u64, BasicNode>;

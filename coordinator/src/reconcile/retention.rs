@@ -29,6 +29,9 @@ async fn forget_builds(coordinator: &Coordinator, builds: &[BuildId]) -> Result<
     let done = super::propose(coordinator, forget.collect()).await?;
     for build in builds {
         coordinator.events.forget(*build);
+        if let Err(error) = coordinator.events.remove(*build).await {
+            tracing::warn!(error = kiln_plan::fault::chain(&error), "events at rest were left behind");
+        }
     }
     // Plans name the run they were made for, so a build that is being submitted has none of these.
     let used: BTreeSet<Fingerprint> =

@@ -135,11 +135,22 @@ impl FakeAgent {
         let say = |text: &&str| EventKind::Say { speaker: None, text: (*text).to_owned() };
         let records = (first..).zip(words).map(|(place, text)| Record::new(place, 5, &say(text))).collect();
         let batch = vec![AttemptEvents { task: key.task, epoch: key.epoch, records }];
-        let batches = tokio_stream::once(v1::EventBatch::from(batch));
-        let mut receipts = bounded(self.client.append_events(batches)).await.unwrap().into_inner();
-        let receipt: Vec<AttemptReceipt> =
-            bounded(receipts.message()).await.unwrap().unwrap().try_into().unwrap();
-        receipt[0]
+        let batch = v1::EventBatch::from(batch);
+        let taken = async {
+            loop {
+                let batches = tokio_stream::once(batch.clone());
+                let mut receipts = self.client.append_events(batches).await.unwrap().into_inner();
+                match receipts.message().await {
+                    Ok(receipt) => break Vec::<AttemptReceipt>::try_from(receipt.unwrap()).unwrap()[0],
+                    // A leader that has just begun to lead knows soon what it lacks.
+                    Err(status) if status.code() == tonic::Code::Unavailable => {
+                        tokio::task::yield_now().await
+                    }
+                    Err(status) => panic!("{status}"),
+                }
+            }
+        };
+        bounded(taken).await
     }
 
     /// Carries out everything at once, until so many tasks are done. Returns the most it had at a time.

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kiln_coordinator::{Answered, Coordinator, Evaluated, Evaluator, Handle, Settings};
+use kiln_coordinator::{Asked, Coordinator, Evaluated, Evaluator, Handle, Settings};
 use kiln_lang::{Diagnostic, Diagnostics};
 use kiln_plan::build::{Dialect, PLAN_FORMAT, TemplateContext};
 use kiln_plan::event::{Event, EventKind, TaskOutcome};
 use kiln_plan::id::{BuildId, TaskId};
-use kiln_plan::{BuildPlan, Catalog, ComponentConfig, ComponentKind, ConfigBody, Requirements, RunOptions};
+use kiln_plan::{BuildPlan, ComponentConfig, ComponentKind, ConfigBody, Requirements, RunOptions};
 use kiln_proto::event::TaskRecords;
 use kiln_proto::submission::{AnswerRequest, FollowRequest, SubmitReply, SubmitRequest};
 use kiln_proto::v1;
@@ -29,8 +29,9 @@ pub(crate) async fn bounded<T>(future: impl Future<Output = T>) -> T {
 pub(crate) struct Plans;
 
 impl Evaluator for Plans {
-    fn evaluate(&self, request: &[u8], catalog: &Catalog, _answers: &[Answered]) -> Evaluated {
-        let request: Value = serde_json::from_slice(request).unwrap();
+    fn evaluate(&self, asked: &Asked<'_>) -> Evaluated {
+        let catalog = asked.catalog;
+        let request: Value = serde_json::from_slice(asked.request).unwrap();
         let mut diagnostics = Diagnostics::new();
         if catalog.get(ComponentKind::Builder, "null").is_none() {
             diagnostics.push(Diagnostic::error("Unknown builder", "no agent offers null"));
@@ -66,6 +67,7 @@ fn plan(n: u64, needs: &str) -> BuildPlan {
         secrets: vec![],
         requirements: Requirements { components: [needs.to_owned()].into(), ..Requirements::default() },
         data: Vec::new(),
+        bundle: None,
     }
 }
 
@@ -85,7 +87,11 @@ impl Client {
     }
 
     pub(crate) async fn try_submit(&mut self, request: Value, parallel: u32) -> Result<SubmitReply, Status> {
-        let request = SubmitRequest { request: request.to_string().into_bytes().into(), parallel };
+        let request = SubmitRequest {
+            request: request.to_string().into_bytes().into(),
+            parallel,
+            ..SubmitRequest::default()
+        };
         let reply = bounded(self.service.submit(v1::SubmitRequest::from(request))).await?;
         Ok(reply.into_inner().try_into().unwrap())
     }

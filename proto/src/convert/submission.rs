@@ -1,19 +1,35 @@
 //! Submissions and what is told of them.
 
-use super::{ConvertError, from_json, id, to_json};
+use super::{ConvertError, fingerprint, from_json, id, to_json};
 use crate::event::TaskRecords;
 use crate::submission::{AnswerRequest, FollowRequest, SubmitReply, SubmitRequest};
 use crate::v1;
 
 impl From<SubmitRequest> for v1::SubmitRequest {
     fn from(request: SubmitRequest) -> Self {
-        Self { request: request.request, parallel: request.parallel }
+        Self {
+            request: request.request,
+            parallel: request.parallel,
+            bundle: request.bundle.map(|bundle| bundle.to_string()),
+            project: request.project,
+            priority: request.priority,
+            join: request.join,
+        }
     }
 }
 
-impl From<v1::SubmitRequest> for SubmitRequest {
-    fn from(request: v1::SubmitRequest) -> Self {
-        Self { request: request.request, parallel: request.parallel }
+impl TryFrom<v1::SubmitRequest> for SubmitRequest {
+    type Error = ConvertError;
+
+    fn try_from(request: v1::SubmitRequest) -> Result<Self, Self::Error> {
+        Ok(Self {
+            request: request.request,
+            parallel: request.parallel,
+            bundle: request.bundle.map(|bundle| fingerprint("bundle", &bundle)).transpose()?,
+            project: request.project,
+            priority: request.priority,
+            join: request.join,
+        })
     }
 }
 
@@ -25,6 +41,7 @@ impl From<SubmitReply> for v1::SubmitReply {
             build: reply.build.map(|build| build.to_string()),
             tasks: reply.tasks.into_iter().map(named).collect(),
             diagnostics: to_json(&reply.diagnostics),
+            joined: reply.joined,
         }
     }
 }
@@ -38,6 +55,7 @@ impl TryFrom<v1::SubmitReply> for SubmitReply {
             build: reply.build.map(|build| id("build", &build)).transpose()?,
             tasks: reply.tasks.into_iter().map(named).collect::<Result<_, ConvertError>>()?,
             diagnostics: from_json("diagnostics", &reply.diagnostics)?,
+            joined: reply.joined,
         })
     }
 }

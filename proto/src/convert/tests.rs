@@ -149,10 +149,18 @@ fn batches_and_receipts_are_carried() {
 
 #[test]
 fn submissions_are_carried() {
-    let request = SubmitRequest { request: b"{}"[..].into(), parallel: 4 };
+    let request = SubmitRequest {
+        request: b"{}"[..].into(),
+        parallel: 4,
+        bundle: Some(Fingerprint::of_bytes(b"files")),
+        project: "web".into(),
+        priority: -3,
+        join: true,
+    };
     assert_eq!(carried::<_, v1::SubmitRequest>(request.clone()), request);
     let diagnostics: Diagnostics = Diagnostic::error("Unsupported argument", "no such option").into();
-    let reply = SubmitReply { build: Some(a()), tasks: vec![(a(), "null.a".into())], diagnostics };
+    let tasks = vec![(a(), "null.a".into())];
+    let reply = SubmitReply { build: Some(a()), tasks, diagnostics, joined: true };
     assert_eq!(carried::<_, v1::SubmitReply>(reply.clone()), reply);
     assert_eq!(carried::<_, v1::SubmitReply>(SubmitReply::default()), SubmitReply::default());
     let follow = FollowRequest { build: a(), from: vec![(a(), 9)] };

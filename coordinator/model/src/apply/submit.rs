@@ -31,7 +31,7 @@ pub(super) fn submit(
         return Err(Refusal::DuplicateTask(known));
     }
     if join && let Some(build) = like(state, origin) {
-        return Ok(Outcome::SameAs { build });
+        return Ok(Outcome::UnderWay { build });
     }
     let order = state.submissions;
     state.submissions += 1;

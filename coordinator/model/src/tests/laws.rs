@@ -244,7 +244,7 @@ proptest! {
             }
             for most in [1, 2] {
                 let remembered = scheduler.assignments(&farm.state, Timestamp(farm.now), most);
-                let anew = schedule::assignments(&farm.state, most);
+                let anew = Scheduler::default().assignments(&farm.state, Timestamp(farm.now), most);
                 prop_assert_eq!(&remembered, &anew);
                 for a in remembered {
                     farm.must(Action::Assign { task: a.task, agent: a.agent, attempt: attempt(7) });

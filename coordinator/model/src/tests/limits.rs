@@ -158,7 +158,7 @@ fn a_build_that_does_the_same_is_joined_on_request() {
         Action::Submit { build: build(n), parallel: None, tasks, origin, join }
     };
     let mut farm = Farm::default();
-    let joined = Outcome::SameAs { build: build(1) };
+    let joined = Outcome::UnderWay { build: build(1) };
     assert_eq!(farm.apply(submit(1, origin("same", "a"), true)), Outcome::Done);
     assert_eq!(farm.apply(submit(2, origin("same", "a"), true)), joined);
     assert_eq!(farm.apply(submit(3, origin("same", "b"), true)), Outcome::Done, "another project");

@@ -1,0 +1,154 @@
+//! A build that is followed to its end, near or far: events are shown, questions answered, signals obeyed.
+//!
+//! ```text
+//!   following ── the farm is out of reach ──► trying again, for as long as an agent would hold out ──► following
+//!       │                                                                       └──► given up
+//!       ├── all has been told ──► the end
+//!       ├── first signal ──► cancelled; follows on
+//!       └── second signal ──► left
+//! ```
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kiln_plan::id::{BuildId, TaskId};
+use kiln_plan::{Event, EventKind};
+use tokio::time::Instant;
+
+use crate::farm_client::{FarmClient, FarmError, Following};
+use crate::interrupt::{Interrupt, Interrupts};
+use crate::render::Screen;
+use crate::render::run::RunView;
+
+/// How long a farm that is out of reach is tried again: as long as its agents keep their guests.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// The wait between tries.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A build that is being followed.
+pub(super) struct Follow<'a> {
+    client: FarmClient,
+    build: BuildId,
+    screen: &'a Screen,
+    /// The first event of each task that has not been shown.
+    places: BTreeMap<TaskId, u64>,
+    interrupted: bool,
+}
+
+/// How far a build was followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Followed {
+    /// Until all had ended.
+    ToTheEnd {
+        /// Whether somebody asked for the end before.
+        interrupted: bool,
+    },
+    /// Until somebody didn't want to wait for that.
+    Left,
+}
+
+impl<'a> Follow<'a> {
+    /// A build to be followed from its beginning.
+    pub(super) fn new(client: FarmClient, build: BuildId, screen: &'a Screen) -> Self {
+        Self { client, build, screen, places: BTreeMap::new(), interrupted: false }
+    }
+
+    /// Shows what happens until all has ended or a person leaves.
+    ///
+    /// # Errors
+    /// When the farm doesn't answer any more.
+    pub(super) async fn until_the_end(
+        mut self,
+        view: &mut RunView<'_>,
+        interrupts: &mut Interrupts,
+    ) -> Result<Followed, FarmError> {
+        let mut events = self.open().await?;
+        loop {
+            tokio::select! {
+                update = events.next() => match update {
+                    Ok(Some(update)) => update.iter().for_each(|event| self.show(event, view)),
+                    Ok(None) => return Ok(Followed::ToTheEnd { interrupted: self.interrupted }),
+                    Err(error) if error.is_passing() => {
+                        let Some(again) = self.again(interrupts).await? else { return Ok(Followed::Left) };
+                        events = again;
+                    }
+                    Err(error) => return Err(error),
+                },
+                interrupt = interrupts.next() => {
+                    if self.obey(interrupt).await? == Obeyed::Leaves {
+                        return Ok(Followed::Left);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn open(&mut self) -> Result<Following, FarmError> {
+        let places = self.places.iter().map(|(task, place)| (*task, *place)).collect();
+        self.client.follow(self.build, places).await
+    }
+
+    /// Tries until the farm answers; `None` when a person leaves meanwhile.
+    async fn again(&mut self, interrupts: &mut Interrupts) -> Result<Option<Following>, FarmError> {
+        let since = Instant::now();
+        self.screen.plain_error("The farm is out of reach; trying again. The build goes on meanwhile.");
+        loop {
+            tokio::select! {
+                opened = self.open() => match opened {
+                    Ok(following) => {
+                        self.screen.say("The farm answers again.");
+                        return Ok(Some(following));
+                    }
+                    Err(error) if error.is_passing() && since.elapsed() < PATIENCE => {}
+                    Err(error) => return Err(error),
+                },
+                _ = interrupts.next() => return Ok(None),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    fn show(&mut self, event: &Event, view: &mut RunView<'_>) {
+        self.places.insert(event.task, event.sequence + 1);
+        view.event(event);
+        self.answer(event, view);
+    }
+
+    async fn obey(&mut self, interrupt: Interrupt) -> Result<Obeyed, FarmError> {
+        match interrupt {
+            Interrupt::Cancel(name) => {
+                self.interrupted = true;
+                self.screen.plain_error(&format!("Cancelling build after receiving {name}"));
+                self.client.cancel(self.build).await?;
+                Ok(Obeyed::Stays)
+            }
+            Interrupt::Leave => {
+                self.screen.settle();
+                self.screen.plain_error("Leaving at once; removing what is left");
+                Ok(Obeyed::Leaves)
+            }
+        }
+    }
+
+    /// Passes a question on to whoever sits there, while events go on coming.
+    fn answer(&self, event: &Event, view: &RunView<'_>) {
+        let EventKind::Question { id, text } = &event.kind else { return };
+        let asked = self.screen.ask(&format!("==> {}: {text}", view.name(event.task)));
+        let (mut client, task, id) = (self.client.clone(), event.task, *id);
+        tokio::spawn(async move {
+            let text = asked.await;
+            // A task that has ended meanwhile needs no answer any more.
+            let _ = client.answer(task, id, text).await;
+        });
+    }
+}
+
+/// What a signal led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Obeyed {
+    /// The build is followed on.
+    Stays,
+    /// It is not.
+    Leaves,
+}

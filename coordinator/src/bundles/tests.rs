@@ -1,0 +1,50 @@
+use kiln_proto::bundle::Entry;
+
+use super::*;
+use crate::store::StoreSettings;
+
+fn sample() -> BundleFiles {
+    let mut files = BundleFiles::default();
+    // Incompressible, so that there are several parts.
+    let noise: Vec<u8> = (0..40u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    files.add("noise", Entry::File { contents: noise.into(), executable: false }).unwrap();
+    files
+        .add("t.pkr.hcl", Entry::File { contents: Bytes::from_static(b"build {}"), executable: false })
+        .unwrap();
+    files
+}
+
+async fn keep(bundles: &Bundles, digest: Fingerprint, packed: &[u8]) -> Result<(), BundlesError> {
+    let mut incoming = bundles.begin(digest).await;
+    for part in packed.chunks(1 << 20) {
+        incoming.take(part)?;
+    }
+    bundles.keep(incoming).await
+}
+
+#[tokio::test]
+async fn a_bundle_is_kept_found_read_and_removed() {
+    let bundles = Bundles::new(Store::open(&StoreSettings::Memory).unwrap());
+    let files = sample();
+    let digest = files.digest();
+    assert!(!bundles.has(digest).await.unwrap());
+    keep(&bundles, digest, &files.pack().unwrap()).await.unwrap();
+    assert!(bundles.has(digest).await.unwrap());
+    assert_eq!(bundles.files(digest).await.unwrap().unwrap(), files);
+    bundles.remove(digest).await.unwrap();
+    assert!(!bundles.has(digest).await.unwrap());
+    assert_eq!(bundles.store.list("bundles").await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_is_not_what_it_says_is_refused_and_leaves_nothing() {
+    let bundles = Bundles::new(Store::open(&StoreSettings::Memory).unwrap());
+    let packed = sample().pack().unwrap();
+    let other = Fingerprint::of_bytes(b"another");
+    assert!(matches!(
+        keep(&bundles, other, &packed).await,
+        Err(BundlesError::Refused(BundleError::Digest { .. }))
+    ));
+    assert!(matches!(keep(&bundles, other, b"rubbish").await, Err(BundlesError::Refused(_))));
+    assert_eq!(bundles.store.list("bundles").await.unwrap(), []);
+}

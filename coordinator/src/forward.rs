@@ -1,0 +1,181 @@
+//! Passes requests on to the leader, in front of all services.
+//!
+//! ```text
+//!   agent, person ──► this coordinator ── leads? ──► its services
+//!                            │
+//!                            └── another leads: the whole request goes there, streams, headers, trailers,
+//!                                with the caller's name; nobody leads, or it was passed on once: unavailable
+//! ```
+//!
+//! Only the leader serves, because only it has what lies in memory. A stream that is passed on ends when the leadership
+//! changes, so that whoever is at its other end comes again and finds the new leader.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
+
+use futures::future::BoxFuture;
+use kiln_proto::peer::{CALLER_HEADER, FORWARDED_HEADER};
+use kiln_proto::transport::{Arrival, Peer};
+use kiln_proto::{Code, Problem};
+use tokio::sync::watch;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::http::{HeaderValue, Request, Response};
+use tower::{Layer, Service, ServiceExt};
+
+mod ending;
+
+use self::ending::Ending;
+use crate::ledger::{Leadership, Ledger, Purpose};
+
+/// Services that each coordinator answers for itself, whoever leads.
+const LOCAL: [&str; 3] = ["/kiln.v1.Peer/", "/grpc.health.v1.Health/", "/grpc.reflection."];
+
+/// Connections to the leader that share what is passed on, so that one busy stream doesn't hold up all the others.
+const CONNECTIONS: u8 = 4;
+
+/// Who is asking, as the header value in which it is told to the leader. Whoever identifies callers puts it into a
+/// request's extensions before this layer; the leader takes it out of [`CALLER_HEADER`] again.
+#[derive(Clone, Debug)]
+pub(crate) struct CallerName(pub(crate) HeaderValue);
+
+/// What a request is told that was passed on to a coordinator which leads no more, or not yet.
+const CHANGING: &str = "the leader of the farm is changing at the moment; try again";
+
+/// Where a request goes.
+enum Way {
+    /// To the services of this coordinator.
+    Here,
+    /// To the leader at this address.
+    To(String),
+    /// It is refused, for this reason.
+    Nowhere(&'static str),
+}
+
+/// Puts [`Forwarding`] in front of services.
+#[derive(Clone, Debug)]
+pub(crate) struct ForwardLayer {
+    ledger: Ledger,
+    turn: Arc<AtomicU8>,
+}
+
+impl ForwardLayer {
+    pub(crate) fn new(ledger: Ledger) -> Self {
+        Self { ledger, turn: Arc::default() }
+    }
+}
+
+impl<S> Layer<S> for ForwardLayer {
+    type Service = Forwarding<S>;
+
+    fn layer(&self, services: S) -> Forwarding<S> {
+        Forwarding { services, layer: self.clone() }
+    }
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct Forwarding<S> {
+    services: S,
+    layer: ForwardLayer,
+}
+
+impl<S> Service<Request<Body>> for Forwarding<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.services.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let passed_on = passed_on(&mut request);
+        let local = LOCAL.iter().any(|service| request.uri().path().starts_with(service));
+        let leadership = self.layer.ledger.leadership();
+        let now = leadership.borrow().clone();
+        let way = match now {
+            _ if local => Way::Here,
+            Leadership::Leads { .. } => Way::Here,
+            Leadership::Follows { .. } if passed_on => Way::Nowhere(CHANGING),
+            Leadership::Follows { address, .. } => Way::To(address),
+            Leadership::Nobody => Way::Nowhere("no coordinator leads the farm at the moment; try again"),
+        };
+        match way {
+            Way::Here => {
+                // The one that was found ready serves; its clone will be asked whether it is ready.
+                let clone = self.services.clone();
+                let services = std::mem::replace(&mut self.services, clone);
+                Box::pin(services.oneshot(request))
+            }
+            Way::To(address) => {
+                let layer = self.layer.clone();
+                Box::pin(async move { Ok(layer.pass_on(request, leadership, &address).await) })
+            }
+            Way::Nowhere(why) => Box::pin(std::future::ready(Ok(unavailable(why.to_owned())))),
+        }
+    }
+}
+
+/// Whether a coordinator passed the request on. From anybody else what says so is removed, and so is what only a
+/// coordinator may say.
+fn passed_on(request: &mut Request<Body>) -> bool {
+    let peer = request.extensions().get::<Arrival>().map(|arrival| arrival.peer);
+    let from_coordinator = matches!(peer, Some(Peer::Coordinator(_)));
+    let headers = request.headers_mut();
+    if !from_coordinator {
+        headers.remove(CALLER_HEADER);
+        headers.remove(FORWARDED_HEADER);
+    }
+    headers.contains_key(FORWARDED_HEADER)
+}
+
+fn unavailable(told: String) -> Response<Body> {
+    Status::from(Problem::new(Code::Unavailable, told)).into_http()
+}
+
+impl ForwardLayer {
+    async fn pass_on(
+        &self,
+        mut request: Request<Body>,
+        mut leadership: watch::Receiver<Leadership>,
+        address: &str,
+    ) -> Response<Body> {
+        let caller = request.extensions_mut().remove::<CallerName>();
+        let headers = request.headers_mut();
+        headers.insert(FORWARDED_HEADER, HeaderValue::from(self.ledger.id()));
+        if let Some(CallerName(name)) = caller {
+            headers.insert(CALLER_HEADER, name);
+        }
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % CONNECTIONS;
+        let answered = async {
+            let channel = self.ledger.peers().channel(address, Purpose::Forward(turn)).await;
+            let mut channel = channel.map_err(|error| kiln_plan::fault::chain(&error))?;
+            let ready = channel.ready().await.map_err(|error| kiln_plan::fault::chain(&error))?;
+            ready.call(request).await.map_err(|error| kiln_plan::fault::chain(&error))
+        };
+        let seen = leadership.borrow().clone();
+        let answered = tokio::select! {
+            answered = answered => answered,
+            _ = leadership.wait_for(|now| *now != seen) => {
+                return unavailable("the leader of the farm has changed; connect again".into());
+            }
+        };
+        match answered {
+            Ok(response) => {
+                let changed = async move {
+                    // When the sender is gone, so is the ledger.
+                    let _ = leadership.wait_for(|now| *now != seen).await;
+                };
+                response.map(|body| Body::new(Ending::new(body, changed)))
+            }
+            Err(error) => unavailable(format!("the leader of the farm could not be reached: {error}")),
+        }
+    }
+}

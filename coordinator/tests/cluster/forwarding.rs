@@ -1,0 +1,106 @@
+//! Agents and people that come to a coordinator which doesn't lead.
+
+use std::time::Duration;
+
+use kiln_model::BuildPhase;
+use kiln_plan::event::TaskOutcome;
+use serde_json::json;
+use tonic::Code;
+
+use crate::agent::FakeAgent;
+use crate::client::{bounded, told};
+use crate::trio::{GRACE, Trio};
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_passes_agents_and_people_on_to_the_leader() {
+    let trio = Trio::start().await;
+    let mut agent = FakeAgent::connect(&trio.up[&2], 1, 200).await;
+    let mut client = trio.client(3).await;
+    let (build, tasks) = client.submit(20, 0).await;
+    let (_, events) = tokio::join!(agent.work(20), client.all(build));
+    for task in tasks {
+        assert_eq!(told(&events, task), "0:working 1:succeeded");
+    }
+    let unknown = kiln_plan::id::BuildId::new(uuid::Uuid::nil());
+    assert_eq!(client.cancel(unknown).await.unwrap_err().code(), Code::NotFound, "errors come through, too");
+    assert_eq!(client.follow(unknown, vec![]).await.err().unwrap().code(), Code::NotFound);
+    let state = trio.converge().await;
+    assert!(matches!(state.builds()[&build].phase, BuildPhase::Ended { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_end_when_the_leader_changes_and_an_attempt_goes_on_with_the_next() {
+    let mut trio = Trio::start().await;
+    let mut near = FakeAgent::connect(&trio.up[&1], 1, 1).await;
+    let mut far = FakeAgent::connect(&trio.up[&3], 2, 1).await;
+    let mut client = trio.client(3).await;
+    let (build, tasks) = client.submit(2, 0).await;
+    let keys = [near.take().await.remove(0).key, far.take().await.remove(0).key];
+    for (agent, key) in [(&mut near, keys[0]), (&mut far, keys[1])] {
+        agent.append(key, 0, &["before"]).await;
+    }
+    let mut follow = client.follow(build, vec![]).await.unwrap();
+    let held = [near.held.clone(), far.held.clone()];
+
+    let old = trio.up.remove(&1).unwrap();
+    trio.wires.isolate(1, &[2, 3]);
+    let leader = trio.leader().await;
+    let ends = async {
+        while near.hear().await.is_ok() {}
+        while far.hear().await.is_ok() {}
+        loop {
+            match follow.next().await {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("the build has not ended"),
+                Err(status) => return status,
+            }
+        }
+    };
+    let status = tokio::time::timeout(Duration::from_secs(5), ends).await.expect("streams end in time");
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    drop(old);
+
+    let [near_held, far_held] = held;
+    let other = trio.others(leader)[0];
+    let mut near = FakeAgent::connect_with(&trio.up[&leader], 1, 1, near_held).await;
+    let mut far = FakeAgent::connect_with(&trio.up[&other], 2, 1, far_held).await;
+    assert_eq!((near.desired.hold[0].key, far.desired.hold[0].key), (keys[0], keys[1]), "leases stand");
+    for (agent, key) in [(&mut near, keys[0]), (&mut far, keys[1])] {
+        agent.append(key, 0, &["before", "after"]).await;
+        agent.end(key, TaskOutcome::Succeeded { artifacts: vec![] }).await;
+    }
+    let events = trio.client(other).await.all(build).await;
+    for task in tasks {
+        assert_eq!(told(&events, task), "0:before 1:after 2:succeeded");
+    }
+    trio.converge().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_leader_gives_every_holder_a_full_term() {
+    let mut trio = Trio::start().await;
+    let mut agent = FakeAgent::connect(&trio.up[&1], 1, 1).await;
+    let (_, tasks) = trio.client(1).await.submit(1, 0).await;
+    let key = agent.take().await.remove(0).key;
+    let held = agent.held.clone();
+    // The lease has seconds left when the new leader begins.
+    tokio::time::sleep(Duration::from_secs(17)).await;
+    trio.stop(1).await;
+    let leader = trio.leader().await;
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    let agent = FakeAgent::connect_with(&trio.up[&leader], 1, 1, held).await;
+    assert_eq!(agent.desired.hold[0].key, key, "it was not taken back");
+    assert_eq!(trio.up[&leader].read(|farm| farm.tasks()[&tasks[0]].attempts.len()), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_passes_on_when_nobody_leads() {
+    let mut trio = Trio::start().await;
+    let lonely = trio.up.remove(&3).unwrap();
+    trio.wires.isolate(3, &[1, 2]);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let mut client = crate::client::Client::of(&lonely).await;
+    let status = client.try_submit(json!({}), 0).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    bounded(lonely.shut_down(GRACE)).await;
+}
