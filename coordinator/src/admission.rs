@@ -110,10 +110,12 @@ fn tasks_of(coordinator: &Coordinator, build: BuildId) -> Vec<(TaskId, String)> 
 }
 
 /// For whom a build is, and what it has in common with others that would do the same.
-fn origin(request: &SubmitRequest) -> Origin {
+fn origin(request: &SubmitRequest, tasks: &[NewTask]) -> Origin {
     let usual = Origin::default();
+    let asked = (!request.project.is_empty()).then(|| request.project.clone());
+    let named = tasks.iter().find_map(|task| task.requirements.project.clone());
     Origin {
-        project: if request.project.is_empty() { usual.project } else { request.project.clone() },
+        project: asked.or(named).unwrap_or(usual.project),
         priority: request.priority,
         fingerprint: request.bundle.and_then(|bundle| likeness(bundle, &request.request)),
         ..usual
@@ -229,7 +231,7 @@ async fn enter(
     request: &SubmitRequest,
     tasks: Vec<NewTask>,
 ) -> Result<Option<BuildId>, Problem> {
-    let (parallel, origin, join) = (NonZeroU32::new(request.parallel), origin(request), request.join);
+    let (parallel, origin, join) = (NonZeroU32::new(request.parallel), origin(request, &tasks), request.join);
     coordinator.events.open(build, tasks.iter().map(|task| task.id));
     let proposed = coordinator.ledger.propose(Action::Submit { build, parallel, tasks, origin, join }).await;
     let ended = match proposed {

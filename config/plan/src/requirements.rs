@@ -27,18 +27,21 @@ pub struct Requirements {
     /// How much the guest needs the machine's processor to run it directly.
     #[serde(default)]
     pub acceleration: Acceleration,
+    /// The project that the template's own `*.kiln.hcl` file names; what is asked for goes before it.
+    #[serde(default)]
+    pub project: Option<String>,
     /// Under which terms the task is carried out; says nothing about machines.
     #[serde(default)]
     pub terms: Terms,
 }
 
 impl Requirements {
-    /// What is asked of machines, and the terms apart from it: tasks with the same needs are alike to a
+    /// What is asked of machines, without project, and the terms apart from it: tasks with the same needs are alike to a
     /// scheduler, whatever their terms.
     #[must_use]
     pub fn split(self) -> (Self, Terms) {
         let terms = self.terms;
-        (Self { terms: Terms::default(), ..self }, terms)
+        (Self { terms: Terms::default(), project: None, ..self }, terms)
     }
 }
 
