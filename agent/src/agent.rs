@@ -51,7 +51,10 @@ impl Agent {
             cpus: 0,
             memory_mib: 0,
             catalog: factories.catalog(),
-            machine: kiln_proto::link::Machine::default(),
+            arch: String::new(),
+            accelerators: std::collections::BTreeSet::new(),
+            disk_mib: 0,
+            tools: std::collections::BTreeMap::new(),
         };
         let underway = Underway::new(settings, factories);
         let (drain, abort) = (CancellationToken::new(), CancellationToken::new());

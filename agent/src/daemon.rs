@@ -21,24 +21,30 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kiln_component::Journal;
 use kiln_component::journal::JournalError;
+use kiln_plan::id::AgentId;
 use kiln_plan::{DataAnswer, DataQuery};
 use kiln_proto::Problem;
-use kiln_proto::link::Machine;
+use kiln_proto::token::Token;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
 
 use crate::capability::survey;
 use crate::catalog::Factories;
 use crate::data_source;
+use crate::hosted::bundle::Remote;
 use crate::hosted::place::{PlaceError, RUN_DIR_LIMIT};
 use crate::hosted::{self, HostedHands, Hosts};
+use crate::isolation::Isolation;
 use crate::link::{self, Hello, LinkEnd, Questions};
 
 pub mod address;
+pub mod identity;
 mod name;
 mod notify;
 
-use address::Address;
+use address::Farm;
+use identity::{Enrolment, IdentityError};
 use name::NameError;
 use notify::Supervisor;
 
@@ -54,7 +60,9 @@ pub struct Settings {
     /// The name shown to people.
     pub name: String,
     /// Where the coordinators are.
-    pub farm: Vec<Address>,
+    pub farm: Farm,
+    /// What it enrols with, if it hasn't yet.
+    pub token: Option<Token>,
     /// How many tasks it takes at once.
     pub slots: u32,
     /// What tasks may ask for.
@@ -69,8 +77,12 @@ pub struct Settings {
     pub cache_dir: PathBuf,
     /// The kiln program, which carries out attempts.
     pub program: PathBuf,
+    /// The most bytes of downloads that are kept while nobody uses them.
+    pub cache_limit: u64,
     /// How long a drain waits for what is under way.
     pub drain_limit: Duration,
+    /// Whether attempts are kept apart where that can be done.
+    pub isolate: bool,
 }
 
 /// What a daemon is asked to do about its end.
@@ -129,6 +141,9 @@ pub enum DaemonError {
     /// It doesn't know who it is.
     #[error("cannot tell who this agent is")]
     Name(#[source] NameError),
+    /// It can't show who it is.
+    #[error("cannot show the farm who this agent is")]
+    Identity(#[from] IdentityError),
     /// The coordinator doesn't understand it.
     #[error("the coordinator doesn't take this agent: {}", .0.message)]
     Rejected(Problem),
@@ -148,28 +163,54 @@ pub async fn run(
     for recovered in Journal::recover(&settings.run_dir).await.map_err(DaemonError::Recover)? {
         tracing::warn!("left by a dead attempt: {recovered}");
     }
-    let hosts = Hosts::find(hosted::Settings {
+    let (agent, channel, enrolment) = introduce(&settings).await?;
+    let isolation = if settings.isolate { Isolation::prepare() } else { Isolation::default() };
+    let kept_apart = isolation.label();
+    let hosting = hosted::Settings {
         program: settings.program.clone(),
         run_dir: settings.run_dir.clone(),
         cache_dir: settings.cache_dir.clone(),
-    });
-    let hosts = hosts.map_err(DaemonError::Find)?;
-    let agent = name::of(&settings.run_dir).map_err(DaemonError::Name)?;
+        cache_limit: settings.cache_limit,
+        isolation,
+    };
+    let hosts = Hosts::find(hosting, Arc::new(Remote(channel.clone()))).map_err(DaemonError::Find)?;
     let machine = survey::look(&settings.run_dir, &settings.cache_dir).await;
-    let hello = Hello { agent, ..hello(&settings, &factories, machine) };
+    let mut hello = Hello { agent, ..hello(&settings, &factories, machine) };
+    hello.labels.insert("isolation".to_owned(), kept_apart.to_owned());
     tracing::info!(%agent, name = hello.name, slots = hello.slots, attempts = hosts.count(), "the agent begins");
     let hands = Arc::new(HostedHands(Arc::clone(&hosts)));
     let oracle = Arc::new(Oracle(factories));
     let drain = CancellationToken::new();
-    let channel = address::dial(&settings.farm);
     let link = link::run(channel, hello, (hands, oracle), drain.clone());
     supervisor.tell("READY=1\nSTATUS=Connecting to the farm");
-    let end = until_the_end(link, &hosts, (drain, settings.drain_limit, &supervisor), asked).await;
+    let work = until_the_end(link, &hosts, (drain, settings.drain_limit, &supervisor), asked);
+    let end = match &enrolment {
+        None => work.await,
+        Some(enrolment) => tokio::select! {
+            end = work => end,
+            never = enrolment.keep_fresh() => match never {},
+        },
+    };
     if matches!(end, Ok(End::Left)) && tokio::time::timeout(CLEAR_LIMIT, hosts.settled()).await.is_err() {
         tracing::warn!("what ended could not be cleared up in time; the next agent here does");
     }
     tracing::info!(?end, "the agent ends");
     end
+}
+
+/// Who the agent is, the way to its farm, and the certificate that it shows there.
+async fn introduce(settings: &Settings) -> Result<(AgentId, Channel, Option<Enrolment>), DaemonError> {
+    match &settings.farm {
+        Farm::Local(path) => {
+            let agent = name::of(&settings.run_dir).map_err(DaemonError::Name)?;
+            Ok((agent, address::dial_local(path), None))
+        }
+        Farm::Remote(endpoints) => {
+            let shown = (settings.name.as_str(), settings.token.as_ref());
+            let enrolment = Enrolment::of(&settings.run_dir, endpoints, shown).await?;
+            Ok((enrolment.agent, enrolment.dialler.channel(), Some(enrolment)))
+        }
+    }
 }
 
 async fn until_the_end(
@@ -243,7 +284,10 @@ fn hello(settings: &Settings, factories: &Factories, survey: survey::Survey) -> 
         cpus: settings.cpus.unwrap_or(cpus),
         memory_mib: settings.memory_mib.unwrap_or(memory_mib),
         catalog: factories.catalog(),
-        machine: Machine { arch, accelerators, disk_mib, tools },
+        arch,
+        accelerators,
+        disk_mib,
+        tools,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Attempts in processes of their own, so that a guest goes on running while the agent is restarted, updated or killed.
 //!
 //! ```text
-//!   link ──► Hosts ──► Host ── starts ──► kiln attempt DIRECTORY          [process]
+//!   link ──► Hosts ──► Host ── files, then starts ──► kiln attempt DIRECTORY   [bundle], [process]
 //!                        │                    │ locks it, reads the order and removes it
 //!                        │◄── control.sock ──►│ wishes down, news up           [control]
 //!                        │                    │ writes events/                 (crate::spool)
@@ -27,16 +27,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kiln_plan::event::TaskOutcome;
 use kiln_plan::{Failure, Fault};
+use kiln_proto::bundle::BundleFiles;
 use tokio_util::task::TaskTracker;
 
+use crate::download::bound;
+use crate::isolation::Isolation;
 use crate::link::{Answer, AttemptKey, Attempts, Order, Stop, Voice};
 use crate::spool::Reader;
 
+pub mod bundle;
 pub mod control;
 mod host;
 pub mod place;
 pub mod process;
 
+use bundle::Bundles;
 use host::{Host, Life};
 use place::{About, Place, PlaceError, RestingOrder};
 
@@ -49,12 +54,17 @@ pub struct Settings {
     pub run_dir: PathBuf,
     /// The machine's cache.
     pub cache_dir: PathBuf,
+    /// The most bytes of the cache, as far as nothing in it is in use.
+    pub cache_limit: u64,
+    /// How attempts are kept apart.
+    pub isolation: Isolation,
 }
 
 /// The attempts of this machine that have processes of their own.
 #[derive(Debug)]
 pub struct Hosts {
     settings: Settings,
+    bundles: Arc<dyn Bundles>,
     tasks: TaskTracker,
     table: Mutex<BTreeMap<AttemptKey, Arc<Host>>>,
 }
@@ -64,7 +74,7 @@ impl Hosts {
     ///
     /// # Errors
     /// When that can't be read.
-    pub fn find(settings: Settings) -> Result<Arc<Self>, PlaceError> {
+    pub fn find(settings: Settings, bundles: Arc<dyn Bundles>) -> Result<Arc<Self>, PlaceError> {
         let places = Place::all(&settings.run_dir)?;
         let mut table = BTreeMap::new();
         for (place, about) in places {
@@ -72,7 +82,7 @@ impl Hosts {
             tracing::info!(task = %key.task, epoch = %key.epoch, "an attempt is here from before");
             table.insert(key, Arc::new(Host::new(key, place, settings.run_dir.clone())));
         }
-        Ok(Arc::new(Self { settings, tasks: TaskTracker::new(), table: Mutex::new(table) }))
+        Ok(Arc::new(Self { settings, bundles, tasks: TaskTracker::new(), table: Mutex::new(table) }))
     }
 
     /// How many attempts there are.
@@ -99,17 +109,38 @@ impl Hosts {
         self.table().get(&key).cloned()
     }
 
-    /// Everything that a new attempt's process will read.
-    fn prepare(&self, place: &Place, order: Order) -> Result<(), PlaceError> {
+    /// Prepares everything that a new attempt's process will read, and starts it.
+    async fn begin(self: Arc<Self>, place: &Place, order: Order) -> Result<Life, Failure> {
+        let files = match order.plan.bundle {
+            Some(digest) => Some(bundle::fetch(&*self.bundles, order.attempt, digest).await?),
+            None => None,
+        };
+        let (hosts, own_place) = (Arc::clone(&self), place.clone());
+        let prepared = tokio::task::spawn_blocking(move || hosts.prepare(&own_place, order, files)).await;
+        let internal = |_| Failure::new(Fault::Machine, "internal error while an attempt was prepared");
+        prepared.map_err(internal)?.map_err(|error| Failure::from_error(Fault::Machine, &error))?;
+        Life::start(&self.settings.program, place)
+    }
+
+    fn prepare(&self, place: &Place, order: Order, files: Option<BundleFiles>) -> Result<(), PlaceError> {
         place.make(&About::of(&order))?;
-        let resting = RestingOrder {
+        let (plan, working_dir) = match files {
+            Some(files) => {
+                place.lay_out(&files)?;
+                let plan = bundle::moved(&order.plan, &place.work());
+                let working_dir = PathBuf::from(&plan.facts.working_dir);
+                (plan, working_dir)
+            }
+            None => (order.plan, place.work()),
+        };
+        place.write_order(&RestingOrder {
             format: place::FORMAT,
-            working_dir: place.work(),
+            working_dir,
             cache_dir: self.settings.cache_dir.clone(),
             run_dir: self.settings.run_dir.clone(),
-            plan: order.plan,
-        };
-        place.write_order(&resting)
+            isolation: self.settings.isolation.clone(),
+            plan,
+        })
     }
 }
 
@@ -127,20 +158,16 @@ impl Attempts for HostedHands {
         let tasks = hosts.tasks.clone();
         tasks.spawn(async move {
             let first = order.first_sequence;
-            let prepared = {
-                let (hosts, place) = (Arc::clone(&hosts), place.clone());
-                tokio::task::spawn_blocking(move || hosts.prepare(&place, order)).await
+            let begun = tokio::select! {
+                begun = hosts.begin(&place, order) => begun,
+                () = host.stopped() => Err(Failure::cancelled()),
             };
-            let life = match prepared {
-                Ok(Ok(())) => Life::start(&hosts.settings.program, &place),
-                Ok(Err(error)) => Err(Failure::from_error(Fault::Machine, &error)),
-                Err(_) => Err(Failure::new(Fault::Machine, "internal error while an attempt was prepared")),
-            };
-            match life {
+            match begun {
                 Ok(life) => {
                     voice.keep_events_in(Box::new(Reader::starting(&place.events(), first)));
                     host.attend(life, voice).await;
                 }
+                Err(failure) if failure.cancelled => voice.finish(TaskOutcome::Cancelled),
                 Err(failure) => voice.finish(TaskOutcome::Failed { failure }),
             }
         });
@@ -170,10 +197,13 @@ impl Attempts for HostedHands {
 
     fn forget(&self, attempt: AttemptKey) {
         let Some(host) = self.0.table().remove(&attempt) else { return };
-        let place = host.place().clone();
+        let (place, settings) = (host.place().clone(), self.0.settings.clone());
         self.0.tasks.spawn_blocking(move || {
             if let Err(error) = place.remove() {
                 tracing::warn!(%error, "an attempt's directory stays");
+            }
+            if let Err(error) = bound::trim(&settings.cache_dir, settings.cache_limit) {
+                tracing::warn!(%error, "the cache can't be kept within its bound");
             }
         });
     }

@@ -34,7 +34,7 @@ mod upload;
 
 use client::Client;
 use gather::Gathered;
-pub use pull::{PullError, Pulled, pull};
+pub use pull::{PeoplesImages, PullError, Pulled, pull};
 pub use transfer::{Patience, Transfer, TransferError};
 
 /// How often everything is sent again because packs went away before the image was visible.

@@ -6,9 +6,12 @@ mod build;
 mod completion;
 mod components;
 mod console;
+mod coordinator;
+mod farm;
 mod fix;
 mod fmt;
 mod hcl2_upgrade;
+mod images;
 mod init;
 pub(crate) mod inspect;
 mod man;
@@ -69,6 +72,18 @@ pub(crate) fn run(asked: Asked) -> Ended {
                 let reader = reader(arguments.format, machine_readable);
                 let look = Look { reader, color, ..plain(machine_readable) };
                 validate::run(&arguments, &Screen::still(look))
+            }
+            Command::Images(arguments) => {
+                let reader = reader(arguments.format(), machine_readable);
+                let look = Look { reader, ..coloured(machine_readable) };
+                images::run(&arguments, &Screen::standard(look))
+            }
+            Command::Coordinator(arguments) => {
+                coordinator::run(&arguments, &Screen::standard(plain(machine_readable)))
+            }
+            Command::Farm(arguments) => {
+                let reader = reader(arguments.format, machine_readable);
+                farm::run(&arguments, &Screen::standard(Look { reader, ..coloured(machine_readable) }))
             }
             Command::Init(arguments) => init::run(&arguments, &Screen::standard(coloured(machine_readable))),
             Command::Plugins(arguments) => {

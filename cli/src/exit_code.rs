@@ -14,6 +14,8 @@ pub(crate) enum Ended {
     NotCanonical,
     /// No command, or none of that name.
     NoCommand,
+    /// A coordinator's ledger failed for good.
+    LedgerFailed,
 }
 
 impl From<Ended> for ExitCode {
@@ -23,6 +25,7 @@ impl From<Ended> for ExitCode {
             Ended::Failed => 1,
             Ended::NotCanonical => 3,
             Ended::NoCommand => 127,
+            Ended::LedgerFailed => kiln_coordinator::LEDGER_FAILED_EXIT,
         })
     }
 }

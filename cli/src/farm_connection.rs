@@ -74,7 +74,11 @@ pub(crate) fn within(channel: Channel) -> Connection {
     InterceptedService::new(channel, Bearer::default())
 }
 
-fn token(file: Option<&Path>) -> Result<Token, NoConnection> {
+/// The token in a file, or in the environment when none is named.
+///
+/// # Errors
+/// When there is none that can be read.
+pub(crate) fn token(file: Option<&Path>) -> Result<Token, NoConnection> {
     let text = match file {
         Some(path) => {
             let unread = |source| NoConnection::TokenFile { path: path.to_owned(), source };

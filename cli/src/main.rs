@@ -9,6 +9,7 @@ mod evaluation;
 mod exit_code;
 mod farm_client;
 mod farm_connection;
+mod farm_evaluation;
 mod farm_of_one;
 mod interrupt;
 mod local_host;
@@ -18,6 +19,7 @@ mod render;
 mod replace_file;
 mod request;
 mod run_directory;
+mod settings;
 
 use std::process::ExitCode;
 

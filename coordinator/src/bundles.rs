@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A bundle counts once its last object is there, so one that broke off half-way is no bundle. Bundles are kept as
-//! private as plans: a template's directory may hold secrets.
+//! private as plans, sealed with the farm key: a template's directory may hold secrets.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use kiln_proto::bundle::{BundleError, BundleFiles, LARGEST_BUNDLE};
 use kiln_proto::{Bytes, Code, Problem, rest};
 use serde::{Deserialize, Serialize};
 
-use crate::store::{Store, StoreError};
+use crate::identity::vault::Vault;
+use crate::store::StoreError;
 
 #[cfg(test)]
 mod tests;
@@ -64,7 +65,7 @@ struct Whole {
 /// The bundles of a store.
 #[derive(Debug)]
 pub(crate) struct Bundles {
-    store: Store,
+    vault: Vault,
     incoming: Arc<tokio::sync::Semaphore>,
 }
 
@@ -82,12 +83,12 @@ fn folder(digest: Fingerprint) -> String {
 
 impl Bundles {
     /// The bundles of a store.
-    pub(crate) fn new(store: Store) -> Self {
-        Self { store, incoming: Arc::new(tokio::sync::Semaphore::new(AT_ONCE)) }
+    pub(crate) fn new(vault: impl Into<Vault>) -> Self {
+        Self { vault: vault.into(), incoming: Arc::new(tokio::sync::Semaphore::new(AT_ONCE)) }
     }
 
     async fn whole(&self, digest: Fingerprint) -> Result<Option<Whole>, BundlesError> {
-        let Some(record) = self.store.get(&format!("{}/whole", folder(digest))).await? else {
+        let Some(record) = self.vault.get(&format!("{}/whole", folder(digest))).await? else {
             return Ok(None);
         };
         let damaged = |_| BundlesError::Damaged(digest);
@@ -122,10 +123,10 @@ impl Bundles {
         let whole = Whole { parts: bytes.len().div_ceil(PART), bytes: bytes.len() };
         for (index, start) in (0..bytes.len()).step_by(PART).enumerate() {
             let part = bytes.slice(start..(start + PART).min(bytes.len()));
-            self.store.put(&format!("{folder}/{index}"), part).await?;
+            self.vault.put(&format!("{folder}/{index}"), part).await?;
         }
         let body = serde_json::to_vec(&whole).expect("two numbers always serialise");
-        self.store.put(&format!("{folder}/whole"), rest::seal(FORMAT, body).into()).await?;
+        self.vault.put(&format!("{folder}/whole"), rest::seal(FORMAT, body).into()).await?;
         Ok(())
     }
 
@@ -137,7 +138,7 @@ impl Bundles {
         let Some(whole) = self.whole(digest).await? else { return Ok(None) };
         let mut bytes = Vec::with_capacity(whole.bytes);
         for index in 0..whole.parts {
-            let part = self.store.get(&format!("{}/{index}", folder(digest))).await?;
+            let part = self.vault.get(&format!("{}/{index}", folder(digest))).await?;
             bytes.extend_from_slice(&part.ok_or(BundlesError::Damaged(digest))?);
         }
         if bytes.len() != whole.bytes {
@@ -163,9 +164,9 @@ impl Bundles {
     /// When the store fails; what is left is dropped the next time.
     pub(crate) async fn remove(&self, digest: Fingerprint) -> Result<(), BundlesError> {
         let folder = folder(digest);
-        self.store.delete(&format!("{folder}/whole")).await?;
-        for object in self.store.list(&folder).await? {
-            self.store.delete(&object.key).await?;
+        self.vault.store().delete(&format!("{folder}/whole")).await?;
+        for object in self.vault.store().list(&folder).await? {
+            self.vault.store().delete(&object.key).await?;
         }
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! What people see and do of the farm as a whole, over gRPC and HTTP alike.
 
-use kiln_model::{Action, Outcome, Refusal};
+use kiln_model::{Action, Outcome, Refusal, Role};
 use kiln_plan::id::{AgentId, BuildId};
 use kiln_proto::view::{Build, Explanation, Member, Overview};
 use kiln_proto::{Code, Problem};
 
+use crate::identity::Caller;
 use crate::ledger::Leadership;
 use crate::{Coordinator, view};
 
@@ -36,11 +37,22 @@ impl Coordinator {
         }
     }
 
+    /// The builds that the caller may see, latest first.
+    pub(crate) fn builds(&self, caller: &Caller, most: u32, running: bool) -> Vec<Build> {
+        let sees = |build: &kiln_model::Build| caller.may_in(Role::Viewer, &build.origin.project).is_ok();
+        self.ledger.read(|farm| {
+            view::builds(farm, view::most_builds(most), |build| {
+                sees(build) && (!running || !build.is_ended())
+            })
+        })
+    }
+
     /// One build.
     ///
     /// # Errors
-    /// When it isn't known.
-    pub(crate) fn build_view(&self, build: BuildId) -> Result<Build, Problem> {
+    /// When it isn't known, or the caller may not see it.
+    pub(crate) fn build_view(&self, caller: &Caller, build: BuildId) -> Result<Build, Problem> {
+        self.may(caller, Role::Viewer, build)?;
         let seen = self.ledger.read(|farm| farm.builds().get(&build).map(|known| view::build(farm, known)));
         seen.ok_or_else(|| unknown(build))
     }
@@ -48,8 +60,9 @@ impl Coordinator {
     /// Why the waiting tasks of a build wait.
     ///
     /// # Errors
-    /// When it isn't known.
-    pub(crate) fn explain(&self, build: BuildId) -> Result<Vec<Explanation>, Problem> {
+    /// When it isn't known, or the caller may not see it.
+    pub(crate) fn explain(&self, caller: &Caller, build: BuildId) -> Result<Vec<Explanation>, Problem> {
+        self.may(caller, Role::Viewer, build)?;
         let now = self.clock.now();
         let seen =
             self.ledger.read(|farm| farm.builds().get(&build).map(|known| view::explain(farm, known, now)));

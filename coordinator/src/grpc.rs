@@ -6,6 +6,7 @@ use kiln_proto::MESSAGE_LIMIT;
 use kiln_proto::transport::{self, Arrival};
 use kiln_proto::v1::agent_link_server::AgentLinkServer;
 use kiln_proto::v1::farm_server::FarmServer;
+use kiln_proto::v1::identity_server::IdentityServer;
 use kiln_proto::v1::images_server::ImagesServer;
 use kiln_proto::v1::peer_server::PeerServer;
 use kiln_proto::v1::submission_server::SubmissionServer;
@@ -15,12 +16,18 @@ use tonic::transport::server::Connected;
 
 mod agent_link;
 mod farm;
+mod identity;
 mod images;
 mod peer;
 mod submission;
 
 use crate::Coordinator;
 use crate::forward::ForwardLayer;
+use crate::identity::caller::Gatekeeper;
+use crate::identity::layer::{AuthorizeLayer, IdentifyLayer};
+
+/// The most bytes of a message about identities: strangers send them.
+const IDENTITY_LIMIT: usize = 64 << 10;
 
 /// Serves all services to whoever comes in, until the coordinator closes.
 pub(crate) fn serve<I, C>(coordinator: &Arc<Coordinator>, incoming: I)
@@ -41,14 +48,20 @@ where
     let peer = PeerServer::new(peer::Service::new(Arc::clone(coordinator)))
         .max_decoding_message_size(MESSAGE_LIMIT)
         .max_encoding_message_size(MESSAGE_LIMIT);
+    let identity = IdentityServer::new(identity::Service::new(Arc::clone(coordinator)))
+        .max_decoding_message_size(IDENTITY_LIMIT);
+    let gatekeeper = Gatekeeper(Arc::clone(coordinator));
     let closing = coordinator.lifecycle.closing().clone().cancelled_owned();
     let server = transport::server()
+        .layer(IdentifyLayer(gatekeeper.clone()))
         .layer(ForwardLayer::new(coordinator.ledger.clone()))
+        .layer(AuthorizeLayer(gatekeeper))
         .add_service(submission)
         .add_service(agent_link)
-        .add_service(images)
         .add_service(farm)
         .add_service(peer)
+        .add_service(images)
+        .add_service(identity)
         .serve_with_incoming_shutdown(incoming, closing);
     coordinator.lifecycle.servers().spawn(async move {
         if let Err(error) = server.await {

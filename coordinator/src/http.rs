@@ -11,20 +11,26 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{Response, StatusCode, header};
 use axum::routing::{get, post};
+use kiln_model::Role;
 use kiln_plan::id::BuildId;
 use kiln_proto::{Code, Problem, convert};
 use serde::Serialize;
 
 mod metrics;
 pub mod objects;
+mod rights;
+mod server;
 
 pub(crate) use metrics::Meters;
+pub(crate) use server::{serve_one, serve_plain};
 
+use crate::identity::Caller;
 use crate::{Coordinator, view};
 
 /// The description of the JSON API.
@@ -33,15 +39,24 @@ const OPENAPI: &str = include_str!("http/openapi.json");
 type Shared = State<Arc<Coordinator>>;
 type Told = Result<Response<Body>, Refused>;
 
-/// All routes.
-pub(crate) fn router(coordinator: &Arc<Coordinator>) -> Router {
-    Router::new()
+/// What anybody may ask: health, figures, and the objects of a store that is not a cloud's, by signed links.
+pub(crate) fn open(coordinator: &Arc<Coordinator>) -> Router {
+    let routes = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/v1/openapi.json", get(|| async { json_text(StatusCode::OK, OPENAPI.to_owned()) }))
-        .merge(api())
-        .with_state(Arc::clone(coordinator))
+        .with_state(Arc::clone(coordinator));
+    match coordinator.store.links() {
+        Some(links) => routes.merge(objects::router(coordinator.store.clone(), links.clone())),
+        None => routes,
+    }
+}
+
+/// All routes: those of [`open`], and the API, which needs a token.
+pub(crate) fn whole(coordinator: &Arc<Coordinator>) -> Router {
+    let known = axum::middleware::from_fn_with_state(Arc::clone(coordinator), rights::admit);
+    open(coordinator).merge(api().layer(known).with_state(Arc::clone(coordinator)))
 }
 
 /// The routes that need a token.
@@ -79,9 +94,13 @@ async fn members(State(coordinator): Shared) -> Told {
     json(&coordinator.members())
 }
 
-async fn builds(State(coordinator): Shared, RawQuery(query): RawQuery) -> Told {
+async fn builds(
+    State(coordinator): Shared,
+    Extension(caller): Extension<Caller>,
+    RawQuery(query): RawQuery,
+) -> Told {
     let query = query.unwrap_or_default();
-    let most = parameter(&query, "most").map_or(Ok(0), |text| {
+    let most: u32 = parameter(&query, "most").map_or(Ok(0), |text| {
         text.parse().map_err(|_| Problem::new(Code::Invalid, format!("most={text:?} is no number")))
     })?;
     let running = match parameter(&query, "state") {
@@ -91,7 +110,7 @@ async fn builds(State(coordinator): Shared, RawQuery(query): RawQuery) -> Told {
             return Err(Problem::new(Code::Invalid, format!("state={other:?}: only running is known")).into());
         }
     };
-    json(&coordinator.ledger.read(|farm| view::builds(farm, view::most_builds(most), running)))
+    json(&coordinator.builds(&caller, most, running))
 }
 
 /// The value of a query's parameter, as it was sent.
@@ -103,16 +122,30 @@ fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value)
 }
 
-async fn build(State(coordinator): Shared, Path(build): Path<String>) -> Told {
-    json(&coordinator.build_view(build_id(&build)?)?)
+async fn build(
+    State(coordinator): Shared,
+    Extension(caller): Extension<Caller>,
+    Path(build): Path<String>,
+) -> Told {
+    json(&coordinator.build_view(&caller, build_id(&build)?)?)
 }
 
-async fn explain(State(coordinator): Shared, Path(build): Path<String>) -> Told {
-    json(&coordinator.explain(build_id(&build)?)?)
+async fn explain(
+    State(coordinator): Shared,
+    Extension(caller): Extension<Caller>,
+    Path(build): Path<String>,
+) -> Told {
+    json(&coordinator.explain(&caller, build_id(&build)?)?)
 }
 
-async fn cancel(State(coordinator): Shared, Path(build): Path<String>) -> Told {
-    coordinator.cancel(build_id(&build)?).await?;
+async fn cancel(
+    State(coordinator): Shared,
+    Extension(caller): Extension<Caller>,
+    Path(build): Path<String>,
+) -> Told {
+    let build = build_id(&build)?;
+    coordinator.may(&caller, Role::Builder, build)?;
+    coordinator.cancel(build).await?;
     Ok(reply(StatusCode::NO_CONTENT, "text/plain", String::new()))
 }
 

@@ -9,8 +9,8 @@
 //!                   from index/… and packs/…)      collect ──► ledger: Condemn ──► delete ──► ledger: Forget
 //! ```
 //!
-//! The index is the leader's. It is loaded when it is first needed, and again whenever the ledger counts another
-//! collection than it knows of, so that a leader that was away for a while never promises a chunk that is gone.
+//! The index is the leader's, for one term. It is loaded when it is first needed, and again whenever the ledger counts
+//! another collection than it knows of, so that nobody is promised a chunk that is gone.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,6 +33,7 @@ mod shelf;
 
 use crate::Coordinator;
 use crate::store::{Access, Store, StoreError};
+use crate::terms::Term;
 use index::ChunkIndex;
 pub(crate) use people::{delete, grant_pull, list, show, verify};
 pub(crate) use publish::publish;
@@ -53,6 +54,8 @@ const CALLS: usize = 12;
 pub(crate) struct Images {
     store: Store,
     index: tokio::sync::Mutex<Option<ChunkIndex>>,
+    /// The term that the index was loaded in.
+    term: Mutex<Option<Term>>,
     /// One collection at a time.
     collecting: tokio::sync::Mutex<()>,
     /// What each image needs. Images never change.
@@ -62,7 +65,13 @@ pub(crate) struct Images {
 impl Images {
     /// The images of a store. Nothing is loaded yet.
     pub(crate) fn new(store: Store) -> Self {
-        Self { store, index: <_>::default(), collecting: <_>::default(), needs: <_>::default() }
+        Self {
+            store,
+            index: <_>::default(),
+            term: <_>::default(),
+            collecting: <_>::default(),
+            needs: <_>::default(),
+        }
     }
 }
 
@@ -83,10 +92,18 @@ fn manifest_key(image: ImageId, version: u64) -> String {
 /// The index, in step with the ledger.
 async fn index(coordinator: &Coordinator) -> Result<MutexGuard<'_, Option<ChunkIndex>>, Problem> {
     let images = &coordinator.images;
+    let term = coordinator.terms.current()?;
     let mut kept = images.index.lock().await;
     let (collections, doomed) =
         coordinator.ledger.read(|farm| (farm.images().collections(), farm.images().doomed().clone()));
-    if kept.as_ref().is_none_or(|index| index.collections() != collections) {
+    // Another leader may have taken packs between two terms.
+    let of_term = {
+        let mut loaded_in = images.term.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = loaded_in.as_ref().is_some_and(|loaded_in| !loaded_in.is_over());
+        *loaded_in = Some(term);
+        same
+    };
+    if !of_term || kept.as_ref().is_none_or(|index| index.collections() != collections) {
         *kept = None;
         let loaded = shelf::load(&images.store, &doomed, collections, coordinator.clock.now());
         *kept = Some(loaded.await.map_err(|error| unavailable(&error))?);

@@ -19,7 +19,7 @@
 //! | `peers`, `wire` | the way to the other voters, and the messages |
 //! | `answer` | what the other voters ask |
 //! | `proposer` | from commands to entries |
-//! | `log_store`, `store`, `codec` | the log on disk |
+//! | `log_store`, `tail`, `store`, `codec` | the log on disk, and its end in memory |
 //! | `state_machine`, `snapshot` | from entries to the farm's state, and its snapshots |
 
 use std::collections::BTreeMap;
@@ -44,6 +44,7 @@ mod proposer;
 mod snapshot;
 mod state_machine;
 mod store;
+mod tail;
 mod types;
 mod wire;
 
@@ -61,6 +62,7 @@ use self::proposer::Proposal;
 use self::snapshot::Snapshots;
 use self::state_machine::{Applied, StateMachine};
 use self::store::Store;
+use self::tail::Tail;
 use self::types::Types;
 use crate::clock::Clock;
 
@@ -186,18 +188,24 @@ impl Ledger {
     /// # Errors
     /// When it can't be opened, read or started.
     pub(crate) async fn open(around: Surroundings<'_>) -> Result<Self, OpenLedgerError> {
+        let store = Store::open(around.storage)?;
+        Self::open_over(store, around).await
+    }
+
+    async fn open_over(store: Store, around: Surroundings<'_>) -> Result<Self, OpenLedgerError> {
         let Surroundings { storage, cluster, dial, clock, tasks } = around;
-        let store = Store::open(storage)?;
         claim(&store, cluster.id).await?;
         let snapshots = Snapshots::open(storage).map_err(|error| OpenLedgerError::Read(error.into()))?;
         let applied = Arc::new(Applied::default());
         let machine = StateMachine::open(snapshots, Arc::clone(&applied))
             .map_err(|error| OpenLedgerError::Read(error.into()))?;
         let config = config(cluster).validate().map_err(|error| OpenLedgerError::Start(error.into()))?;
-        let peers = Peers::new(dial);
-        let raft = Raft::new(cluster.id, Arc::new(config), peers.clone(), LogStore::new(store), machine)
-            .await
-            .map_err(|error| OpenLedgerError::Start(error.into()))?;
+        let tail = Tail::default();
+        let peers = Peers::new(dial, tail.clone());
+        let raft =
+            Raft::new(cluster.id, Arc::new(config), peers.clone(), LogStore::new(store, tail), machine)
+                .await
+                .map_err(|error| OpenLedgerError::Start(error.into()))?;
         let begun = begin(&raft, cluster).await.map_err(OpenLedgerError::Start)?;
         let (told, leadership) = watch::channel(begun);
         let (proposals, waiting) = mpsc::channel(WAITING_PROPOSALS);
@@ -206,7 +214,7 @@ impl Ledger {
         let run = |task| tasks.spawn(stopping.clone().run_until_cancelled_owned(task));
         run(futures::future::FutureExt::boxed(proposer::run(raft.clone(), clock, waiting)));
         run(Box::pin(leadership::watch(raft.clone(), told)));
-        run(Box::pin(leadership::canvass(raft.clone(), peers.clone(), Arc::clone(&hearing))));
+        run(Box::pin(leadership::stand(raft.clone(), peers.clone(), Arc::clone(&hearing))));
         Ok(Self { id: cluster.id, raft, applied, peers, hearing, leadership, proposals, stopping })
     }
 
@@ -349,14 +357,16 @@ impl Ledger {
     }
 }
 
-/// Timers suit a farm whose coordinators are a few milliseconds apart: a new leader is there at most 2.4 s after the
+/// Timers suit a farm whose coordinators are a few milliseconds apart: a new leader is there some 2 s after the
 /// last word of the old one. A single voter waits for none of them.
 fn config(cluster: &ClusterSettings) -> Config {
     Config {
         cluster_name: "kiln".into(),
         heartbeat_interval: leadership::HEARTBEAT_MS,
-        election_timeout_min: leadership::ELECTION_MIN_MS,
-        election_timeout_max: leadership::ELECTION_MAX_MS,
+        // The crate's timers elect nobody but a lone voter; what counts is the longer of these, for how long a voter
+        // that heard the leader votes for nobody else.
+        election_timeout_min: leadership::TERM_MS - 1,
+        election_timeout_max: leadership::TERM_MS,
         // Together with the size of an entry this bounds the bytes of one append: time-outs come from bytes.
         max_payload_entries: 8,
         snapshot_max_chunk_size: kiln_proto::peer::SNAPSHOT_PART as u64,

@@ -20,11 +20,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_model::FarmState;
-use kiln_proto::transport::Arrival;
+use kiln_proto::transport::{self, Arrival, Credentials, Limits};
 use kiln_proto::{Code, Problem};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_stream::Stream;
+use tokio_stream::StreamExt as _;
 use tonic::transport::Channel;
 use tonic::transport::server::Connected;
 
@@ -38,6 +40,7 @@ mod farm;
 mod forward;
 mod grpc;
 pub mod http;
+pub mod identity;
 mod images;
 mod ledger;
 mod pipe;
@@ -68,6 +71,11 @@ use clock::Clock;
 use data_desk::DataDesk;
 use events::Events;
 use http::Meters;
+use identity::Identity;
+use identity::audit::{Audit, AuditError};
+use identity::caller::Gatekeeper;
+use identity::vault::Vault;
+use identity::{FarmKeyError, Place};
 use images::Images;
 use ledger::{Ledger, NoPeers, Surroundings};
 use pipe::Dialler;
@@ -77,6 +85,9 @@ use roster::Roster;
 use shutdown::Lifecycle;
 use terms::Terms;
 use vigil::Vigil;
+
+/// How often a coordinator looks whether its own certificate should be renewed.
+const RENEWAL_LOOK: Duration = Duration::from_secs(3_600);
 
 /// A running coordinator's parts, each built from its own settings and handed what it needs.
 #[derive(Debug)]
@@ -96,6 +107,7 @@ pub struct Coordinator {
     lifecycle: Lifecycle,
     terms: Terms,
     vigil: Vigil,
+    identity: Identity,
     pulse: Pulse,
     meters: Meters,
     memory: reconcile::Memory,
@@ -110,6 +122,12 @@ pub enum StartError {
     /// The object store failed.
     #[error("failed to open the coordinator's object store")]
     Store(#[source] OpenStoreError),
+    /// The farm key failed.
+    #[error("failed to read the farm key")]
+    FarmKey(#[source] FarmKeyError),
+    /// The audit failed.
+    #[error("failed to begin the audit")]
+    Audit(#[source] AuditError),
 }
 
 /// A running coordinator. It stops when the handle is dropped, but only [`Handle::shut_down`] waits for it.
@@ -117,6 +135,16 @@ pub enum StartError {
 pub struct Handle {
     coordinator: Arc<Coordinator>,
     dialler: Dialler,
+}
+
+/// A farm that keeps nothing has no keys and no audit.
+fn open_identity(settings: &Settings) -> Result<Identity, StartError> {
+    let Storage::Directory(directory) = &settings.storage else {
+        return Ok(Identity::new(None, Audit::off()));
+    };
+    let place = Place::new(directory);
+    let sealer = place.sealer().map_err(StartError::FarmKey)?;
+    Ok(Identity::new(sealer, Audit::open(&place.audit()).map_err(StartError::Audit)?))
 }
 
 impl Coordinator {
@@ -140,10 +168,12 @@ impl Coordinator {
     ) -> Result<Handle, StartError> {
         let clock = Clock::start();
         let lifecycle = Lifecycle::default();
+        let identity = open_identity(&settings)?;
         let mut store = Store::open(&settings.store()).map_err(StartError::Store)?;
         if let Some(links) = &settings.links {
             store = store.with_links(links.clone());
         }
+        let vault = Vault::new(store.clone(), identity.sealer());
         let ledger = Ledger::open(Surroundings {
             storage: &settings.storage,
             cluster: &settings.cluster,
@@ -160,14 +190,15 @@ impl Coordinator {
             roster: Arc::default(),
             settings,
             clock,
-            plans: PlanStore::new(store.clone()),
             images: Images::new(store.clone()),
-            bundles: Bundles::new(store.clone()),
+            plans: PlanStore::new(vault.clone()),
+            bundles: Bundles::new(vault),
             store,
             evaluator,
             lifecycle,
             terms: Terms::default(),
             vigil: Vigil::begin(),
+            identity,
             pulse: Pulse::begin(),
             meters: Meters::default(),
             memory: reconcile::Memory::default(),
@@ -254,10 +285,48 @@ impl Handle {
         &self.coordinator.store
     }
 
-    /// Everything that is answered over HTTP: health, figures, the JSON API, and the objects of a store that is not a
-    /// cloud's.
-    pub fn http(&self) -> axum::Router {
-        http::router(&self.coordinator)
+    /// Serves whoever comes in over TLS, until the coordinator closes: gRPC, and HTTP/1.1 where `limits` allow it.
+    pub fn listen(&self, listener: TcpListener, credentials: &Credentials, limits: Limits) {
+        let accepted = transport::accept(listener, credentials.clone(), limits);
+        let (coordinator, routes) = (Arc::clone(&self.coordinator), http::whole(&self.coordinator));
+        let grpc = accepted.filter_map(move |connection| match connection {
+            Ok(connection) if !connection.is_http2() => {
+                http::serve_one(&coordinator, &routes, connection);
+                None
+            }
+            other => Some(other),
+        });
+        grpc::serve(&self.coordinator, grpc);
+    }
+
+    /// Answers over HTTP without TLS what is no secret: health, figures, and the objects of a store that is not a cloud's,
+    /// to those who have a signed link.
+    pub fn listen_plainly(&self, listener: TcpListener) {
+        http::serve_plain(&self.coordinator, listener);
+    }
+
+    /// Renews this coordinator's own certificate in time, for as long as it runs.
+    pub fn keep_certificate(&self, place: Place, credentials: Credentials) {
+        let coordinator = Arc::clone(&self.coordinator);
+        let closing = coordinator.lifecycle.closing().clone();
+        self.coordinator.lifecycle.servers().spawn(closing.run_until_cancelled_owned(async move {
+            loop {
+                match coordinator.renew_own(&place, &credentials) {
+                    Ok(true) => tracing::info!("this coordinator's certificate was renewed"),
+                    Ok(false) => {}
+                    Err(error) => {
+                        let error = kiln_plan::fault::chain(&error);
+                        tracing::error!(error, "this coordinator's certificate could not be renewed");
+                    }
+                }
+                tokio::time::sleep(RENEWAL_LOOK).await;
+            }
+        }));
+    }
+
+    /// Tells callers of requests apart, for other servers than that of gRPC.
+    pub fn gatekeeper(&self) -> Gatekeeper {
+        Gatekeeper(Arc::clone(&self.coordinator))
     }
 
     /// Looks at the state of the farm, as far as this coordinator knows it. Keep it short: nothing is applied

@@ -1,4 +1,5 @@
-//! The plans, by content, in the object store: plans are large, and the ledger only needs to know which.
+//! The plans, by content, in the object store: plans are large, and the ledger only needs to know which. They hold
+//! secrets, and are sealed.
 
 use kiln_plan::fingerprint::Fingerprint;
 use kiln_proto::Bytes;
@@ -6,12 +7,13 @@ use kiln_proto::Bytes;
 #[cfg(test)]
 mod tests;
 
-use crate::store::{Store, StoreError};
+use crate::identity::vault::Vault;
+use crate::store::StoreError;
 
 /// Keeps plans by the digest of their bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct PlanStore {
-    store: Store,
+    vault: Vault,
 }
 
 fn key(plan: Fingerprint) -> String {
@@ -20,8 +22,8 @@ fn key(plan: Fingerprint) -> String {
 
 impl PlanStore {
     /// The plans of a store.
-    pub(crate) const fn new(store: Store) -> Self {
-        Self { store }
+    pub(crate) fn new(vault: impl Into<Vault>) -> Self {
+        Self { vault: vault.into() }
     }
 
     /// Keeps a plan, and returns its digest. Keeping it twice is keeping it once.
@@ -30,7 +32,7 @@ impl PlanStore {
     /// When it could not be written.
     pub(crate) async fn put(&self, plan: Bytes) -> Result<Fingerprint, StoreError> {
         let fingerprint = Fingerprint::of_bytes(&plan);
-        self.store.put(&key(fingerprint), plan).await?;
+        self.vault.put(&key(fingerprint), plan).await?;
         Ok(fingerprint)
     }
 
@@ -39,7 +41,7 @@ impl PlanStore {
     /// # Errors
     /// When it could not be read.
     pub(crate) async fn get(&self, plan: Fingerprint) -> Result<Option<Bytes>, StoreError> {
-        self.store.get(&key(plan)).await
+        self.vault.get(&key(plan)).await
     }
 
     /// Drops a plan. Dropping one that isn't kept does nothing.
@@ -47,6 +49,6 @@ impl PlanStore {
     /// # Errors
     /// When it could not be removed.
     pub(crate) async fn remove(&self, plan: Fingerprint) -> Result<(), StoreError> {
-        self.store.delete(&key(plan)).await
+        self.vault.store().delete(&key(plan)).await
     }
 }

@@ -11,9 +11,11 @@
 //! | hopeless_tasks | each second | fails what nobody can take |
 //! | images | each hour | deletes what no image needs |
 //! | retention | each minute | forgets what is over |
+//! | identities_seen | change | tells streams that somebody was revoked |
+//! | identities | each minute | forgets old tokens, seals the authority with the latest farm key |
 
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -21,6 +23,7 @@ use kiln_model::{Action, Scheduler};
 
 mod assign;
 mod hopeless_tasks;
+mod identities;
 mod images;
 mod lost_agents;
 mod rest_events;
@@ -72,6 +75,15 @@ pub(crate) struct Memory {
     woken: AtomicU64,
 }
 
+impl Memory {
+    /// Forgets everything, as a new leader must: what it remembers is of a state that others have changed since.
+    pub(crate) fn forget(&self) {
+        *self.scheduler.lock().unwrap_or_else(PoisonError::into_inner) = Scheduler::default();
+        *self.sealed.lock().unwrap_or_else(PoisonError::into_inner) = seal_logs::Sealed::default();
+        self.woken.store(0, Ordering::Relaxed);
+    }
+}
+
 const DUTIES: &[Duty] = &[
     Duty { name: "assign", wake: Wake::Change, who: Who::Leader, run: |c| Box::pin(assign::run(c)) },
     Duty {
@@ -112,6 +124,18 @@ const DUTIES: &[Duty] = &[
         who: Who::Leader,
         run: |c| Box::pin(retention::run(c)),
     },
+    Duty {
+        name: "identities_seen",
+        wake: Wake::Change,
+        who: Who::Everyone,
+        run: |c| Box::pin(identities::see(c)),
+    },
+    Duty {
+        name: "identities",
+        wake: Wake::Every(Duration::from_secs(60)),
+        who: Who::Leader,
+        run: |c| Box::pin(identities::tidy(c)),
+    },
 ];
 
 /// Starts every duty; they end when the coordinator falls quiet.
@@ -122,7 +146,7 @@ pub(crate) fn start(coordinator: &Arc<Coordinator>) {
         tasks.spawn(async move {
             let quiet = coordinator.lifecycle.quiet().clone();
             // A proposal that is under way may be dropped: what it didn't do is found due the next time.
-            quiet.run_until_cancelled(drive(&coordinator, &duty)).await;
+            quiet.run_until_cancelled(drive(&coordinator, duty)).await;
         });
     }
 }

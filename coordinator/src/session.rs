@@ -30,6 +30,7 @@ use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use crate::Coordinator;
+use crate::identity::caller::Caller;
 use crate::roster::Presence;
 
 /// How long the first message may take.
@@ -53,7 +54,7 @@ type Outbound = mpsc::Sender<Result<v1::DesiredState, Status>>;
 /// Serves a stream until the agent leaves, falls silent or comes by another stream, or the coordinator closes.
 pub(crate) async fn serve(
     coordinator: &Arc<Coordinator>,
-    mut inbound: Streaming<v1::CurrentState>,
+    (caller, mut inbound): (&Caller, Streaming<v1::CurrentState>),
     outbound: &Outbound,
 ) -> Result<(), Status> {
     let silent = |_| Problem::new(Code::Invalid, "an agent opened a stream and said nothing");
@@ -61,6 +62,9 @@ pub(crate) async fn serve(
         return Ok(());
     };
     let first = CurrentState::try_from(first)?;
+    if let Some(hello) = &first.hello {
+        caller.may_speak_for(hello.agent)?;
+    }
     let term = coordinator.terms.current()?;
     let mut session = Session::begin(coordinator, &first).await?;
     let mut answers = coordinator.answers.changes();
@@ -125,9 +129,9 @@ impl Session {
         let (agent, name, offer) = (hello.agent, hello.name.clone(), offer(hello));
         // Ten thousand agents that come by another coordinator are no news.
         if coordinator.ledger.read(|farm| apply::is_new(farm, agent, &name, &offer)) {
-            let outcome = coordinator.ledger.propose(Action::Connect { agent, name, offer }).await?;
-            if let Some(refusal) = outcome.refusal() {
-                return Err(Problem::from_error(Code::Refused, refusal).into());
+            let connect = Action::Connect { agent, name, offer };
+            if let Outcome::Refused(refusal) = coordinator.ledger.propose(connect).await? {
+                return Err(Problem::from_error(Code::Forbidden, &refusal).into());
             }
         }
         tracing::debug!(agent = %hello.agent, name = hello.name, version = hello.version, "an agent connected");
@@ -165,6 +169,9 @@ impl Session {
                 // The agent learns from the next state that it lost the attempt.
                 Outcome::Refused(refusal @ Refusal::StaleEpoch { .. }) => {
                     tracing::info!(agent = %self.agent, %refusal, "a report was refused");
+                }
+                Outcome::Refused(refusal @ Refusal::Identity(_)) => {
+                    return Err(Problem::from_error(Code::Forbidden, &refusal).into());
                 }
                 Outcome::Refused(refusal @ (Refusal::UnknownTask(_) | Refusal::UnknownBuild(_))) => {
                     tracing::debug!(agent = %self.agent, %refusal, "a report came too late");
@@ -321,8 +328,8 @@ fn offer(hello: &Hello) -> Offer {
         labels: hello.labels.clone(),
         cpus: hello.cpus,
         memory_mib: hello.memory_mib,
-        disk_mib: hello.machine.disk_mib,
-        arch: hello.machine.arch.clone(),
-        accelerators: hello.machine.accelerators.iter().cloned().collect(),
+        disk_mib: hello.disk_mib,
+        arch: hello.arch.clone(),
+        accelerators: hello.accelerators.clone(),
     }
 }

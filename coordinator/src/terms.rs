@@ -125,6 +125,8 @@ fn settle(coordinator: &Arc<Coordinator>, leadership: &Leadership) {
     if let Some(number) = leads {
         coordinator.clock.catch_up(coordinator.ledger.read(kiln_model::FarmState::now));
         coordinator.vigil.restart();
+        coordinator.pulse.with(|liveness, _| liveness.restart());
+        coordinator.memory.forget();
         let closing = coordinator.lifecycle.closing();
         let term = Term { number, ended: closing.child_token(), closing: closing.clone() };
         reopen_logs(coordinator, &term);

@@ -41,9 +41,13 @@ fn count(counts: &mut BTreeMap<String, u64>, state: &str) {
     *counts.entry(state.to_owned()).or_default() += 1;
 }
 
-/// The builds, latest first.
-pub(crate) fn builds(farm: &FarmState, most: usize, running: bool) -> Vec<Build> {
-    let mut chosen: Vec<_> = farm.builds().values().filter(|build| !running || !build.is_ended()).collect();
+/// The builds that are wanted, latest first.
+pub(crate) fn builds(
+    farm: &FarmState,
+    most: usize,
+    wanted: impl Fn(&kiln_model::Build) -> bool,
+) -> Vec<Build> {
+    let mut chosen: Vec<_> = farm.builds().values().filter(|build| wanted(build)).collect();
     chosen.sort_by_key(|build| std::cmp::Reverse(build.order));
     chosen.into_iter().take(most).map(|known| build(farm, known)).collect()
 }

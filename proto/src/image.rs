@@ -117,9 +117,9 @@ impl Default for Chunking {
     fn default() -> Self {
         Self {
             algorithm: "fastcdc-2020/5.0".into(),
-            min: 16 << 10,
-            average: 64 << 10,
-            max: 256 << 10,
+            min: 32 << 10,
+            average: 128 << 10,
+            max: 512 << 10,
             zero_block: 64 << 10,
         }
     }

@@ -1,7 +1,7 @@
 //! What agent and coordinator say to each other. Each message is a whole state; see `agent_link.proto` for how
 //! a task's life looks in them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kiln_plan::event::TaskOutcome;
 use kiln_plan::id::{AgentId, AttemptId, BuildId, Epoch, TaskId};
@@ -53,18 +53,11 @@ pub struct Hello {
     pub memory_mib: u64,
     /// Its components.
     pub catalog: Catalog,
-    /// What it runs on.
-    pub machine: Machine,
-}
-
-/// What an agent runs on, as found out at its start.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Machine {
-    /// Of the processor, as Rust spells it: `x86_64`, `aarch64`; empty when unknown.
+    /// The machine's architecture, as `x86_64`; empty when it leaves that to its users.
     pub arch: String,
-    /// What runs guests of that architecture, as QEMU spells it: `kvm`, `tcg`.
-    pub accelerators: Vec<String>,
-    /// MiB free where attempts keep their files; 0 when unknown.
+    /// What runs guest code on the machine's own processor, as QEMU calls it: `kvm`, `hvf`.
+    pub accelerators: BTreeSet<String>,
+    /// MiB of scratch space to share out among guests; 0 when it leaves that to its users.
     pub disk_mib: u64,
     /// Programs found, each with its version, or with nothing when it doesn't tell one.
     pub tools: BTreeMap<String, String>,
@@ -102,7 +95,7 @@ pub struct DesiredState {
     pub begin: Vec<Assignment>,
     /// It speaks again before this many milliseconds have passed.
     pub speak_within_ms: u32,
-    /// Whether it should take nothing new, and stay, until this is no longer said.
+    /// Whether an operator wants it to finish what it has and take nothing new. It stays connected.
     pub drain: bool,
 }
 

@@ -19,6 +19,7 @@ mod arrival;
 mod connection;
 mod credentials;
 mod dial;
+mod ended;
 mod endpoint;
 mod key;
 mod pin;
@@ -31,6 +32,7 @@ pub use arrival::{Arrival, Peer, PeerError};
 pub use connection::Connection;
 pub use credentials::{Credentials, CredentialsError, Identity, Trust};
 pub use dial::{Dialler, dial};
+pub use ended::Ended;
 pub use endpoint::{DEFAULT_PORT, Endpoint, EndpointError};
 pub use key::{KeyError, PrivateKey};
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use kiln_plan::BuildPlan;
 use kiln_plan::event::{EventKind, TaskOutcome};
 use kiln_plan::id::{AgentId, AttemptId, BuildId, Epoch, TaskId};
+use kiln_proto::bundle::BundleFiles;
 use kiln_proto::link::{
     Assignment, AttemptEvents, AttemptKey, AttemptPhase, AttemptReceipt, CurrentState, DataReply,
     DesiredState, Hello, WantedAttempt,
@@ -36,6 +37,7 @@ struct Shared {
 struct Farm {
     wanted: BTreeMap<AttemptKey, Wanted>,
     drain: bool,
+    bundle: Vec<u8>,
     /// Whether events are durable once they are taken.
     forgetful: bool,
     agents: Vec<AgentId>,
@@ -101,6 +103,11 @@ impl Coordinator {
     pub(crate) fn want(&self, epoch: u64, plan: &BuildPlan) {
         let plan = serde_json::to_vec(plan).unwrap().into();
         self.change(|farm| drop(farm.wanted.insert(key(epoch), Wanted { plan, cancel: false })));
+    }
+
+    /// Hands out this bundle.
+    pub(crate) fn keep_bundle(&self, files: &BundleFiles) {
+        self.farm().bundle = files.pack().unwrap();
     }
 
     /// Wants it no more.
@@ -280,6 +287,19 @@ impl AgentLink for Service {
     type SynchronizeStream = ReceiverStream<Result<v1::DesiredState, Status>>;
     type AppendEventsStream = ReceiverStream<Result<v1::EventReceipt, Status>>;
     type AnswerQuestionsStream = ReceiverStream<Result<v1::DataQuestion, Status>>;
+    type FetchBundleStream = ReceiverStream<Result<v1::FetchedPart, Status>>;
+
+    async fn fetch_bundle(
+        &self,
+        _request: Request<v1::FetchBundleRequest>,
+    ) -> Result<Response<Self::FetchBundleStream>, Status> {
+        let packed = self.0.farm.lock().unwrap().bundle.clone();
+        let (send, parts) = mpsc::channel(packed.len() + 1);
+        for part in packed.chunks(100) {
+            send.try_send(Ok(v1::FetchedPart { data: part.to_vec().into() })).unwrap();
+        }
+        Ok(Response::new(ReceiverStream::new(parts)))
+    }
 
     async fn synchronize(
         &self,

@@ -1,6 +1,6 @@
 //! A look around at the start: what the machine is made of, and which programs it has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use nix::sys::statvfs::statvfs;
@@ -17,8 +17,8 @@ pub struct Survey {
     pub memory_mib: u64,
     /// Of the processor, as Rust spells it.
     pub arch: String,
-    /// What runs guests of that architecture, as QEMU spells it; nothing without QEMU.
-    pub accelerators: Vec<String>,
+    /// What lets guests of that architecture run on the processor itself, as QEMU spells it: `kvm`.
+    pub accelerators: BTreeSet<String>,
     /// MiB free in the run directory; 0 when the kernel doesn't tell.
     pub disk_mib: u64,
     /// Programs with their versions.
@@ -30,14 +30,11 @@ pub async fn look(run_dir: &Path, cache_dir: &Path) -> Survey {
     let arch = std::env::consts::ARCH;
     let qemu = kiln_component::process::find(&format!("qemu-system-{arch}"));
     let accelerators = async {
-        let Some(qemu) = qemu else { return Vec::new() };
+        let Some(qemu) = qemu else { return BTreeSet::new() };
         let choice = accelerator::choose(&qemu, cache_dir).await;
         tracing::info!(accelerator = %choice.accelerator, reason = choice.reason, "how guests run here");
-        let mut all = vec![choice.accelerator.name().to_owned()];
-        if choice.accelerator != Accelerator::Tcg {
-            all.push(Accelerator::Tcg.name().to_owned());
-        }
-        all
+        let real = !matches!(choice.accelerator, Accelerator::Tcg | Accelerator::None);
+        real.then(|| choice.accelerator.name().to_owned()).into_iter().collect()
     };
     let (accelerators, tools) = tokio::join!(accelerators, tools::find());
     Survey {
@@ -52,8 +49,7 @@ pub async fn look(run_dir: &Path, cache_dir: &Path) -> Survey {
 
 /// MiB that a file system has free for this user; 0 when the kernel doesn't tell.
 pub fn free_mib(path: &Path) -> u64 {
-    statvfs(path)
-        .map_or(0, |fs| (fs.blocks_available() as u64).saturating_mul(fs.fragment_size() as u64) >> 20)
+    statvfs(path).map_or(0, |fs| fs.blocks_available().saturating_mul(fs.fragment_size()) >> 20)
 }
 
 fn memory_mib(meminfo: &str) -> u64 {

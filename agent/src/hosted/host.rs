@@ -155,6 +155,13 @@ impl Host {
         voice.finish(outcome);
     }
 
+    /// Waits until it should end early. For one waiter at a time, before there is a process.
+    pub(super) async fn stopped(&self) {
+        while self.wishes().stop_since.is_none() {
+            self.wished.notified().await;
+        }
+    }
+
     fn stops_for(&self) -> Duration {
         self.wishes().stop_since.map_or(Duration::ZERO, |since| since.elapsed())
     }

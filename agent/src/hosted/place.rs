@@ -24,9 +24,12 @@ use kiln_component::process::table::ProcessId;
 use kiln_plan::BuildPlan;
 use kiln_plan::event::TaskOutcome;
 use kiln_plan::id::{AttemptId, BuildId, Epoch, TaskId};
+use kiln_proto::bundle::BundleFiles;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::bundle;
+use crate::isolation::Isolation;
 use crate::link::{AttemptKey, Order};
 use crate::spool::Reader;
 
@@ -126,6 +129,9 @@ pub struct RestingOrder {
     pub cache_dir: PathBuf,
     /// Where the journal and the scratch directory go.
     pub run_dir: PathBuf,
+    /// How it is kept apart.
+    #[serde(default)]
+    pub isolation: Isolation,
     /// What to do.
     pub plan: BuildPlan,
 }
@@ -238,6 +244,12 @@ impl Place {
         make(&self.directory, false)?;
         make(&self.work(), false)?;
         self.write("about.json", about)
+    }
+
+    /// Lays out the files that the attempt works in.
+    pub(super) fn lay_out(&self, files: &BundleFiles) -> Result<(), PlaceError> {
+        let work = self.work();
+        bundle::lay_out(files, &work).map_err(PlaceError::io("lay out the template's files in", &work))
     }
 
     /// Which attempt it is.

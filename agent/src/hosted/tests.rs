@@ -15,14 +15,34 @@ fn order() -> Order {
     Order { build, attempt, first_sequence: 7, plan: test_plan::plan("null") }
 }
 
+#[derive(Debug)]
+struct NoBundles;
+
+#[async_trait::async_trait]
+impl Bundles for NoBundles {
+    async fn fetch(&self, _attempt: AttemptKey) -> Result<Vec<u8>, kiln_proto::Problem> {
+        Err(kiln_proto::Problem::new(kiln_proto::Code::NotFound, "there is none"))
+    }
+}
+
 fn hosts(run_dir: &std::path::Path) -> Arc<Hosts> {
     let (run_dir, cache_dir) = (run_dir.to_owned(), run_dir.join("cache"));
-    Hosts::find(Settings { program: "/bin/false".into(), run_dir, cache_dir }).unwrap()
+    Hosts::find(
+        Settings {
+            program: "/bin/false".into(),
+            run_dir,
+            cache_dir,
+            cache_limit: 0,
+            isolation: Isolation::default(),
+        },
+        Arc::new(NoBundles),
+    )
+    .unwrap()
 }
 
 fn prepared(run_dir: &std::path::Path) -> Place {
     let place = Place::of(run_dir, order().attempt);
-    hosts(run_dir).prepare(&place, order()).unwrap();
+    hosts(run_dir).prepare(&place, order(), None).unwrap();
     place
 }
 
@@ -37,7 +57,7 @@ fn a_prepared_attempt_is_private_and_its_order_read_once() {
     assert_eq!(place.take_order().unwrap().plan, order().plan);
     assert!(place.take_order().is_err());
     assert!(!place.directory().join("order.json").exists());
-    assert!(hosts(run_dir.path()).prepare(&place, order()).is_err(), "one attempt, one directory");
+    assert!(hosts(run_dir.path()).prepare(&place, order(), None).is_err(), "one attempt, one directory");
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub(super) struct Client {
 }
 
 /// The service over a channel, with room for manifests.
-pub(super) fn service(channel: Channel) -> ImagesClient<Channel> {
+fn service(channel: Channel) -> ImagesClient<Channel> {
     ImagesClient::new(channel)
         .max_decoding_message_size(MESSAGE_LIMIT)
         .max_encoding_message_size(MESSAGE_LIMIT)

@@ -352,7 +352,7 @@ mod tests {
         };
         let (old, new) = (ids(&old), ids(&new));
         let changed = new.difference(&old).count();
-        assert!(new.len() > 60 && changed <= 4, "{changed} of {} chunks are new", new.len());
+        assert!(new.len() > 30 && changed <= 4, "{changed} of {} chunks are new", new.len());
     }
 
     /// Where chunks are cut is part of the format: a change makes every stored chunk useless for new images.
@@ -367,5 +367,38 @@ mod tests {
         assert_eq!(lengths, EXPECTED);
     }
 
-    const EXPECTED: [u32; 0] = [];
+    const EXPECTED: [u32; 7] = [97_752, 163_492, 93_389, 175_649, 285_539, 144_664, 88_091];
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig {
+            cases: 40,
+            failure_persistence: None,
+            ..proptest::prelude::ProptestConfig::default()
+        })]
+
+        #[test]
+        fn any_bytes_survive(parts in proptest::collection::vec((0_u8..3, 0_usize..400_000), 0..8)) {
+            let part = |(kind, length): &(u8, usize)| match kind {
+                0 => vec![0; *length],
+                1 => vec![0x55; *length],
+                _ => noise(*length, *length as u64),
+            };
+            let bytes: Vec<u8> = parts.iter().flat_map(part).collect();
+            let file = file(&bytes);
+            let mut again = Vec::new();
+            for cut in pieces(&file).0 {
+                match cut {
+                    Cut::Hole(zeros) => again.resize(again.len() + usize::try_from(zeros).unwrap(), 0),
+                    Cut::Chunk { id, offset, length } => {
+                        let mut chunk = vec![0; length as usize];
+                        file.read_exact_at(&mut chunk, offset).unwrap();
+                        assert_eq!(ChunkId::of(&chunk), id);
+                        let frame = zstd::bulk::compress(&chunk, 3).unwrap();
+                        again.extend(zstd::bulk::decompress(&frame, chunk.len()).unwrap());
+                    }
+                }
+            }
+            assert!(again == bytes);
+        }
+    }
 }

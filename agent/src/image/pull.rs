@@ -22,13 +22,14 @@ use kiln_plan::id::PackId;
 use kiln_proto::image::{
     ChunkEntry, ChunkId, Grant, ImageFile, ImageFormatError, ImageManifest, ImageRecord, Piece,
 };
+use kiln_proto::token::Bearer;
 use kiln_proto::v1::images_client::ImagesClient;
-use kiln_proto::{Bytes, ConvertError, Problem, v1};
+use kiln_proto::{Bytes, ConvertError, MESSAGE_LIMIT, Problem, v1};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 
-use super::client::service;
 use super::transfer::{Transfer, TransferError};
 
 /// Spans that are brought side by side.
@@ -102,6 +103,9 @@ pub enum PullError {
     BrokeOff,
 }
 
+/// The service of images, as people reach it: each request shows who asks.
+pub type PeoplesImages = ImagesClient<InterceptedService<Channel, Bearer>>;
+
 /// What was pulled.
 #[derive(Clone, Debug)]
 pub struct Pulled {
@@ -121,13 +125,13 @@ pub struct Pulled {
 /// # Errors
 /// When it could not be pulled. What has come stays for the next pull.
 pub async fn pull(
-    channel: Channel,
+    images: PeoplesImages,
     transfer: &Transfer,
     (image, directory): (&str, Option<&Path>),
     progress: &(dyn Fn(u64, u64) + Sync),
     cancel: &CancellationToken,
 ) -> Result<Pulled, PullError> {
-    let mut service = service(channel);
+    let mut service = images.max_decoding_message_size(MESSAGE_LIMIT);
     let request = v1::ShowImageRequest { image: image.to_owned() };
     let shown = service.show_image(request).await.map_err(Problem::from)?.into_inner();
     let absent = ConvertError::Missing { message: "an image", field: "record" };
@@ -354,7 +358,7 @@ fn spans(manifest: &ImageManifest, missing: &[bool]) -> Vec<Span> {
 }
 
 struct Reading<'a> {
-    service: ImagesClient<Channel>,
+    service: PeoplesImages,
     transfer: &'a Transfer,
     image: String,
     manifest: &'a Arc<ImageManifest>,

@@ -27,7 +27,7 @@ use super::*;
 enum Said {
     /// A stream was opened; its other end is for the script.
     Opened(mpsc::Sender<Result<v1::DesiredState, Status>>),
-    State(CurrentState),
+    State(Box<CurrentState>),
     Answered(String),
 }
 
@@ -48,7 +48,7 @@ impl AgentLink for Script {
         &self,
         _request: Request<v1::FetchBundleRequest>,
     ) -> Result<Response<Self::FetchBundleStream>, Status> {
-        Err(Status::not_found("no plan of this script names a bundle"))
+        Err(Status::not_found("there are no bundles"))
     }
 
     /// Asks two questions, of which it takes one back, and notes what is answered.
@@ -89,7 +89,7 @@ impl AgentLink for Script {
         tokio::spawn(async move {
             let mut inbound = request.into_inner();
             while let Ok(Some(state)) = inbound.message().await {
-                let _ = said.send(Said::State(state.try_into().unwrap()));
+                let _ = said.send(Said::State(Box::new(state.try_into().unwrap())));
             }
         });
         Ok(Response::new(ReceiverStream::new(states)))
@@ -253,7 +253,7 @@ impl Play {
     async fn state(&mut self) -> CurrentState {
         loop {
             if let Said::State(state) = bounded(self.said.recv()).await.unwrap() {
-                return state;
+                return *state;
             }
         }
     }
@@ -279,7 +279,10 @@ fn hello() -> Hello {
         cpus: 0,
         memory_mib: 0,
         catalog: Catalog::default(),
-        machine: kiln_proto::link::Machine::default(),
+        arch: String::new(),
+        accelerators: std::collections::BTreeSet::new(),
+        disk_mib: 0,
+        tools: std::collections::BTreeMap::new(),
     }
 }
 

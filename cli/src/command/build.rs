@@ -1,7 +1,7 @@
 //! `kiln build`
 
 mod far;
-mod follow;
+pub(super) mod follow;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -41,6 +41,9 @@ pub struct Image {
     pub size: u64,
     /// How many files.
     pub files: u32,
+    /// The project of the build that made it.
+    #[serde(default)]
+    pub project: String,
     /// The build that made it.
     pub build: BuildId,
     /// The task that made it.

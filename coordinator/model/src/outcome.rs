@@ -52,8 +52,8 @@ impl Outcome {
             | Self::Assigned { .. }
             | Self::Synchronized { .. }
             | Self::Reported { .. }
-            | Self::UnderWay { .. }
             | Self::Published { .. }
+            | Self::UnderWay { .. }
             | Self::Joined(_) => None,
         }
     }

@@ -279,6 +279,7 @@ impl FarmState {
     pub(crate) fn remove_build(&mut self, id: BuildId) {
         let Some(build) = self.builds.remove(&id) else { return };
         for task in &build.tasks {
+            self.images.by_task.remove(task);
             let ending = self.tasks.remove(task).and_then(|task| task.ending);
             if let Some(ending) = ending {
                 self.index.finished.remove(&ending);

@@ -1,7 +1,7 @@
 use kiln_proto::bundle::Entry;
 
 use super::*;
-use crate::store::StoreSettings;
+use crate::store::{Store, StoreSettings};
 
 fn sample() -> BundleFiles {
     let mut files = BundleFiles::default();
@@ -33,7 +33,7 @@ async fn a_bundle_is_kept_found_read_and_removed() {
     assert_eq!(bundles.files(digest).await.unwrap().unwrap(), files);
     bundles.remove(digest).await.unwrap();
     assert!(!bundles.has(digest).await.unwrap());
-    assert_eq!(bundles.store.list("bundles").await.unwrap(), []);
+    assert_eq!(bundles.vault.store().list("bundles").await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -46,5 +46,5 @@ async fn what_is_not_what_it_says_is_refused_and_leaves_nothing() {
         Err(BundlesError::Refused(BundleError::Digest { .. }))
     ));
     assert!(matches!(keep(&bundles, other, b"rubbish").await, Err(BundlesError::Refused(_))));
-    assert_eq!(bundles.store.list("bundles").await.unwrap(), []);
+    assert_eq!(bundles.vault.store().list("bundles").await.unwrap(), []);
 }

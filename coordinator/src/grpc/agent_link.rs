@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::identity::caller::Caller;
 use crate::{Coordinator, session};
 
 /// Messages to an agent that may wait for it. States replace each other, so few are enough.
@@ -51,8 +52,9 @@ impl AgentLink for Service {
     ) -> Result<Response<Self::SynchronizeStream>, Status> {
         let (send, states) = mpsc::channel(WAITING_STATES);
         let coordinator = Arc::clone(&self.coordinator);
+        let caller = Caller::of(&request);
         let serve = async move {
-            if let Err(status) = session::serve(&coordinator, request.into_inner(), &send).await {
+            if let Err(status) = session::serve(&coordinator, (&caller, request.into_inner()), &send).await {
                 // An agent that is gone doesn't read it.
                 let _ = send.send(Err(status)).await;
             }
@@ -67,8 +69,9 @@ impl AgentLink for Service {
     ) -> Result<Response<Self::AppendEventsStream>, Status> {
         let (send, receipts) = mpsc::channel(WAITING_RECEIPTS);
         let coordinator = Arc::clone(&self.coordinator);
+        let caller = Caller::of(&request);
         let serve = async move {
-            if let Err(status) = take_events(&coordinator, request.into_inner(), &send).await {
+            if let Err(status) = take_events(&coordinator, (&caller, request.into_inner()), &send).await {
                 let _ = send.send(Err(status)).await;
             }
         };
@@ -80,8 +83,10 @@ impl AgentLink for Service {
         &self,
         request: Request<v1::FetchBundleRequest>,
     ) -> Result<Response<Self::FetchBundleStream>, Status> {
+        let caller = Caller::of(&request);
         let v1::FetchBundleRequest { task, epoch, .. } = request.into_inner();
-        let packed = bundle_of(&self.coordinator, convert::id("task", &task)?, Epoch(epoch)).await?;
+        let held = (convert::id("task", &task)?, Epoch(epoch));
+        let packed = bundle_of(&self.coordinator, &caller, held).await?;
         let part = |start: usize| {
             let data = packed.slice(start..(start + BUNDLE_PART).min(packed.len()));
             Ok(v1::FetchedPart { data })
@@ -96,8 +101,9 @@ impl AgentLink for Service {
     ) -> Result<Response<Self::AnswerQuestionsStream>, Status> {
         let (send, questions) = mpsc::channel(WAITING_QUESTIONS);
         let coordinator = Arc::clone(&self.coordinator);
+        let caller = Caller::of(&request);
         let serve = async move {
-            if let Err(status) = take_answers(&coordinator, request.into_inner(), &send).await {
+            if let Err(status) = take_answers(&coordinator, (&caller, request.into_inner()), &send).await {
                 let _ = send.send(Err(status)).await;
             }
         };
@@ -108,7 +114,7 @@ impl AgentLink for Service {
 
 async fn take_events(
     coordinator: &Coordinator,
-    mut batches: Streaming<v1::EventBatch>,
+    (caller, mut batches): (&Caller, Streaming<v1::EventBatch>),
     receipts: &mpsc::Sender<Result<v1::EventReceipt, Status>>,
 ) -> Result<(), Status> {
     let term = coordinator.terms.current()?;
@@ -130,7 +136,7 @@ async fn take_events(
                     let told = "this coordinator leads since a moment ago and doesn't know yet which events it lacks";
                     return Err(Problem::new(Code::Unavailable, told).into());
                 }
-                (attempts.into_iter().map(|events| append(coordinator, events)).collect(), false)
+                (attempts.into_iter().map(|events| append(coordinator, caller, events)).collect(), false)
             }
             changed = rested.changed() => {
                 changed.map_err(|_| term.end())?;
@@ -158,7 +164,7 @@ type Told = BTreeMap<TaskId, (Epoch, u64)>;
 
 /// Receipts for tasks of which more is at rest than their agent has been told.
 fn more_at_rest(coordinator: &Coordinator, told: &mut Told) -> Vec<AttemptReceipt> {
-    told.retain(|task, _| current_epoch(coordinator, *task).is_some());
+    told.retain(|task, _| coordinator.ledger.read(|farm| farm.tasks().contains_key(task)));
     let more = |(task, (epoch, known)): (&TaskId, &(Epoch, u64))| {
         let receipt = coordinator.events.receipt(*task, *epoch);
         (receipt.durable_sequence > *known).then_some(receipt)
@@ -169,7 +175,7 @@ fn more_at_rest(coordinator: &Coordinator, told: &mut Told) -> Vec<AttemptReceip
 /// Seats the agent at the desk where questions are asked, and carries them to and fro.
 async fn take_answers(
     coordinator: &Coordinator,
-    mut replies: Streaming<v1::DataReply>,
+    (caller, mut replies): (&Caller, Streaming<v1::DataReply>),
     questions: &mpsc::Sender<Result<v1::DataQuestion, Status>>,
 ) -> Result<(), Status> {
     let term = coordinator.terms.current()?;
@@ -181,6 +187,7 @@ async fn take_answers(
     let DataReply::Seated(agent) = first.try_into()? else {
         return Err(Problem::new(Code::Invalid, "the first message of an agent must say who it is").into());
     };
+    caller.may_speak_for(agent)?;
     let (seat, mut asked) = coordinator.data_desk.sit(agent);
     loop {
         tokio::select! {
@@ -203,11 +210,16 @@ async fn take_answers(
 }
 
 /// The files of an attempt that is under way.
-async fn bundle_of(coordinator: &Coordinator, task: TaskId, epoch: Epoch) -> Result<Bytes, Problem> {
+async fn bundle_of(
+    coordinator: &Coordinator,
+    caller: &Caller,
+    (task, epoch): (TaskId, Epoch),
+) -> Result<Bytes, Problem> {
     let unknown = |what: &str| Problem::new(Code::NotFound, format!("the farm has no {what} of task {task}"));
     let held = coordinator.ledger.read(|farm| {
         let known = farm.tasks().get(&task)?;
-        known.lease().filter(|lease| lease.epoch == epoch).map(|_| known.plan)
+        let lease = known.lease().filter(|lease| lease.epoch == epoch)?;
+        caller.may_speak_for(lease.agent).is_ok().then_some(known.plan)
     });
     let stale = || Problem::new(Code::Stale, format!("task {task} is not held under epoch {epoch}"));
     let plan = coordinator.plans.get(held.ok_or_else(stale)?).await;
@@ -227,19 +239,19 @@ struct PlanBundle {
     bundle: Option<Fingerprint>,
 }
 
-/// Appends unless the ledger knows a later attempt. The log itself checks again, since a later one may begin
-/// between.
-fn append(coordinator: &Coordinator, events: AttemptEvents) -> AttemptReceipt {
+/// Appends unless the ledger knows a later attempt, or another agent has this one. The log itself checks again,
+/// since a later one may begin between.
+fn append(coordinator: &Coordinator, caller: &Caller, events: AttemptEvents) -> AttemptReceipt {
     let AttemptEvents { task, epoch, records } = events;
-    if current_epoch(coordinator, task) != Some(epoch) {
+    let current = coordinator.ledger.read(|farm| {
+        let known = farm.tasks().get(&task).filter(|task| task.epoch == epoch);
+        known.and_then(|task| task.holder).is_some_and(|holder| caller.may_speak_for(holder).is_ok())
+    });
+    if !current {
         return AttemptReceipt { task, epoch, next_sequence: 0, durable_sequence: 0, refused: true };
     }
     if !records.is_empty() {
         coordinator.pulse.with(|liveness, now| liveness.moved(task, epoch, now));
     }
     coordinator.events.append(task, epoch, records)
-}
-
-fn current_epoch(coordinator: &Coordinator, task: TaskId) -> Option<Epoch> {
-    coordinator.ledger.read(|farm| farm.tasks().get(&task).map(|task| task.epoch))
 }

@@ -8,6 +8,8 @@ use kiln_proto::{Code, Problem, convert, v1};
 use serde::Serialize;
 use tonic::{Request, Response, Status};
 
+use crate::identity::Caller;
+use crate::identity::layer::about;
 use crate::{Coordinator, view};
 
 /// The service.
@@ -36,13 +38,15 @@ impl Farm for Service {
     }
 
     async fn list_builds(&self, request: Request<v1::ListBuildsRequest>) -> Seen {
+        let caller = Caller::of(&request);
         let v1::ListBuildsRequest { most, running } = request.into_inner();
-        shown(&self.coordinator.ledger.read(|farm| view::builds(farm, view::most_builds(most), running)))
+        shown(&self.coordinator.builds(&caller, most, running))
     }
 
     async fn get_build(&self, request: Request<v1::GetBuildRequest>) -> Seen {
+        let caller = Caller::of(&request);
         let build: BuildId = convert::id("build", &request.into_inner().build)?;
-        shown(&self.coordinator.build_view(build)?)
+        shown(&self.coordinator.build_view(&caller, build)?)
     }
 
     async fn list_agents(&self, _request: Request<v1::ListAgentsRequest>) -> Seen {
@@ -54,8 +58,9 @@ impl Farm for Service {
     }
 
     async fn explain(&self, request: Request<v1::ExplainRequest>) -> Seen {
+        let caller = Caller::of(&request);
         let build: BuildId = convert::id("build", &request.into_inner().build)?;
-        shown(&self.coordinator.explain(build)?)
+        shown(&self.coordinator.explain(&caller, build)?)
     }
 
     async fn set_draining(
@@ -64,14 +69,16 @@ impl Farm for Service {
     ) -> Result<Response<v1::SetDrainingReply>, Status> {
         let v1::SetDrainingRequest { agent, draining } = request.into_inner();
         self.coordinator.set_draining(&agent, draining).await?;
-        Ok(Response::new(v1::SetDrainingReply {}))
+        let target = format!("agent {agent}, draining: {draining}");
+        Ok(about(v1::SetDrainingReply {}, target))
     }
 
     async fn remove_member(
         &self,
         request: Request<v1::RemoveMemberRequest>,
     ) -> Result<Response<v1::RemoveMemberReply>, Status> {
-        self.coordinator.remove_member(request.into_inner().member).await?;
-        Ok(Response::new(v1::RemoveMemberReply {}))
+        let member = request.into_inner().member;
+        self.coordinator.remove_member(member).await?;
+        Ok(about(v1::RemoveMemberReply {}, format!("coordinator {member}")))
     }
 }

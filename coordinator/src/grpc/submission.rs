@@ -4,16 +4,19 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kiln_model::Refusal;
+use kiln_model::build::DEFAULT_PROJECT;
+use kiln_model::{Refusal, Role};
 use kiln_plan::DataQuery;
 use kiln_plan::id::{BuildId, Epoch, TaskId};
 use kiln_proto::link::Answer;
-use kiln_proto::submission::{AnswerRequest, FollowRequest};
+use kiln_proto::submission::{AnswerRequest, FollowRequest, SubmitRequest};
 use kiln_proto::v1::submission_server::Submission;
 use kiln_proto::{Code, Problem, convert, v1};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::identity::caller::Caller;
+use crate::identity::layer::about;
 use crate::{Coordinator, admission};
 
 /// How long a part of a bundle may take.
@@ -36,15 +39,24 @@ impl Submission for Service {
     type FollowStream = Pin<Box<dyn Stream<Item = Result<v1::FollowUpdate, Status>> + Send>>;
 
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitReply>, Status> {
-        let reply = admission::submit(&self.coordinator, request.into_inner().try_into()?).await?;
-        Ok(Response::new(reply.into()))
+        let caller = Caller::of(&request);
+        let request: SubmitRequest = request.into_inner().try_into()?;
+        let project = if request.project.is_empty() { DEFAULT_PROJECT } else { &request.project };
+        caller.may_in(Role::Builder, project)?;
+        let reply = admission::submit(&self.coordinator, &caller, request).await;
+        self.coordinator.meters.submitted(reply.as_ref().is_ok_and(|reply| reply.build.is_some()).into());
+        let reply = reply?;
+        let target = reply.build.map(|build| format!("build {build}"));
+        Ok(about(reply.into(), target.unwrap_or_else(|| "no build".into())))
     }
 
     async fn follow(
         &self,
         request: Request<v1::FollowRequest>,
     ) -> Result<Response<Self::FollowStream>, Status> {
+        let caller = Caller::of(&request);
         let FollowRequest { build, from } = request.into_inner().try_into()?;
+        self.coordinator.may(&caller, Role::Viewer, build)?;
         let term = self.coordinator.terms.current()?;
         let Some(reader) = self.coordinator.events.follow(build, from) else {
             return Err(Problem::from_error(Code::NotFound, &Refusal::UnknownBuild(build)).into());
@@ -70,9 +82,11 @@ impl Submission for Service {
     }
 
     async fn cancel(&self, request: Request<v1::CancelRequest>) -> Result<Response<v1::CancelReply>, Status> {
+        let caller = Caller::of(&request);
         let build: BuildId = convert::id("build", &request.into_inner().build)?;
+        self.coordinator.may(&caller, Role::Builder, build)?;
         self.coordinator.cancel(build).await?;
-        Ok(Response::new(v1::CancelReply {}))
+        Ok(about(v1::CancelReply {}, format!("build {build}")))
     }
 
     async fn find_bundle(
@@ -102,10 +116,14 @@ impl Submission for Service {
     }
 
     async fn answer(&self, request: Request<v1::AnswerRequest>) -> Result<Response<v1::AnswerReply>, Status> {
+        let caller = Caller::of(&request);
         let AnswerRequest { task, question, text } = request.into_inner().try_into()?;
+        if let Some(build) = self.coordinator.ledger.read(|farm| Some(farm.tasks().get(&task)?.build)) {
+            self.coordinator.may(&caller, Role::Builder, build)?;
+        }
         let epoch = self.asking(task)?;
         self.coordinator.answers.give(task, epoch, Answer { question, text });
-        Ok(Response::new(v1::AnswerReply {}))
+        Ok(about(v1::AnswerReply {}, format!("task {task}")))
     }
 
     async fn ask_data(

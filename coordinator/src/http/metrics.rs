@@ -28,6 +28,12 @@ pub(crate) enum Verdict {
     Refused,
 }
 
+impl From<bool> for Verdict {
+    fn from(taken: bool) -> Self {
+        if taken { Self::Taken } else { Self::Refused }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Ended {
     verdict: Verdict,

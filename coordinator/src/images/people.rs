@@ -1,7 +1,7 @@
 //! What people ask about images.
 
 use futures::StreamExt;
-use kiln_model::{Action, Image, ImageAction};
+use kiln_model::{Action, Image, ImageAction, Role};
 use kiln_plan::id::PackId;
 use kiln_proto::image::{Grant, ImageRecord};
 use kiln_proto::{Bytes, Code, Problem};
@@ -9,22 +9,26 @@ use kiln_proto::{Bytes, Code, Problem};
 use super::publish::record;
 use super::{CALLS, at_once, index, links, manifest, needs, pack_key};
 use crate::Coordinator;
+use crate::identity::caller::Caller;
 use crate::store::Access;
 
-/// The image that is meant.
-fn find(coordinator: &Coordinator, text: &str) -> Result<Image, Problem> {
+/// The image that somebody means who has a role in its project.
+fn find(coordinator: &Coordinator, (caller, role): (&Caller, Role), text: &str) -> Result<Image, Problem> {
     let image = coordinator.ledger.read(|farm| farm.images().find(text).cloned());
-    image.ok_or_else(|| {
+    let image = image.ok_or_else(|| {
         let told = format!("there is no image {text:?}; `kiln images list` shows what there is");
         Problem::new(Code::NotFound, told)
-    })
+    })?;
+    caller.may_in(role, &image.project)?;
+    Ok(image)
 }
 
-/// All images, or those of a name, by name and version.
-pub(crate) fn list(coordinator: &Coordinator, name: &str) -> Vec<ImageRecord> {
+/// All images that the caller may see, or those of a name, by name and version.
+pub(crate) fn list(coordinator: &Coordinator, caller: &Caller, name: &str) -> Vec<ImageRecord> {
     let mut images: Vec<ImageRecord> = coordinator.ledger.read(|farm| {
         let images = farm.images().visible().values();
-        images.filter(|image| name.is_empty() || image.name == name).map(record).collect()
+        let wanted = images.filter(|image| name.is_empty() || image.name == name);
+        wanted.filter(|image| caller.may_in(Role::Viewer, &image.project).is_ok()).map(record).collect()
     });
     images.sort_by(|a, b| a.name.cmp(&b.name).then(a.version.cmp(&b.version)));
     images
@@ -34,8 +38,12 @@ pub(crate) fn list(coordinator: &Coordinator, name: &str) -> Vec<ImageRecord> {
 ///
 /// # Errors
 /// When there is none, or its manifest can't be read.
-pub(crate) async fn show(coordinator: &Coordinator, text: &str) -> Result<(ImageRecord, Bytes), Problem> {
-    let image = find(coordinator, text)?;
+pub(crate) async fn show(
+    coordinator: &Coordinator,
+    caller: &Caller,
+    text: &str,
+) -> Result<(ImageRecord, Bytes), Problem> {
+    let image = find(coordinator, (caller, Role::Viewer), text)?;
     let (bytes, _) = manifest(coordinator, &image).await?;
     Ok((record(&image), bytes))
 }
@@ -46,11 +54,12 @@ pub(crate) async fn show(coordinator: &Coordinator, text: &str) -> Result<(Image
 /// When there is no such image, it needs no such pack, or no link can be made.
 pub(crate) async fn grant_pull(
     coordinator: &Coordinator,
+    caller: &Caller,
     text: &str,
     packs: Vec<PackId>,
 ) -> Result<Vec<Grant>, Problem> {
     at_once(packs.len())?;
-    let image = find(coordinator, text)?;
+    let image = find(coordinator, (caller, Role::Viewer), text)?;
     let needed = needs(coordinator, &image).await?;
     if let Some(foreign) = packs.iter().find(|pack| !needed.contains(pack)) {
         let told = format!("image {} has nothing in pack {foreign}", image.id);
@@ -63,8 +72,12 @@ pub(crate) async fn grant_pull(
 ///
 /// # Errors
 /// When there is no such image, or the store doesn't answer.
-pub(crate) async fn verify(coordinator: &Coordinator, text: &str) -> Result<(u32, Vec<String>), Problem> {
-    let image = find(coordinator, text)?;
+pub(crate) async fn verify(
+    coordinator: &Coordinator,
+    caller: &Caller,
+    text: &str,
+) -> Result<(u32, Vec<String>), Problem> {
+    let image = find(coordinator, (caller, Role::Builder), text)?;
     let manifest = match manifest(coordinator, &image).await {
         Ok((_, manifest)) => manifest,
         Err(problem) if problem.code == Code::Internal => return Ok((0, vec![problem.message])),
@@ -104,8 +117,12 @@ pub(crate) async fn verify(coordinator: &Coordinator, text: &str) -> Result<(u32
 ///
 /// # Errors
 /// When there is none, or the ledger doesn't answer.
-pub(crate) async fn delete(coordinator: &Coordinator, text: &str) -> Result<ImageRecord, Problem> {
-    let image = find(coordinator, text)?;
+pub(crate) async fn delete(
+    coordinator: &Coordinator,
+    caller: &Caller,
+    text: &str,
+) -> Result<ImageRecord, Problem> {
+    let image = find(coordinator, (caller, Role::Operator), text)?;
     let outcome = coordinator.ledger.propose(Action::Image(ImageAction::Delete { image: image.id })).await?;
     match outcome.refusal() {
         Some(refusal) => Err(Problem::from_error(Code::NotFound, refusal)),

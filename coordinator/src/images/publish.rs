@@ -11,6 +11,7 @@
 //!
 //! A manifest whose command was not done is nobody's, and goes with the next collection at the latest.
 
+use kiln_model::build::DEFAULT_PROJECT;
 use kiln_model::{Action, Image, ImageAction, ImageRefusal, NewImage, Outcome, Publisher, Refusal};
 use kiln_plan::fingerprint::Fingerprint;
 use kiln_plan::id::PackId;
@@ -38,6 +39,13 @@ pub(crate) async fn publish(
         return Ok(Published::Visible(before));
     }
     let (_, mut manifest) = decoded(manifest).await?;
+    if manifest.head.name.contains('/') {
+        let told = format!(
+            "{:?} is no name for an image: only the farm puts a project before it",
+            manifest.head.name
+        );
+        return Err(Problem::new(Code::Invalid, told));
+    }
     certify(coordinator, claim, &mut manifest);
     for _ in 0..ROUNDS {
         let (collections, version) = coordinator
@@ -56,7 +64,8 @@ pub(crate) async fn publish(
     Err(Problem::new(Code::Unavailable, "too many images are published at the same time; try again"))
 }
 
-/// Writes over what the agent says about matters that the farm knows itself.
+/// Writes over what the agent says about matters that the farm knows itself, and puts the project before the name, so that
+/// no project writes under another's names.
 fn certify(coordinator: &Coordinator, claim: &Claim, manifest: &mut ImageManifest) {
     let provenance = &mut manifest.head.provenance;
     provenance.task = claim.task;
@@ -66,6 +75,10 @@ fn certify(coordinator: &Coordinator, claim: &Claim, manifest: &mut ImageManifes
     coordinator.ledger.read(|farm| {
         if let Some(task) = farm.tasks().get(&claim.task) {
             provenance.build = task.build;
+            let project = farm.builds().get(&task.build).map(|build| build.origin.project.as_str());
+            if let Some(project) = project.filter(|project| *project != DEFAULT_PROJECT) {
+                manifest.head.name = format!("{project}/{}", manifest.head.name);
+            }
             provenance.task_name.clone_from(&task.name);
             provenance.plan = Some(task.plan.to_string());
         }
@@ -151,6 +164,7 @@ pub(super) fn record(image: &Image) -> ImageRecord {
         size: image.size,
         files: image.files,
         build: image.build,
+        project: image.project.clone(),
         task: image.task,
         digest: image.manifest.to_string(),
     }

@@ -4,7 +4,6 @@ use kiln_proto::{Code, Problem, v1};
 use openraft::error::{Fatal, RaftError};
 use openraft::raft::AppendEntriesResponse;
 
-use super::cluster::Leadership;
 use super::{Ledger, wire};
 
 type Answer<T> = Result<T, Problem>;
@@ -13,8 +12,11 @@ impl Ledger {
     /// A leader has entries, or only a sign of life.
     pub(crate) async fn append(&self, request: v1::AppendRequest) -> Answer<v1::AppendReply> {
         self.meant(request.target)?;
-        let reply =
-            self.raft.append_entries(wire::append_in(request)?).await.map_err(|error| failed(&error))?;
+        let reply = self
+            .raft
+            .append_entries(wire::append_in(request, self.peers.tail())?)
+            .await
+            .map_err(|error| failed(&error))?;
         if !matches!(reply, AppendEntriesResponse::HigherVote(_)) {
             self.hearing.heard();
         }
@@ -24,7 +26,17 @@ impl Ledger {
     /// A candidate wants this voter's vote.
     pub(crate) async fn vote(&self, request: v1::VoteRequest) -> Answer<v1::VoteReply> {
         self.meant(request.target)?;
+        if self.raft.data_metrics().borrow().last_log.is_none() {
+            // It may have lost its disk, and with it the vote that it gave to somebody else.
+            return Err(Problem::new(
+                Code::Refused,
+                "this coordinator has no ledger yet and votes for nobody",
+            ));
+        }
         let reply = self.raft.vote(wire::vote_request_in(request)?).await.map_err(|error| failed(&error))?;
+        if reply.vote_granted {
+            self.hearing.promised();
+        }
         Ok(wire::vote_reply_out(&reply))
     }
 
@@ -41,11 +53,14 @@ impl Ledger {
         }
     }
 
-    /// Another voter asks whether the leader is missed here, too.
+    /// Another voter asks whether it would have this one's vote.
     pub(crate) fn canvass(&self, request: v1::CanvassRequest) -> Answer<v1::CanvassReply> {
         self.meant(request.target)?;
-        let leads = matches!(*self.leadership.borrow(), Leadership::Leads { .. });
-        Ok(v1::CanvassReply { missed: !leads && self.hearing.misses() })
+        if self.leads() || !self.hearing.misses() {
+            return Ok(v1::CanvassReply { agreed: false });
+        }
+        let last = self.raft.data_metrics().borrow().last_log;
+        Ok(v1::CanvassReply { agreed: wire::canvass_in(&request) >= last })
     }
 
     /// Whether a request has come to the right one.

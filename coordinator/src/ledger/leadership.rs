@@ -5,12 +5,18 @@
 //! only while a majority answers: [`STALE`] is shorter than what the others wait before they elect another, so at no
 //! time do two of them serve.
 //!
-//! The crate also lets any voter that hears nothing stand for election, and a voter with a higher term unseats the leader
-//! when it comes back from having been cut off. So nobody stands before a majority has said that they miss the leader,
-//! too (a *canvass*).
+//! The crate would also let any voter that hears nothing stand for election, and a voter with a higher term unseats the
+//! leader when it comes back from having been cut off. So its own timers are off, and a voter stands only after a
+//! majority has said that it would have their votes (a *canvass*): they miss the leader, too, and know no more.
+//!
+//! ```text
+//!   last word of the leader ──── TERM ────► missed ── canvass ──► stands ──► leads ── confirmed ──► serves
+//!          │                                   ▲        each 100 to 400 ms
+//!          └── STALE ──► the old leader, cut off, serves no more
+//! ```
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -23,19 +29,19 @@ use super::cluster::Leadership;
 use super::peers::Peers;
 use super::types::{Metrics, Types};
 
-/// How often a leader sends a sign of life, in milliseconds. Also the hard limit for one append to a follower, hence
-/// not shorter.
-pub(super) const HEARTBEAT_MS: u64 = 250;
+/// How often a leader sends a sign of life, in milliseconds; the crate looks only after one and a half of it. Also the hard
+/// limit for one append to a follower, hence not shorter.
+pub(super) const HEARTBEAT_MS: u64 = 400;
 
-/// Between these a voter draws how long it waits, after a leader's term of [`ELECTION_MAX_MS`] has run out, before it
-/// stands for election, in milliseconds.
-pub(super) const ELECTION_MIN_MS: u64 = 600;
-
-/// See [`ELECTION_MIN_MS`]; no voter gives its vote to another for as long as this after it heard the leader.
-pub(super) const ELECTION_MAX_MS: u64 = 1_000;
+/// How long a leader's word holds, in milliseconds: so long after it heard the leader, no voter votes for another. Three
+/// signs of life may come late before the leader is replaced.
+pub(super) const TERM_MS: u64 = 1_800;
 
 /// A leader that has had no answer of a majority for this long leads no more.
-const STALE: Duration = Duration::from_millis(ELECTION_MAX_MS + ELECTION_MIN_MS / 2);
+const STALE: Duration = Duration::from_millis(TERM_MS - 300);
+
+/// A leader that has had no answer of a majority for this long asks for one.
+const QUIET: Duration = Duration::from_millis(TERM_MS / 2);
 
 /// How often a leader looks whether the others still answer, and a follower whether it misses its leader.
 const LOOK: Duration = Duration::from_millis(100);
@@ -56,10 +62,17 @@ impl Hearing {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
+    /// Somebody was given this voter's vote, and has a moment to make use of it.
+    pub(super) fn promised(&self) {
+        let enough = Instant::now().checked_sub(Duration::from_millis(TERM_MS) - ASK_LIMIT);
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *heard = enough.max(*heard);
+    }
+
     /// Whether no leader was heard for as long as its term lasts.
     pub(super) fn misses(&self) -> bool {
         let heard = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.is_none_or(|heard| heard.elapsed() >= Duration::from_millis(ELECTION_MAX_MS))
+        heard.is_none_or(|heard| heard.elapsed() >= Duration::from_millis(TERM_MS))
     }
 }
 
@@ -72,11 +85,13 @@ pub(super) async fn watch(raft: Raft<Types>, told: watch::Sender<Leadership>) {
     };
     let mut answered = Instant::now();
     loop {
+        // An age is right when it is told, and no longer.
+        let is_new = metrics.has_changed().unwrap_or(true);
         let (view, age) = {
             let metrics = metrics.borrow_and_update();
             (View::of(&metrics), metrics.millis_since_quorum_ack)
         };
-        if let Some(age) = age {
+        if let Some(age) = age.filter(|_| is_new) {
             answered = answered.max(Instant::now() - Duration::from_millis(age));
         }
         let alone = matches!(view, View::Leads { alone: true, .. });
@@ -89,11 +104,19 @@ pub(super) async fn watch(raft: Raft<Types>, told: watch::Sender<Leadership>) {
                 confirmed = None;
                 leadership
             }
-            View::Leads { alone: true, term } if confirmed == Some(term) => Leadership::Leads { term },
+            View::Leads { alone: true, term } if confirmed == Some(term) => {
+                answered = Instant::now();
+                Leadership::Leads { term }
+            }
             View::Leads { term, .. } if confirmed == Some(term) && answered.elapsed() < STALE => {
+                if answered.elapsed() >= QUIET {
+                    answered = ask(&raft, answered).await;
+                    continue;
+                }
                 Leadership::Leads { term }
             }
             View::Leads { term, .. } => {
+                confirmed = None;
                 told.send_if_modified(|told| replace(told, Leadership::Nobody));
                 let asked = tokio::time::timeout(ASK_LIMIT, raft.ensure_linearizable()).await;
                 if matches!(asked, Ok(Ok(_))) {
@@ -110,6 +133,20 @@ pub(super) async fn watch(raft: Raft<Types>, told: watch::Sender<Leadership>) {
         let look = if alone { AT_LEAST } else { LOOK };
         drop(tokio::time::timeout(look, metrics.changed()).await);
     }
+}
+
+/// Asks the others, before it is too late, whether this coordinator still leads. Signs of life queue behind entries,
+/// and after a change of members the crate has to hear of everybody anew. Returns when a majority has answered last.
+async fn ask(raft: &Raft<Types>, answered: Instant) -> Instant {
+    let asked = Instant::now();
+    let left = STALE.saturating_sub(answered.elapsed()).min(ASK_LIMIT);
+    match tokio::time::timeout(left, raft.get_read_log_id()).await {
+        Ok(Ok(_)) => return asked,
+        // They can't be reached, which shows at once.
+        Ok(Err(_)) => tokio::time::sleep(LOOK / 2).await,
+        Err(_) => {}
+    }
+    answered
 }
 
 fn replace(told: &mut Leadership, by: Leadership) -> bool {
@@ -150,47 +187,68 @@ impl View {
     }
 }
 
-/// Allows this voter to stand for election only while a majority misses the leader; runs until the ledger stops.
-pub(super) async fn canvass(raft: Raft<Types>, peers: Peers, hearing: std::sync::Arc<Hearing>) {
+/// Stands for election when a majority would vote for this voter; runs until the ledger stops.
+pub(super) async fn stand(raft: Raft<Types>, peers: Peers, hearing: Arc<Hearing>) {
     let mut metrics = raft.metrics();
     loop {
-        let (state, others) = {
+        let (view, others) = {
             let metrics = metrics.borrow_and_update();
-            (metrics.state, others(&metrics))
+            (View::of(&metrics), others(&metrics))
         };
-        match state {
-            ServerState::Shutdown => return,
+        match view {
+            View::Stopped => return,
             // A lone voter waits for nobody, until it is told that it isn't alone any more.
             _ if others.is_empty() => {
                 raft.runtime_config().elect(true);
                 drop(tokio::time::timeout(AT_LEAST, metrics.changed()).await);
                 continue;
             }
-            ServerState::Leader => hearing.heard(),
-            _ => raft.runtime_config().elect(hearing.misses() && majority_misses(&peers, &others).await),
+            View::Leads { .. } => hearing.heard(),
+            View::Other(_) => {
+                raft.runtime_config().elect(false);
+                if hearing.misses() && would_win(&raft, &peers, &others).await {
+                    tracing::info!("the leader is missed; standing for election");
+                    if raft.trigger().elect().await.is_err() {
+                        return;
+                    }
+                    // Two that stand at the same time take the votes from each other: next time they won't.
+                    tokio::time::sleep(LOOK.mul_f64(1.0 + 2.0 * chance())).await;
+                }
+            }
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(LOOK.mul_f64(0.5 + 0.5 * chance())).await;
     }
 }
 
-/// The other voters.
+/// Between 0 and 1.
+fn chance() -> f64 {
+    f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255.0
+}
+
+/// The other voters; none when this one doesn't vote.
 fn others(metrics: &Metrics) -> Vec<(u64, String)> {
     let membership = metrics.membership_config.membership();
-    let voters: std::collections::BTreeSet<u64> = membership.voter_ids().collect();
+    let voters: BTreeSet<u64> = membership.voter_ids().collect();
     let others = membership.nodes().filter(|(id, _)| **id != metrics.id && voters.contains(id));
+    if !voters.contains(&metrics.id) {
+        return Vec::new();
+    }
     others.map(|(id, node)| (*id, node.addr.clone())).collect()
 }
 
-async fn majority_misses(peers: &Peers, others: &[(u64, String)]) -> bool {
-    let mut asked: FuturesUnordered<_> = others
-        .iter()
-        .map(|(id, address)| tokio::time::timeout(ASK_LIMIT, peers.canvass(*id, address)))
-        .collect();
-    // This voter misses it already.
-    let mut missing = 1;
-    while missing * 2 <= others.len() + 1 {
+/// Whether a majority would vote for this voter.
+async fn would_win(raft: &Raft<Types>, peers: &Peers, others: &[(u64, String)]) -> bool {
+    let last = raft.data_metrics().borrow().last_log;
+    let ask = |(id, address): &(u64, String)| {
+        let (peers, id, address) = (peers.clone(), *id, address.clone());
+        tokio::time::timeout(ASK_LIMIT, async move { peers.canvass(id, &address, last).await })
+    };
+    let mut asked: FuturesUnordered<_> = others.iter().map(ask).collect();
+    // It votes for itself.
+    let mut votes = 1;
+    while votes * 2 <= others.len() + 1 {
         match asked.next().await {
-            Some(Ok(Ok(true))) => missing += 1,
+            Some(Ok(Ok(true))) => votes += 1,
             Some(_) => {}
             None => return false,
         }

@@ -8,11 +8,13 @@
 use std::fmt::Debug;
 use std::ops::RangeBounds;
 
+use kiln_proto::Bytes;
 use openraft::storage::{LogFlushed, RaftLogStorage};
 use openraft::{AnyError, LogState, OptionalSend, RaftLogId, RaftLogReader};
 
 use super::codec;
 use super::store::Store;
+use super::tail::Tail;
 use super::types::{Entry, LogPlace, StorageError, StorageFault, Types, Vote};
 
 const VOTE: &str = "vote";
@@ -25,11 +27,12 @@ const APPEND_LIMIT: usize = 512 << 10;
 #[derive(Clone, Debug)]
 pub(super) struct LogStore {
     store: Store,
+    tail: Tail,
 }
 
 impl LogStore {
-    pub(super) fn new(store: Store) -> Self {
-        Self { store }
+    pub(super) const fn new(store: Store, tail: Tail) -> Self {
+        Self { store, tail }
     }
 
     fn named<T: serde::de::DeserializeOwned>(&self, name: &'static str) -> Result<Option<T>, StorageError> {
@@ -60,10 +63,16 @@ impl RaftLogReader<Types> for LogStore {
         &mut self,
         range: R,
     ) -> Result<Vec<Entry>, StorageError> {
+        if let Some(entries) = self.tail.range(&range, usize::MAX) {
+            return Ok(entries);
+        }
         self.records(range)?.iter().map(|record| entry(record)).collect()
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, StorageError> {
+        if let Some(entries) = self.tail.range(&(start..end), APPEND_LIMIT) {
+            return Ok(entries);
+        }
         let mut bytes = 0;
         let records = self.records(start..end)?;
         let fit = records.iter().take_while(|record| {
@@ -103,14 +112,22 @@ impl RaftLogStorage<Types> for LogStore {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let records: Vec<(u64, Vec<u8>)> =
-            entries.into_iter().map(|entry| (entry.log_id.index, codec::encode(&entry))).collect();
+        let written: Vec<(Entry, Bytes)> = entries
+            .into_iter()
+            .map(|entry| {
+                let record = self.tail.encode(&entry);
+                (entry, record)
+            })
+            .collect();
+        let records = written.iter().map(|(entry, record)| (entry.log_id.index, record.clone())).collect();
         self.store.append(records).await.map_err(writing)?;
+        self.tail.append(written);
         callback.log_io_completed(Ok(()));
         Ok(())
     }
 
     async fn truncate(&mut self, place: LogPlace) -> Result<(), StorageError> {
+        self.tail.truncate(place.index);
         self.store.truncate(place.index).await.map_err(writing)
     }
 

@@ -3,8 +3,9 @@
 //! Calls of three kinds go over connections of their own, so that a snapshot of some hundred megabytes doesn't hold
 //! up a heartbeat: consensus, bulk, and what is passed on to the leader for others.
 //!
-//! The Raft crate gives an append as long as a heartbeat interval and no longer. A follower whose disk is slow
-//! would time out for ever over a large batch, so a batch that was cut off is offered again in halves.
+//! The Raft crate gives an append as long as a heartbeat interval and no longer, then sends it again. A follower that
+//! needs longer for a large batch, because its disk or its processor is busy, would never come to its end. So a call that the
+//! crate has given up goes on here, and the next one that wants the same waits for it.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -16,18 +17,18 @@ use kiln_proto::transport::{self, Credentials, Endpoint};
 use kiln_proto::v1::peer_client::PeerClient;
 use kiln_proto::{MESSAGE_LIMIT, Problem, v1};
 use openraft::BasicNode;
-use openraft::error::{
-    InstallSnapshotError, NetworkError, PayloadTooLarge, RPCError, RaftError, RemoteError, Unreachable,
-};
+use openraft::error::{InstallSnapshotError, NetworkError, RPCError, RaftError, RemoteError, Unreachable};
 use openraft::network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
     VoteRequest, VoteResponse,
 };
+use tokio::task::JoinHandle;
 use tonic::Code;
 use tonic::transport::Channel;
 
-use super::types::Types;
+use super::tail::Tail;
+use super::types::{LogPlace, Types, Vote};
 use super::wire;
 
 /// How long making a channel may take.
@@ -132,11 +133,17 @@ pub(crate) enum ReachError {
 pub(crate) struct Peers {
     dial: Arc<dyn PeerDial>,
     channels: Arc<Mutex<BTreeMap<(String, Purpose), Channel>>>,
+    tail: Tail,
 }
 
 impl Peers {
-    pub(super) fn new(dial: Arc<dyn PeerDial>) -> Self {
-        Self { dial, channels: Arc::default() }
+    pub(super) fn new(dial: Arc<dyn PeerDial>, tail: Tail) -> Self {
+        Self { dial, channels: Arc::default(), tail }
+    }
+
+    /// The end of the log.
+    pub(super) const fn tail(&self) -> &Tail {
+        &self.tail
     }
 
     /// The channel to an address.
@@ -152,14 +159,19 @@ impl Peers {
         Ok(channel)
     }
 
-    /// Whether the coordinator at an address misses its leader, too.
-    pub(super) async fn canvass(&self, target: u64, address: &str) -> Result<bool, ReachError> {
+    /// Whether the voter at an address would vote for this one, whose log ends at `last`.
+    pub(super) async fn canvass(
+        &self,
+        target: u64,
+        address: &str,
+        last: Option<LogPlace>,
+    ) -> Result<bool, ReachError> {
         let mut client = PeerClient::new(self.channel(address, Purpose::Consensus).await?);
         let reply = client
-            .canvass(v1::CanvassRequest { target })
+            .canvass(wire::canvass_out(target, last))
             .await
             .map_err(|status| ReachError::Status { address: address.to_owned(), status: Box::new(status) })?;
-        Ok(reply.into_inner().missed)
+        Ok(reply.into_inner().agreed)
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut BTreeMap<(String, Purpose), Channel>) -> T) -> T {
@@ -173,34 +185,104 @@ pub(super) struct Way {
     peers: Peers,
     target: u64,
     address: String,
-    /// How many entries an append had that has not been answered.
-    unanswered: Option<usize>,
+    /// An append that the crate may have given up.
+    under_way: Option<UnderWay>,
+}
+
+/// An append that goes on whether or not anybody waits for it.
+#[derive(Debug)]
+struct UnderWay {
+    vote: Vote,
+    /// Its last entry.
+    last: LogPlace,
+    call: JoinHandle<Result<AppendEntriesResponse<u64>, ReachError>>,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.call.abort();
+    }
 }
 
 impl RaftNetworkFactory<Types> for Peers {
     type Network = Way;
 
     async fn new_client(&mut self, target: u64, node: &BasicNode) -> Way {
-        Way { peers: self.clone(), target, address: node.addr.clone(), unanswered: None }
+        Way { peers: self.clone(), target, address: node.addr.clone(), under_way: None }
     }
 }
 
 type CallError<E> = RPCError<u64, BasicNode, E>;
 
+async fn client(peers: &Peers, address: &str, purpose: Purpose) -> Result<PeerClient<Channel>, ReachError> {
+    let client = PeerClient::new(peers.channel(address, purpose).await?);
+    Ok(client.max_decoding_message_size(MESSAGE_LIMIT).max_encoding_message_size(MESSAGE_LIMIT))
+}
+
+async fn append(
+    peers: Peers,
+    address: String,
+    request: v1::AppendRequest,
+) -> Result<AppendEntriesResponse<u64>, ReachError> {
+    let mut client = client(&peers, &address, Purpose::Consensus).await?;
+    match client.append(request).await {
+        Ok(reply) => {
+            wire::append_reply_in(reply.into_inner()).map_err(|source| ReachError::Answer { address, source })
+        }
+        Err(status) => Err(ReachError::Status { address, status: Box::new(status) }),
+    }
+}
+
 impl Way {
     async fn client(&self, purpose: Purpose) -> Result<PeerClient<Channel>, ReachError> {
-        let client = PeerClient::new(self.peers.channel(&self.address, purpose).await?);
-        Ok(client.max_decoding_message_size(MESSAGE_LIMIT).max_encoding_message_size(MESSAGE_LIMIT))
+        client(&self.peers, &self.address, purpose).await
     }
 
-    async fn append(
-        &self,
+    /// Begins an append that goes on by itself.
+    fn begin(&self, rpc: &AppendEntriesRequest<Types>, last: LogPlace) -> UnderWay {
+        let (peers, address) = (self.peers.clone(), self.address.clone());
+        let request = wire::append_out(self.target, rpc, &self.peers.tail);
+        UnderWay { vote: rpc.vote, last, call: tokio::spawn(append(peers, address, request)) }
+    }
+
+    /// Waits for the append that is under way, which stays so when this is given up.
+    async fn finish(&mut self) -> Result<Option<AppendEntriesResponse<u64>>, ReachError> {
+        let Some(under_way) = &mut self.under_way else { return Ok(None) };
+        let answered = (&mut under_way.call).await;
+        self.under_way = None;
+        // It breaks off when the process ends.
+        answered.map_or(Ok(None), |answered| answered.map(Some))
+    }
+
+    /// What an earlier append has achieved that the crate had given up, if that is part of what is wanted now.
+    async fn resume(
+        &mut self,
         rpc: &AppendEntriesRequest<Types>,
-    ) -> Result<AppendEntriesResponse<u64>, ReachError> {
-        let mut client = self.client(Purpose::Consensus).await?;
-        let request = wire::append_out(self.target, rpc);
-        let reply = client.append(request).await.map_err(|status| self.status(status))?;
-        wire::append_reply_in(reply.into_inner()).map_err(|problem| self.answer(problem))
+    ) -> Result<Option<AppendEntriesResponse<u64>>, ReachError> {
+        let wanted = |under_way: &UnderWay| {
+            under_way.vote == rpc.vote && rpc.entries.iter().any(|entry| entry.log_id == under_way.last)
+        };
+        let Some(last) = self.under_way.as_ref().filter(|under_way| wanted(under_way)).map(|on| on.last)
+        else {
+            self.under_way = None;
+            return Ok(None);
+        };
+        if !matches!(self.finish().await, Ok(Some(AppendEntriesResponse::Success))) {
+            return Ok(None);
+        }
+        // Its answer is old, and the crate would take it for a sign of life of just now. So ask again, which is little.
+        let probe = AppendEntriesRequest {
+            vote: rpc.vote,
+            prev_log_id: Some(last),
+            entries: Vec::new(),
+            leader_commit: rpc.leader_commit,
+        };
+        let request = wire::append_out(self.target, &probe, &self.peers.tail);
+        Ok(match append(self.peers.clone(), self.address.clone(), request).await? {
+            AppendEntriesResponse::Success => Some(AppendEntriesResponse::PartialSuccess(Some(last))),
+            higher @ AppendEntriesResponse::HigherVote(_) => Some(higher),
+            AppendEntriesResponse::Conflict | AppendEntriesResponse::PartialSuccess(_) => None,
+        })
     }
 
     fn status(&self, status: tonic::Status) -> ReachError {
@@ -229,18 +311,19 @@ impl RaftNetwork<Types> for Way {
         rpc: AppendEntriesRequest<Types>,
         _option: RPCOption,
     ) -> Result<AppendEntriesResponse<u64>, CallError<RaftError<u64>>> {
-        if let Some(before) = self.unanswered.take()
-            && before > 1
-            && rpc.entries.len() >= before
-        {
-            return Err(PayloadTooLarge::new_entries_hint(before as u64 / 2).into());
-        }
-        let entries = rpc.entries.len();
-        // The crate drops this call when its time is up; the next one then learns of it from here.
-        self.unanswered = (entries > 0).then_some(entries);
-        let answered = self.append(&rpc).await;
-        self.unanswered = None;
-        answered.map_err(|error| call_error(&error))
+        let called = async {
+            let Some(last) = rpc.entries.last().map(|entry| entry.log_id) else {
+                let request = wire::append_out(self.target, &rpc, &self.peers.tail);
+                return append(self.peers.clone(), self.address.clone(), request).await;
+            };
+            if let Some(answer) = self.resume(&rpc).await? {
+                return Ok(answer);
+            }
+            self.under_way = Some(self.begin(&rpc, last));
+            let broke_off = || Problem::new(kiln_proto::Code::Unavailable, "the call broke off");
+            self.finish().await?.ok_or_else(|| self.answer(broke_off()))
+        };
+        called.await.map_err(|error| call_error(&error))
     }
 
     async fn install_snapshot(

@@ -2,6 +2,7 @@
 //! that a hundred tasks cost a few disk writes.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -73,7 +74,7 @@ type Reply = oneshot::Sender<Result<Outcome, ProposeError>>;
 
 /// Takes as many proposals as fit into an entry, and answers those that fit into none.
 fn next_entry(queue: &mut VecDeque<Proposal>, clock: &Clock) -> (Batch, Vec<Reply>) {
-    let mut batch = Batch::default();
+    let mut commands = Vec::new();
     let mut replies = Vec::new();
     let mut total = 0;
     while let Some(Proposal { action, reply }) = queue.pop_front() {
@@ -94,10 +95,10 @@ fn next_entry(queue: &mut VecDeque<Proposal>, clock: &Clock) -> (Batch, Vec<Repl
             break;
         }
         total += bytes;
-        batch.commands.push(command);
+        commands.push(command);
         replies.push(reply);
     }
-    (batch, replies)
+    (Batch { commands: Arc::new(commands) }, replies)
 }
 
 /// Tells everyone whose command was in the entry what became of it.

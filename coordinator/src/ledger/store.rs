@@ -4,6 +4,7 @@ use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 
+use kiln_proto::Bytes;
 use redb::backends::InMemoryBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
@@ -38,7 +39,18 @@ impl Store {
             }
         };
         let database = database.map_err(|error| OpenLedgerError::Database(Box::new(error.into())))?;
-        let store = Self { database: Arc::new(database), on_disk: *storage != Storage::Memory };
+        Self::of(database, *storage != Storage::Memory)
+    }
+
+    /// A database over anything that holds bytes.
+    #[cfg(test)]
+    pub(super) fn over(backend: impl redb::StorageBackend) -> std::result::Result<Self, OpenLedgerError> {
+        let database = Database::builder().create_with_backend(backend);
+        Self::of(database.map_err(|error| OpenLedgerError::Database(Box::new(error.into())))?, true)
+    }
+
+    fn of(database: Database, on_disk: bool) -> std::result::Result<Self, OpenLedgerError> {
+        let store = Self { database: Arc::new(database), on_disk };
         store.make_tables().map_err(|error| OpenLedgerError::Database(Box::new(error)))?;
         Ok(store)
     }
@@ -71,11 +83,11 @@ impl Store {
     }
 
     /// Appends log records.
-    pub(super) async fn append(&self, records: Vec<(u64, Vec<u8>)>) -> Result<()> {
+    pub(super) async fn append(&self, records: Vec<(u64, Bytes)>) -> Result<()> {
         self.write(move |transaction| {
             let mut log = transaction.open_table(LOG)?;
             for (index, record) in &records {
-                log.insert(index, record.as_slice())?;
+                log.insert(index, record.as_ref())?;
             }
             Ok(())
         })

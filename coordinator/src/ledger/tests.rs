@@ -149,6 +149,61 @@ async fn a_lone_voter_may_move_and_is_its_only_member() {
     close(ledger, tasks).await;
 }
 
+/// A disk that is full from some moment on.
+#[derive(Debug, Default)]
+struct Disk {
+    bytes: redb::backends::InMemoryBackend,
+    full: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl redb::StorageBackend for Disk {
+    fn len(&self) -> std::io::Result<u64> {
+        self.bytes.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+        self.bytes.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> std::io::Result<()> {
+        self.bytes.set_len(len)
+    }
+
+    fn sync_data(&self) -> std::io::Result<()> {
+        self.bytes.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
+        if self.full.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(std::io::ErrorKind::StorageFull.into());
+        }
+        self.bytes.write(offset, data)
+    }
+}
+
+#[tokio::test]
+async fn a_ledger_whose_disk_is_full_fails_for_good_and_says_so() {
+    let (disk, tasks) = (Disk::default(), TaskTracker::new());
+    let full = Arc::clone(&disk.full);
+    let (dial, clock) = (Arc::new(NoPeers), Clock::start());
+    let cluster = ClusterSettings::alone();
+    let around = Surroundings { storage: &Storage::Memory, cluster: &cluster, dial, clock, tasks: &tasks };
+    let ledger = Ledger::open_over(Store::over(disk).unwrap(), around).await.unwrap();
+    assert_eq!(ledger.propose(submit(1, 1, "null")).await, Ok(Outcome::Done));
+    full.store(true, std::sync::atomic::Ordering::Relaxed);
+    let failed = tokio::time::timeout(OPENING_LIMIT, async {
+        let refused = ledger.propose(submit(2, 1, "null")).await.unwrap_err();
+        (refused, ledger.failed().await)
+    });
+    let (refused, failure) = failed.await.unwrap();
+    assert!(matches!(refused, ProposeError::Stopped | ProposeError::Interrupted), "{refused}");
+    assert!(failure.to_string().contains("mend its disk and start it again"), "{failure}");
+    full.store(false, std::sync::atomic::Ordering::Relaxed);
+    assert!(ledger.propose(submit(3, 1, "null")).await.is_err(), "it does not go on as if nothing had been");
+    assert!(!ledger.leads());
+    assert_eq!(ledger.read(|farm| farm.builds().len()), 1);
+}
+
 /// Entries of format 1, as this version and all later ones must read them.
 #[test]
 fn an_entry_of_format_1_is_read() {

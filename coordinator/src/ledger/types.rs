@@ -1,15 +1,18 @@
 //! The ledger's types, in the words of the Raft crate.
 
+use std::sync::Arc;
+
 use kiln_model::{Command, Outcome};
 use openraft::{BasicNode, LogId, StorageIOError};
 use serde::{Deserialize, Serialize};
 
 use super::snapshot::Body;
 
-/// The commands of one entry, applied in order.
+/// The commands of one entry, applied in order. Entries are handed around more than they are looked into, so clones share
+/// them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Batch {
-    pub(super) commands: Vec<Command>,
+    pub(super) commands: Arc<Vec<Command>>,
 }
 
 /// What became of each command of an entry.

@@ -1,6 +1,6 @@
 //! The messages between voters: those of `peer.proto` to those of the Raft crate and back.
 
-use kiln_proto::{Bytes, Code, Problem, v1};
+use kiln_proto::{Code, Problem, v1};
 use openraft::error::{InstallSnapshotError, SnapshotMismatch};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, VoteRequest, VoteResponse,
@@ -8,7 +8,8 @@ use openraft::raft::{
 use openraft::{CommittedLeaderId, SnapshotSegmentId};
 
 use super::codec::{self, DecodeError};
-use super::types::{LogPlace, SnapshotMeta, Types, Vote};
+use super::tail::Tail;
+use super::types::{Entry, LogPlace, SnapshotMeta, Types, Vote};
 
 type Result<T> = std::result::Result<T, Problem>;
 
@@ -39,24 +40,34 @@ fn vote_in(vote: Option<v1::Ballot>) -> Result<Vote> {
 }
 
 /// An append on its way out. Entries travel as they lie in the log.
-pub(super) fn append_out(target: u64, request: &AppendEntriesRequest<Types>) -> v1::AppendRequest {
+pub(super) fn append_out(
+    target: u64,
+    request: &AppendEntriesRequest<Types>,
+    tail: &Tail,
+) -> v1::AppendRequest {
     v1::AppendRequest {
         target,
         vote: Some(vote_out(&request.vote)),
         previous: request.prev_log_id.map(place_out),
         committed: request.leader_commit.map(place_out),
-        entries: request.entries.iter().map(|entry| Bytes::from(codec::encode(entry))).collect(),
+        entries: request.entries.iter().map(|entry| tail.encode(entry)).collect(),
     }
 }
 
 /// An append that came in.
-pub(super) fn append_in(request: v1::AppendRequest) -> Result<AppendEntriesRequest<Types>> {
-    let entries = request.entries.iter().map(|record| codec::decode("log entry", record));
+pub(super) fn append_in(request: v1::AppendRequest, tail: &Tail) -> Result<AppendEntriesRequest<Types>> {
+    let entries = request.entries.into_iter().map(|record| {
+        let entry: Entry = codec::decode("log entry", &record)?;
+        tail.received(entry.log_id, record);
+        Ok(entry)
+    });
     Ok(AppendEntriesRequest {
         vote: vote_in(request.vote)?,
         prev_log_id: request.previous.map(place_in),
         leader_commit: request.committed.map(place_in),
-        entries: entries.collect::<std::result::Result<_, _>>().map_err(|error| unreadable(&error))?,
+        entries: entries
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|error: DecodeError| unreadable(&error))?,
     })
 }
 
@@ -92,6 +103,15 @@ pub(super) fn vote_request_out(target: u64, request: &VoteRequest<u64>) -> v1::V
 
 pub(super) fn vote_request_in(request: v1::VoteRequest) -> Result<VoteRequest<u64>> {
     Ok(VoteRequest::new(vote_in(request.vote)?, request.last.map(place_in)))
+}
+
+pub(super) fn canvass_out(target: u64, last: Option<LogPlace>) -> v1::CanvassRequest {
+    v1::CanvassRequest { target, last: last.map(place_out) }
+}
+
+/// The end of the log of the one who asks.
+pub(super) fn canvass_in(request: &v1::CanvassRequest) -> Option<LogPlace> {
+    request.last.map(place_in)
 }
 
 pub(super) fn vote_reply_out(reply: &VoteResponse<u64>) -> v1::VoteReply {

@@ -1,7 +1,7 @@
 //! Plans are kept alike in every store.
 
 use super::*;
-use crate::store::StoreSettings;
+use crate::store::{Store, StoreSettings};
 
 #[tokio::test]
 async fn a_plan_is_kept_by_its_content_until_it_is_removed() {

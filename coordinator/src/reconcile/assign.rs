@@ -2,8 +2,8 @@
 
 use std::sync::PoisonError;
 
-use kiln_model::{Action, Assignment, Scheduler};
-use kiln_plan::id::AttemptId;
+use kiln_model::{Action, Assignment, FarmState, Scheduler, TaskPhase, Timestamp};
+use kiln_plan::id::{AttemptId, TaskId};
 use uuid::Uuid;
 
 use crate::Coordinator;
@@ -22,12 +22,25 @@ pub(super) async fn run(coordinator: &Coordinator) -> Result<usize, ProposeError
         Action::Assign { task, agent, attempt }
     };
     let wanted = due.len();
+    let waited: Vec<u64> =
+        coordinator.ledger.read(|farm| due.iter().map(|due| waited(farm, due.task, now)).collect());
     let done = super::propose(coordinator, due.into_iter().map(assign).collect()).await;
     if !matches!(done, Ok(done) if done == wanted) {
         // It takes for used what was not given after all.
         with_scheduler(coordinator, |scheduler| *scheduler = Scheduler::default());
     }
+    if done.is_ok() {
+        waited.into_iter().for_each(|ms| coordinator.meters.assigned(ms as f64 / 1e3));
+    }
     done
+}
+
+/// For how long a task has waited, in milliseconds.
+fn waited(farm: &FarmState, task: TaskId, now: Timestamp) -> u64 {
+    match farm.tasks().get(&task).map(|task| &task.phase) {
+        Some(TaskPhase::Queued { since }) => now.ms_since(*since),
+        _ => 0,
+    }
 }
 
 fn with_scheduler<T>(coordinator: &Coordinator, work: impl FnOnce(&mut Scheduler) -> T) -> T {

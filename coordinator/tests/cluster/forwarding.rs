@@ -4,12 +4,17 @@ use std::time::Duration;
 
 use kiln_model::BuildPhase;
 use kiln_plan::event::TaskOutcome;
+use kiln_proto::v1;
+use kiln_proto::v1::peer_client::PeerClient;
+use kiln_proto::v1::submission_client::SubmissionClient;
 use serde_json::json;
 use tonic::Code;
 
 use crate::agent::FakeAgent;
 use crate::client::{bounded, told};
 use crate::trio::{GRACE, Trio};
+
+const CHANGING: &str = "the leader of the farm is changing at the moment; try again";
 
 #[tokio::test(start_paused = true)]
 async fn a_follower_passes_agents_and_people_on_to_the_leader() {
@@ -91,6 +96,32 @@ async fn a_new_leader_gives_every_holder_a_full_term() {
     let agent = FakeAgent::connect_with(&trio.up[&leader], 1, 1, held).await;
     assert_eq!(agent.desired.hold[0].key, key, "it was not taken back");
     assert_eq!(trio.up[&leader].read(|farm| farm.tasks()[&tasks[0]].attempts.len()), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_coordinator_is_heard_as_one() {
+    let trio = Trio::start().await;
+    let canvass = |target| v1::CanvassRequest { target, last: None };
+    let mut stranger = PeerClient::new(trio.up[&2].connect().await.unwrap());
+    let status = stranger.canvass(canvass(2)).await.unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied, "{status}");
+    let channel = trio.wires.dial(3).dial("coordinator-2").await.unwrap();
+    let mut coordinator = PeerClient::new(channel.clone());
+    assert!(!coordinator.canvass(canvass(2)).await.unwrap().into_inner().agreed);
+    let status = coordinator.canvass(canvass(7)).await.unwrap_err();
+    assert_eq!(status.message(), "this is coordinator 2, not 7; look at the addresses of the cluster");
+
+    // What was passed on once is not passed on again; but that it was, nobody else may say.
+    let unknown = || {
+        let build = kiln_plan::id::BuildId::new(uuid::Uuid::nil()).to_string();
+        let mut request = tonic::Request::new(v1::CancelRequest { build });
+        request.metadata_mut().insert("x-kiln-forwarded-by", "3".parse().unwrap());
+        request
+    };
+    let status = SubmissionClient::new(channel).cancel(unknown()).await.unwrap_err();
+    assert_eq!((status.code(), status.message()), (Code::Unavailable, CHANGING));
+    let mut stranger = SubmissionClient::new(trio.up[&2].connect().await.unwrap());
+    assert_eq!(stranger.cancel(unknown()).await.unwrap_err().code(), Code::NotFound);
 }
 
 #[tokio::test(start_paused = true)]

@@ -50,7 +50,10 @@ fn hello(n: u128, slots: u32) -> Hello {
         cpus: 0,
         memory_mib: 0,
         catalog: Catalog { components: vec![null] },
-        machine: kiln_proto::link::Machine::default(),
+        arch: String::new(),
+        accelerators: std::collections::BTreeSet::new(),
+        disk_mib: 0,
+        tools: std::collections::BTreeMap::new(),
     }
 }
 

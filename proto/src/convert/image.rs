@@ -154,6 +154,7 @@ impl From<ImageRecord> for v1::ImageRecord {
             size: record.size,
             files: record.files,
             build: record.build.to_string(),
+            project: record.project,
             task: record.task.to_string(),
             digest: record.digest,
         }
@@ -172,6 +173,7 @@ impl TryFrom<v1::ImageRecord> for ImageRecord {
             size: record.size,
             files: record.files,
             build: id("build", &record.build)?,
+            project: record.project,
             task: id("task", &record.task)?,
             digest: record.digest,
         })

@@ -5,7 +5,7 @@ use kiln_plan::id::Epoch;
 use super::{ConvertError, from_json, id, to_json};
 use crate::link::{
     Answer, Assignment, AttemptEvents, AttemptKey, AttemptPhase, AttemptReceipt, CurrentState, DesiredState,
-    HeldAttempt, Hello, Machine, WantedAttempt,
+    HeldAttempt, Hello, WantedAttempt,
 };
 use crate::v1;
 use crate::v1::held_attempt::Phase;
@@ -60,7 +60,10 @@ impl From<Hello> for v1::Hello {
             cpus: hello.cpus,
             memory_mib: hello.memory_mib,
             catalog: to_json(&hello.catalog),
-            machine: Some(hello.machine.into()),
+            arch: hello.arch,
+            accelerators: hello.accelerators.into_iter().collect(),
+            disk_mib: hello.disk_mib,
+            tools: hello.tools.into_iter().collect(),
         }
     }
 }
@@ -78,22 +81,11 @@ impl TryFrom<v1::Hello> for Hello {
             cpus: hello.cpus,
             memory_mib: hello.memory_mib,
             catalog: from_json("catalog", &hello.catalog)?,
-            machine: hello.machine.map(Into::into).unwrap_or_default(),
+            arch: hello.arch,
+            accelerators: hello.accelerators.into_iter().collect(),
+            disk_mib: hello.disk_mib,
+            tools: hello.tools.into_iter().collect(),
         })
-    }
-}
-
-impl From<Machine> for v1::Machine {
-    fn from(machine: Machine) -> Self {
-        let Machine { arch, accelerators, disk_mib, tools } = machine;
-        Self { arch, accelerators, disk_mib, tools: tools.into_iter().collect() }
-    }
-}
-
-impl From<v1::Machine> for Machine {
-    fn from(machine: v1::Machine) -> Self {
-        let v1::Machine { arch, accelerators, disk_mib, tools } = machine;
-        Self { arch, accelerators, disk_mib, tools: tools.into_iter().collect() }
     }
 }
 

@@ -12,7 +12,7 @@ use super::*;
 use crate::event::{Record, TaskRecords};
 use crate::link::{
     Answer, Assignment, AttemptEvents, AttemptKey, AttemptPhase, AttemptReceipt, CurrentState, DesiredState,
-    HeldAttempt, Hello, Machine, WantedAttempt,
+    HeldAttempt, Hello, WantedAttempt,
 };
 use crate::submission::{AnswerRequest, FollowRequest, SubmitReply, SubmitRequest};
 use crate::v1;
@@ -109,12 +109,7 @@ fn states_of_agents_are_carried() {
         cpus: 8,
         memory_mib: 1 << 15,
         catalog: Catalog { components: vec![component(ComponentKind::Builder, "qemu".into())] },
-        machine: Machine {
-            arch: "x86_64".into(),
-            accelerators: vec!["kvm".into(), "tcg".into()],
-            disk_mib: 1 << 20,
-            tools: [("qemu-img".into(), "10.0.2".into())].into(),
-        },
+        tools: [("qemu-img".into(), "10.0.2".into())].into(),
     };
     let ended = outcomes().into_iter().map(AttemptPhase::Ended);
     let phases = [AttemptPhase::Accepted, AttemptPhase::Running].into_iter().chain(ended);

@@ -95,6 +95,8 @@ pub struct ImageRecord {
     pub files: u32,
     /// The build that made it.
     pub build: BuildId,
+    /// That build's project.
+    pub project: String,
     /// The task that made it.
     pub task: TaskId,
     /// The digest of its manifest, `sha256:…`.

@@ -1,7 +1,7 @@
 //! Who is at the other end of a connection, by its certificate.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use kiln_plan::id::AgentId;
 use rustls_pki_types::CertificateDer;
@@ -104,6 +104,21 @@ pub(super) fn of_certificate(certificate: &CertificateDer<'_>) -> Result<(Peer, 
     };
     let expires = parsed.validity().not_after.timestamp();
     peer.map(|peer| (peer, expires)).ok_or(PeerError::Names { found })
+}
+
+/// The host names and addresses of a certificate, without the one that every coordinator bears.
+pub(super) fn names_of(certificate: &CertificateDer<'_>) -> Vec<String> {
+    let Ok((_, parsed)) = X509Certificate::from_der(certificate) else { return Vec::new() };
+    let names = parsed.subject_alternative_name().ok().flatten();
+    let name = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) if *name != super::COORDINATOR_NAME => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => match bytes.len() {
+            4 => <[u8; 4]>::try_from(*bytes).ok().map(|v4| IpAddr::from(v4).to_string()),
+            _ => <[u8; 16]>::try_from(*bytes).ok().map(|v6| IpAddr::from(v6).to_string()),
+        },
+        _ => None,
+    };
+    names.into_iter().flat_map(|names| &names.value.general_names).filter_map(name).collect()
 }
 
 #[cfg(test)]

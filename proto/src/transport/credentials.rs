@@ -45,6 +45,7 @@ struct Material {
     server: Option<ServerConfigs>,
     peer: Peer,
     expires: Option<i64>,
+    names: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -116,7 +117,7 @@ impl Trust {
     }
 }
 
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CredentialsError> {
+pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CredentialsError> {
     let wrong = |source| CredentialsError::Pem { what: "certificate", source };
     let all: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(wrong)?;
     if all.is_empty() { Err(wrong(rustls_pki_types::pem::Error::NoItemsFound)) } else { Ok(all) }
@@ -176,6 +177,11 @@ impl Credentials {
         self.material.borrow().expires
     }
 
+    /// The further names of a coordinator's certificate, besides the one that all of them bear.
+    pub fn names(&self) -> Vec<String> {
+        self.material.borrow().names.clone()
+    }
+
     /// Waits until they are replaced.
     pub async fn replaced(&self) {
         let mut changes = self.material.subscribe();
@@ -210,6 +216,7 @@ impl Material {
         let named =
             identity.as_ref().and_then(|identity| identity.chain.first()).map(arrival::of_certificate);
         let named = named.transpose().map_err(CredentialsError::Peer)?;
+        let names = identity.as_ref().and_then(|identity| identity.chain.first()).map(arrival::names_of);
         let server = match (&identity, &trust) {
             (Some(identity), Trust::Authorities(authorities)) => Some(server(identity, authorities)?),
             _ => None,
@@ -219,11 +226,12 @@ impl Material {
             server,
             peer: named.map_or(Peer::Unidentified, |(peer, _)| peer),
             expires: named.map(|(_, expires)| expires),
+            names: names.unwrap_or_default(),
         })
     }
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 

@@ -8,7 +8,7 @@ use kiln_model::{ImageRefusal, Outcome, Refusal};
 use kiln_plan::event::{EventKind, TaskOutcome};
 use kiln_plan::id::AgentId;
 use kiln_plan::{Catalog, Failure, Fault};
-use kiln_proto::link::{AttemptKey, CurrentState, DesiredState, Hello, Machine as Found};
+use kiln_proto::link::{AttemptKey, CurrentState, DesiredState, Hello};
 
 use super::dice::Dice;
 use super::world::{Answer, Deed, What, Word, World};
@@ -88,7 +88,10 @@ impl Machine {
             cpus: 0,
             memory_mib: self.memory_mib,
             catalog: Catalog::default(),
-            machine: Found::default(),
+            arch: String::new(),
+            accelerators: BTreeSet::new(),
+            disk_mib: 0,
+            tools: BTreeMap::new(),
         }
     }
 

@@ -59,6 +59,7 @@ fn plan(options: RunOptions) -> BuildPlan {
         secrets: vec![],
         requirements: Default::default(),
         data: Vec::new(),
+        bundle: None,
     }
 }
 

@@ -27,18 +27,20 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// A build that is being followed.
-pub(super) struct Follow<'a> {
+pub(crate) struct Follow<'a> {
     client: FarmClient,
     build: BuildId,
     screen: &'a Screen,
     /// The first event of each task that has not been shown.
     places: BTreeMap<TaskId, u64>,
     interrupted: bool,
+    /// Whether a signal ends the build, and not only the showing.
+    owner: bool,
 }
 
 /// How far a build was followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Followed {
+pub(crate) enum Followed {
     /// Until all had ended.
     ToTheEnd {
         /// Whether somebody asked for the end before.
@@ -50,15 +52,20 @@ pub(super) enum Followed {
 
 impl<'a> Follow<'a> {
     /// A build to be followed from its beginning.
-    pub(super) fn new(client: FarmClient, build: BuildId, screen: &'a Screen) -> Self {
-        Self { client, build, screen, places: BTreeMap::new(), interrupted: false }
+    pub(crate) fn new(client: FarmClient, build: BuildId, screen: &'a Screen) -> Self {
+        Self { client, build, screen, places: BTreeMap::new(), interrupted: false, owner: true }
+    }
+
+    /// The same for somebody who only looks: a signal doesn't end the build, and questions are others' to answer.
+    pub(crate) fn only_looking(client: FarmClient, build: BuildId, screen: &'a Screen) -> Self {
+        Self { owner: false, ..Self::new(client, build, screen) }
     }
 
     /// Shows what happens until all has ended or a person leaves.
     ///
     /// # Errors
     /// When the farm doesn't answer any more.
-    pub(super) async fn until_the_end(
+    pub(crate) async fn until_the_end(
         mut self,
         view: &mut RunView<'_>,
         interrupts: &mut Interrupts,
@@ -112,11 +119,14 @@ impl<'a> Follow<'a> {
     fn show(&mut self, event: &Event, view: &mut RunView<'_>) {
         self.places.insert(event.task, event.sequence + 1);
         view.event(event);
-        self.answer(event, view);
+        if self.owner {
+            self.answer(event, view);
+        }
     }
 
     async fn obey(&mut self, interrupt: Interrupt) -> Result<Obeyed, FarmError> {
         match interrupt {
+            Interrupt::Cancel(_) if !self.owner => Ok(Obeyed::Leaves),
             Interrupt::Cancel(name) => {
                 self.interrupted = true;
                 self.screen.plain_error(&format!("Cancelling build after receiving {name}"));

@@ -21,9 +21,6 @@ pub(super) fn forget_build(state: &mut FarmState, id: BuildId) -> Applied {
     if !build.is_ended() {
         return Err(Refusal::BuildNotEnded(id));
     }
-    for task in build.tasks.clone() {
-        super::image::forget_task(state, task);
-    }
     state.remove_build(id);
     Ok(Outcome::Done)
 }

@@ -10,15 +10,18 @@ use crate::identity::{
     Authority, FOUNDER, IdentityAction, IdentityRefusal, Joined, MOST_TOKENS, NewToken, Newcomer,
     REMEMBERED_MS, TokenEnd, TokenRecord, TokenUse,
 };
+use crate::image::ImageAction;
 use crate::outcome::{Outcome, Refusal};
 use crate::state::FarmState;
 
 /// Nothing that a revoked agent says counts.
 pub(super) fn speaker_is_revoked(state: &FarmState, action: &Action) -> Option<Refusal> {
-    let (Action::Connect { agent, .. } | Action::Synchronize { agent, .. } | Action::Report { agent, .. }) =
-        action
-    else {
-        return None;
+    let agent = match action {
+        Action::Connect { agent, .. } | Action::Synchronize { agent, .. } | Action::Report { agent, .. } => {
+            agent
+        }
+        Action::Image(ImageAction::Publish { by, .. }) => &by.agent,
+        _ => return None,
     };
     let revoked = state.identities.is_agent_revoked(*agent);
     revoked.then_some(Refusal::Identity(IdentityRefusal::AgentRevoked(*agent)))

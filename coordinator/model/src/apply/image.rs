@@ -1,8 +1,9 @@
 //! Images become visible, go, and their packs after them.
 
-use kiln_plan::id::{ImageId, PackId, TaskId};
+use kiln_plan::id::{ImageId, PackId};
 
 use super::Applied;
+use crate::build::DEFAULT_PROJECT;
 use crate::image::{CONDEMN_LIMIT, Image, ImageAction, ImageRefusal, NewImage, Publisher, is_name};
 use crate::outcome::{Outcome, Refusal};
 use crate::state::FarmState;
@@ -44,6 +45,8 @@ fn publish(state: &mut FarmState, by: Publisher, new: &NewImage, collections: u6
     if new.version != next {
         return Err(ImageRefusal::Version { name: new.name.clone(), given: new.version, next }.into());
     }
+    let project = state.builds.get(&task.build).map(|build| build.origin.project.clone());
+    let project = project.unwrap_or_else(|| DEFAULT_PROJECT.to_owned());
     let image = Image {
         id: new.id,
         name: new.name.clone(),
@@ -51,6 +54,7 @@ fn publish(state: &mut FarmState, by: Publisher, new: &NewImage, collections: u6
         published: state.now,
         size: new.size,
         files: new.files,
+        project,
         build: task.build,
         task: by.task,
         attempt: by.attempt,
@@ -89,9 +93,4 @@ fn forget(state: &mut FarmState, packs: &[PackId]) -> Outcome {
     }
     images.collections += 1;
     Outcome::Done
-}
-
-/// A task that is forgotten publishes nothing any more.
-pub(super) fn forget_task(state: &mut FarmState, task: TaskId) {
-    state.images.by_task.remove(&task);
 }

@@ -1,0 +1,8 @@
+//! Agent and coordinator over the genuine protocol, with a store that obeys, and one that doesn't.
+
+#[path = "images/farm.rs"]
+mod farm;
+#[path = "images/faults.rs"]
+mod faults;
+#[path = "images/life.rs"]
+mod life;

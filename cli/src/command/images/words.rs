@@ -1,0 +1,160 @@
+//! Images in words, tables and JSON.
+
+use std::fmt::Write as _;
+
+use kiln_proto::image::{ImageManifest, ImageRecord};
+use serde_json::{Value, json};
+
+/// An image as an object.
+pub(super) fn object(image: &ImageRecord) -> Value {
+    json!({
+        "image": image.image.to_string(),
+        "name": image.name,
+        "version": image.version,
+        "published": time(image.published_ms),
+        "size": image.size,
+        "files": image.files,
+        "project": image.project,
+        "build": image.build.to_string(),
+        "task": image.task.to_string(),
+        "digest": image.digest,
+    })
+}
+
+/// As `1.5 GiB`.
+pub(super) fn bytes(bytes: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut scale = 0;
+    while scale + 1 < units.len() && bytes >> (10 * (scale + 1)) > 0 {
+        scale += 1;
+    }
+    if scale == 0 {
+        return format!("{bytes} B");
+    }
+    // Shifted by one unit less, so that one decimal is left and nothing overflows.
+    let tenths = (bytes >> (10 * (scale - 1))) * 10 / 1_024;
+    format!("{}.{} {}", tenths / 10, tenths % 10, units[scale])
+}
+
+fn time(ms: u64) -> String {
+    let at = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms / 1_000 * 1_000).ok());
+    at.unwrap_or_default().to_string()
+}
+
+/// Rows in columns, the head first; numbers to the right.
+fn columns(rows: &[[String; 5]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; 5] = std::array::from_fn(width);
+    let mut out = String::new();
+    for row in rows {
+        let [name, version, size, published, image] = row;
+        let line = format!(
+            "{name:<w0$}  {version:>w1$}  {size:>w2$}  {published:<w3$}  {image}",
+            w0 = widths[0],
+            w1 = widths[1],
+            w2 = widths[2],
+            w3 = widths[3],
+        );
+        let _ = writeln!(out, "{}", line.trim_end());
+    }
+    out
+}
+
+/// Images, one per line.
+pub(super) fn table(images: &[ImageRecord]) -> String {
+    let head = ["NAME", "VERSION", "SIZE", "PUBLISHED", "IMAGE"].map(str::to_owned);
+    let row = |image: &ImageRecord| {
+        [
+            image.name.clone(),
+            image.version.to_string(),
+            bytes(image.size),
+            time(image.published_ms),
+            image.image.to_string(),
+        ]
+    };
+    columns(&std::iter::once(head).chain(images.iter().map(row)).collect::<Vec<_>>())
+}
+
+/// All about an image.
+pub(super) fn page(image: &ImageRecord, manifest: &ImageManifest) -> String {
+    let head = &manifest.head;
+    let from = &head.provenance;
+    let mut out = format!("{}:{}\n", image.name, image.version);
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(out, "  {name:<12}{value}");
+    };
+    line("image", &image.image.to_string());
+    line("published", &time(image.published_ms));
+    line("manifest", &image.digest);
+    line("project", &image.project);
+    line("build", &from.build.to_string());
+    line("task", &format!("{} ({})", from.task_name, from.task));
+    line("attempt", &format!("{} under epoch {}", from.attempt, from.epoch));
+    line(
+        "made by",
+        &format!(
+            "{} with kiln {}, {} to {}",
+            from.agent_name,
+            from.kiln,
+            time(from.began_ms),
+            time(from.ended_ms)
+        ),
+    );
+    for (name, digest) in [("bundle", &from.bundle), ("plan", &from.plan)] {
+        digest.iter().for_each(|digest| line(name, digest));
+    }
+    from.media.iter().for_each(|media| line("medium", &format!("{} {}", media.name, media.digest)));
+    from.inputs.iter().for_each(|input| line("input", &format!("{} {}", input.name, input.digest)));
+    from.tools.iter().for_each(|(tool, version)| line("tool", &format!("{tool} {version}")));
+    let stored: u64 = manifest.chunks.iter().map(|chunk| u64::from(chunk.stored)).sum();
+    let (chunks, packs) = (manifest.chunks.len(), head.packs.len());
+    line("stored", &format!("{} in {chunks} chunks of {packs} packs", bytes(stored)));
+    for file in &head.files {
+        line("file", &format!("{}  {}  sha256:{}", file.path, bytes(file.size), file.sha256));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_plan::id::{BuildId, ImageId, TaskId};
+
+    use super::*;
+
+    #[test]
+    fn bytes_are_told_with_one_decimal() {
+        for (count, told) in [
+            (0, "0 B"),
+            (1_023, "1023 B"),
+            (1_024, "1.0 KiB"),
+            (1_536, "1.5 KiB"),
+            (442_761_216, "422.2 MiB"),
+            (u64::MAX, "16383.9 PiB"),
+        ] {
+            assert_eq!(bytes(count), told);
+        }
+    }
+
+    #[test]
+    fn a_table_has_straight_columns() {
+        let image = |name: &str, version, size| ImageRecord {
+            image: ImageId::new(Default::default()),
+            name: name.into(),
+            version,
+            published_ms: 1_767_225_600_123,
+            size,
+            files: 1,
+            build: BuildId::new(Default::default()),
+            project: "default".into(),
+            task: TaskId::new(Default::default()),
+            digest: "sha256:0".into(),
+        };
+        let told = table(&[image("debian", 12, 442_761_216), image("a", 1, 5)]);
+        let expected = "\
+NAME    VERSION       SIZE  PUBLISHED             IMAGE
+debian       12  422.2 MiB  2026-01-01T00:00:00Z  00000000-0000-0000-0000-000000000000
+a             1        5 B  2026-01-01T00:00:00Z  00000000-0000-0000-0000-000000000000
+";
+        assert_eq!(told, expected);
+    }
+}
