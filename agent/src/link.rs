@@ -39,7 +39,7 @@ mod log;
 mod outlog;
 mod questions;
 mod stream;
-mod table;
+pub mod table;
 mod voice;
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ pub struct Bundle {
     pub template_files: Vec<SourceFile>,
     /// The var files from lowest to highest precedence: those that load by themselves, then `-var-file`.
     pub var_files: Vec<SourceFile>,
+    /// The `*.kiln.hcl` files beside the template, by name.
+    pub farm_files: Vec<SourceFile>,
 }
 
 impl Bundle {
@@ -42,6 +44,7 @@ impl Bundle {
             Ok(Place::Directory) => read_directory(&request.path, host, &mut found),
             Err(diagnostic) => return Err(diagnostic.into()),
         };
+        bundle.farm_files = read_farm_files(&bundle, host, &mut found);
         for path in &request.var_files {
             let known =
                 path.ends_with(".json") || (path.ends_with(".hcl") && bundle.dialect == Dialect::Hcl2);
@@ -79,7 +82,7 @@ impl Bundle {
 
     /// Every text, for diagnostics.
     pub fn files(&self) -> impl Iterator<Item = &SourceFile> {
-        self.template_files.iter().chain(&self.var_files)
+        self.template_files.iter().chain(&self.var_files).chain(&self.farm_files)
     }
 }
 
@@ -139,7 +142,7 @@ fn unknown_var_file(path: &str, dialect: Dialect) -> Diagnostic {
 
 fn empty(dialect: Dialect, root: &str) -> Bundle {
     let root = root.replace('\\', "/");
-    Bundle { dialect, root, template_files: Vec::new(), var_files: Vec::new() }
+    Bundle { dialect, root, template_files: Vec::new(), var_files: Vec::new(), farm_files: Vec::new() }
 }
 
 fn read_standard_input(host: &dyn Host, found: &mut Diagnostics) -> Bundle {
@@ -161,6 +164,17 @@ fn read_one(path: &str, dialect: Dialect, host: &dyn Host, found: &mut Diagnosti
     let mut bundle = empty(dialect, parent(path));
     bundle.template_files.extend(read_file(path, host, found));
     bundle
+}
+
+/// The `*.kiln.hcl` files in the directory of the template. One that can't be listed has none: whoever can read a
+/// template may build it.
+fn read_farm_files(bundle: &Bundle, host: &dyn Host, found: &mut Diagnostics) -> Vec<SourceFile> {
+    let root = bundle.root.as_str();
+    let listed = if root.is_empty() { Vec::new() } else { host.list_directory(root).unwrap_or_default() };
+    let mut names: Vec<_> = listed.into_iter().filter(|entry| entry.kind != FileKind::Directory).collect();
+    names.retain(|entry| entry.name.ends_with(crate::farm_file::SUFFIX));
+    names.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
+    names.iter().filter_map(|entry| read_file(&join(root, &entry.name), host, found)).collect()
 }
 
 /// The directory part of a path, `.` when it has none.

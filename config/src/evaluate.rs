@@ -17,7 +17,7 @@ mod hcl2;
 mod inspect;
 mod legacy;
 mod missing;
-mod requirement;
+pub(crate) mod requirement;
 mod selection;
 
 pub use console::{Answer, Completion, Console, INPUT as CONSOLE_INPUT, Opened};
@@ -63,12 +63,16 @@ pub enum Evaluation {
 
 /// Evaluates a template.
 pub fn evaluate(template: &Template, inputs: Inputs<'_>) -> Evaluation {
-    match &template.content {
+    let mut evaluation = match &template.content {
         Content::Hcl2 { document, assignments } => {
             hcl2::evaluate(document, assignments, &template.root, inputs)
         }
         Content::Legacy { document, given } => legacy::evaluate(document, given, &template.root, inputs),
+    };
+    if let Evaluation::Done { plans, .. } = &mut evaluation {
+        template.farm.apply(plans);
     }
+    evaluation
 }
 
 impl Inputs<'_> {

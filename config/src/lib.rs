@@ -19,6 +19,7 @@ pub mod bundle;
 mod check;
 pub mod data_source;
 pub mod evaluate;
+pub mod farm_file;
 pub mod fix;
 mod glob;
 pub mod host;
@@ -38,6 +39,7 @@ pub use data_source::{Answers, DataAnswer, DataQuery};
 pub use evaluate::{
     Answer, CONSOLE_INPUT, Completion, Console, Evaluation, Inputs, Inspection, Opened, evaluate, inspect,
 };
+pub use farm_file::FarmFile;
 pub use host::{Host, HostError, SharedHost};
 pub use kiln_plan::version;
 pub use overview::Overview;

@@ -12,6 +12,7 @@ use kiln_lang::{Diagnostic, Diagnostics, SourceFile, SourceMap};
 use kiln_plan::build::Dialect;
 
 use crate::bundle::Bundle;
+use crate::farm_file::FarmFile;
 use crate::host::SharedHost;
 use crate::request::{ConfigType, Request};
 use crate::variables::{self, Assignments};
@@ -23,6 +24,8 @@ pub struct Template {
     pub(crate) content: Content,
     /// `path.root`
     pub(crate) root: String,
+    /// What a farm should know of it.
+    pub(crate) farm: FarmFile,
 }
 
 /// What a template consists of, by language.
@@ -47,7 +50,11 @@ impl Template {
     pub fn of_nothing() -> Self {
         let (document, _) = legacy::read(&SourceFile::new("", NOTHING));
         let document = Box::new(document.unwrap_or_default());
-        Self { content: Content::Legacy { document, given: BTreeMap::new() }, root: String::new() }
+        Self {
+            content: Content::Legacy { document, given: BTreeMap::new() },
+            root: String::new(),
+            farm: FarmFile::default(),
+        }
     }
 
     /// The template of somebody who has none but asks for a language and gives values: [`Template::of_nothing`] with
@@ -56,7 +63,7 @@ impl Template {
         match request.config_type {
             ConfigType::Hcl2 => {
                 let content = Content::Hcl2 { document: Box::default(), assignments: Assignments::new() };
-                Self { content, root: String::new() }
+                Self { content, root: String::new(), farm: FarmFile::default() }
             }
             ConfigType::Json => {
                 let mut template = Self::of_nothing();
@@ -106,11 +113,12 @@ pub fn parse(request: &Request, host: &SharedHost) -> (Option<Template>, Diagnos
     for file in bundle.files() {
         sources.add(file.clone());
     }
-    let (content, found) = match bundle.dialect {
+    let (content, mut found) = match bundle.dialect {
         Dialect::Hcl2 => parse_hcl2(&bundle, request, host, &mut sources),
         Dialect::LegacyJson => parse_legacy(&bundle, request),
     };
-    (content.map(|content| Template { content, root: bundle.root }), found, sources)
+    let farm = FarmFile::read(&bundle.farm_files, &mut found);
+    (content.map(|content| Template { content, root: bundle.root, farm }), found, sources)
 }
 
 fn parse_hcl2(

@@ -7,6 +7,7 @@ mod check;
 mod console;
 mod contexts;
 mod data_source;
+mod farm_file;
 mod functions;
 mod hcl2;
 mod inspect;

@@ -11,12 +11,13 @@
 use std::fmt::Debug;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kiln_lang::Diagnostics;
 use kiln_model::{Action, NewTask, Origin, Outcome};
 use kiln_plan::fingerprint::Fingerprint;
 use kiln_plan::id::{BuildId, TaskId};
-use kiln_plan::{BuildPlan, Catalog, DataAnswer, DataQuery};
+use kiln_plan::{BuildPlan, Catalog, DataAnswer, DataQuery, Requirements};
 use kiln_proto::bundle::BundleFiles;
 use kiln_proto::submission::{SubmitReply, SubmitRequest};
 use kiln_proto::{Bytes, Code, Problem};
@@ -111,10 +112,12 @@ fn tasks_of(coordinator: &Coordinator, build: BuildId) -> Vec<(TaskId, String)> 
 }
 
 /// For whom a build is, and what it has in common with others that would do the same.
-fn origin(request: &SubmitRequest) -> Origin {
+fn origin(request: &SubmitRequest, tasks: &[NewTask]) -> Origin {
     let usual = Origin::default();
+    let asked = (!request.project.is_empty()).then(|| request.project.clone());
+    let named = tasks.iter().find_map(|task| task.requirements.project.clone());
     Origin {
-        project: if request.project.is_empty() { usual.project } else { request.project.clone() },
+        project: asked.or(named).unwrap_or(usual.project),
         priority: request.priority,
         fingerprint: request.bundle.and_then(|bundle| likeness(bundle, &request.request)),
         ..usual
@@ -210,12 +213,15 @@ async fn keep_one(coordinator: &Coordinator, plan: &BuildPlan) -> Result<NewTask
         );
         return Err(Problem::new(Code::TooLarge, told));
     }
+    let bound = |of: Option<Duration>| of.map(|of| u64::try_from(of.as_millis()).unwrap_or(u64::MAX));
+    let (deadline, no_progress) = (coordinator.settings.deadline, coordinator.settings.no_progress);
+    let terms = plan.requirements.terms.or(bound(deadline), bound(no_progress));
     let kept = coordinator.plans.put(Bytes::from(json)).await;
     Ok(NewTask {
         id: TaskId::new(Uuid::now_v7()),
         name: plan.name.clone(),
         plan: kept.map_err(|error| Problem::from_error(Code::Unavailable, &error))?,
-        requirements: plan.requirements.clone(),
+        requirements: Requirements { terms, ..plan.requirements.clone() },
     })
 }
 
@@ -227,7 +233,7 @@ async fn enter(
     (request, caller): (&SubmitRequest, &Caller),
     tasks: Vec<NewTask>,
 ) -> Result<Option<BuildId>, Problem> {
-    let origin = Origin { submitter: caller.person().map(str::to_owned), ..origin(request) };
+    let origin = Origin { submitter: caller.person().map(str::to_owned), ..origin(request, &tasks) };
     let (parallel, join) = (NonZeroU32::new(request.parallel), request.join);
     coordinator.events.open(build, tasks.iter().map(|task| task.id));
     let proposed = coordinator.ledger.propose(Action::Submit { build, parallel, tasks, origin, join }).await;

@@ -127,7 +127,6 @@ impl Session {
         let missing = || Problem::new(Code::Invalid, "the first message of an agent must say who it is");
         let hello = first.hello.as_ref().ok_or_else(missing)?;
         let (agent, name, offer) = (hello.agent, hello.name.clone(), offer(hello));
-        coordinator.pulse.with(|liveness, now| liveness.heard(agent, now));
         // Ten thousand agents that come by another coordinator are no news.
         if coordinator.ledger.read(|farm| apply::is_new(farm, agent, &name, &offer)) {
             let connect = Action::Connect { agent, name, offer };
@@ -154,12 +153,7 @@ impl Session {
     async fn hear(&mut self, state: CurrentState) -> Result<Heard, Status> {
         let claims: Vec<Held> = state.held.iter().filter_map(claim).collect();
         let due = self.renewed.is_none_or(|renewed| renewed.elapsed() >= RENEW_AFTER);
-        self.coordinator.pulse.with(|liveness, now| {
-            liveness.heard(self.agent, now);
-            for held in &state.held {
-                liveness.claimed(held.key.task, held.key.epoch, held.idle_ms, now);
-            }
-        });
+        let alive: Vec<_> = state.held.iter().map(|held| (held.key, held.idle_ms)).collect();
         let mut actions = Vec::new();
         let (agent, draining) = (self.agent, state.draining);
         if self.coordinator.ledger.read(|farm| apply::is_news(farm, agent, draining, &claims)) {
@@ -179,12 +173,20 @@ impl Session {
                 Outcome::Refused(refusal @ Refusal::Identity(_)) => {
                     return Err(Problem::from_error(Code::Forbidden, &refusal).into());
                 }
-                Outcome::Refused(refusal @ (Refusal::UnknownAgent(_) | Refusal::AgentNotReady(_))) => {
-                    return Err(Problem::from_error(Code::Refused, &refusal).into());
+                Outcome::Refused(refusal @ (Refusal::UnknownTask(_) | Refusal::UnknownBuild(_))) => {
+                    tracing::debug!(agent = %self.agent, %refusal, "a report came too late");
                 }
+                // It is turned away, and what it says keeps no lease alive.
+                Outcome::Refused(refusal) => return Err(Problem::from_error(Code::Refused, &refusal).into()),
                 _ => {}
             }
         }
+        self.coordinator.pulse.with(|liveness, now| {
+            liveness.heard(self.agent, now);
+            for (key, idle_ms) in alive {
+                liveness.claimed(key.task, key.epoch, idle_ms, now);
+            }
+        });
         Ok(if renews { Heard::Renewed } else { Heard::Otherwise })
     }
 

@@ -24,6 +24,10 @@ pub struct Settings {
     pub agent_patience: Duration,
     /// How long a task waits while no agent that is there could take it even if it were idle. Then it fails.
     pub placement_patience: Duration,
+    /// The most that one attempt may take when the task doesn't say; `None` for no bound.
+    pub deadline: Option<Duration>,
+    /// How long an attempt may show no progress when the task doesn't say; `None` for no bound.
+    pub no_progress: Option<Duration>,
     /// How long builds are kept after their end, and agents after they left.
     pub keep: Duration,
 }
@@ -39,6 +43,9 @@ impl Settings {
             event_memory: 128 << 20,
             agent_patience: Duration::from_secs(10),
             placement_patience: Duration::from_secs(10),
+            // A build on one's own machine takes as long as it takes, as with Packer.
+            deadline: None,
+            no_progress: None,
             keep: Duration::from_secs(3_600),
         }
     }

@@ -5,6 +5,7 @@ pub mod leftovers;
 pub mod plugins;
 pub mod program;
 pub mod server;
+pub mod simulation;
 pub mod source;
 pub mod sshd;
 pub mod store;

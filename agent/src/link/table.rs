@@ -20,7 +20,7 @@ const EVENT_MEMORY: usize = 32 << 20;
 
 /// Something to be done.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Effect {
+pub enum Effect {
     /// Begin this.
     Start(Assignment),
     /// End this early.
@@ -33,7 +33,7 @@ pub(super) enum Effect {
 
 /// The attempts that the agent has.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub struct Table {
     attempts: BTreeMap<AttemptKey, Attempt>,
     event_bytes: usize,
 }
@@ -61,17 +61,17 @@ enum Phase {
 
 impl Table {
     /// Whether there are no attempts, not even lost ones that are still being undone or whose events are not durable.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.attempts.is_empty()
     }
 
     /// Whether nothing is under way.
-    pub(super) fn is_idle(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         self.attempts.values().all(Attempt::has_ended)
     }
 
     /// Takes up an attempt from before, with its events.
-    pub(super) fn adopt(&mut self, key: AttemptKey) {
+    pub fn adopt(&mut self, key: AttemptKey) {
         self.attempts.insert(key, Attempt { phase: Phase::Running, ..Attempt::new(0) });
     }
 
@@ -87,7 +87,7 @@ impl Table {
     }
 
     /// What the coordinator is told.
-    pub(super) fn held(&self) -> Vec<HeldAttempt> {
+    pub fn held(&self) -> Vec<HeldAttempt> {
         let phase = |phase: &Phase| match phase {
             Phase::Accepted => AttemptPhase::Accepted,
             Phase::Running | Phase::Ending(_) => AttemptPhase::Running,
@@ -99,7 +99,7 @@ impl Table {
     }
 
     /// Follows the coordinator's wishes.
-    pub(super) fn follow(&mut self, desired: DesiredState) -> Vec<Effect> {
+    pub fn follow(&mut self, desired: DesiredState) -> Vec<Effect> {
         let wanted: BTreeMap<AttemptKey, &WantedAttempt> =
             desired.hold.iter().map(|wanted| (wanted.key, wanted)).collect();
         let mut effects = self.drop_unwanted(&wanted);
@@ -131,7 +131,7 @@ impl Table {
 
     /// Lets go of all that is under way, since no coordinator has been heard of for too long. What has ended stays for
     /// the next one to hear of.
-    pub(super) fn lose_all(&mut self) -> Vec<Effect> {
+    pub fn lose_all(&mut self) -> Vec<Effect> {
         let under_way = self.attempts.iter().filter(|(_, attempt)| !attempt.has_ended());
         let under_way: Vec<_> = under_way.map(|(key, _)| *key).collect();
         under_way.into_iter().filter_map(|key| self.lose(key)).collect()
@@ -164,20 +164,20 @@ impl Table {
     }
 
     /// An attempt began. `false` when that is no news.
-    pub(super) fn running(&mut self, key: AttemptKey) -> bool {
+    pub fn running(&mut self, key: AttemptKey) -> bool {
         let attempt = self.attempts.get_mut(&key).filter(|attempt| attempt.phase == Phase::Accepted);
         attempt.map(|attempt| attempt.phase = Phase::Running).is_some()
     }
 
     /// An attempt ended; the first word about it counts. `None` when that is no news.
-    pub(super) fn finish(&mut self, key: AttemptKey, outcome: TaskOutcome) -> Option<Vec<Effect>> {
+    pub fn finish(&mut self, key: AttemptKey, outcome: TaskOutcome) -> Option<Vec<Effect>> {
         let attempt = self.attempts.get_mut(&key).filter(|attempt| !attempt.has_ended())?;
         attempt.phase = if attempt.log.is_flushed() { Phase::Ended(outcome) } else { Phase::Ending(outcome) };
         Some(self.let_go(key).into_iter().collect())
     }
 
     /// Something happened in an attempt.
-    pub(super) fn say(&mut self, key: AttemptKey, at_ms: u64, kind: &EventKind) {
+    pub fn say(&mut self, key: AttemptKey, at_ms: u64, kind: &EventKind) {
         let room = match self.event_bytes {
             bytes if bytes < EVENT_MEMORY / 2 => Room::Ample,
             bytes if bytes < EVENT_MEMORY => Room::Scarce,
@@ -193,7 +193,7 @@ impl Table {
     }
 
     /// Events to be sent, about `room` bytes of them.
-    pub(super) fn events(&mut self, mut room: usize) -> Vec<AttemptEvents> {
+    pub fn events(&mut self, mut room: usize) -> Vec<AttemptEvents> {
         let batch = self.attempts.iter_mut().filter_map(|(key, attempt)| {
             let records = attempt.log.send(&mut room);
             (!records.is_empty()).then_some(AttemptEvents { task: key.task, epoch: key.epoch, records })
@@ -202,7 +202,7 @@ impl Table {
     }
 
     /// The coordinator told how far it took events. Says whether an attempt's end may be reported now.
-    pub(super) fn taken(&mut self, receipts: &[AttemptReceipt]) -> (bool, Vec<Effect>) {
+    pub fn taken(&mut self, receipts: &[AttemptReceipt]) -> (bool, Vec<Effect>) {
         let (mut news, mut effects) = (false, Vec::new());
         for receipt in receipts {
             let of = |key: &AttemptKey| (key.task, key.epoch) == (receipt.task, receipt.epoch);
@@ -223,7 +223,7 @@ impl Table {
     }
 
     /// A new connection: what is not durable is sent again.
-    pub(super) fn rewind(&mut self) {
+    pub fn rewind(&mut self) {
         self.attempts.values_mut().for_each(|attempt| attempt.log.rewind());
     }
 }

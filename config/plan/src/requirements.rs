@@ -27,18 +27,21 @@ pub struct Requirements {
     /// How much the guest needs the machine's processor to run it directly.
     #[serde(default)]
     pub acceleration: Acceleration,
+    /// The project that the template's own `*.kiln.hcl` file names; what is asked for goes before it.
+    #[serde(default)]
+    pub project: Option<String>,
     /// Under which terms the task is carried out; says nothing about machines.
     #[serde(default)]
     pub terms: Terms,
 }
 
 impl Requirements {
-    /// What is asked of machines, and the terms apart from it: tasks with the same needs are alike to a
+    /// What is asked of machines, without project, and the terms apart from it: tasks with the same needs are alike to a
     /// scheduler, whatever their terms.
     #[must_use]
     pub fn split(self) -> (Self, Terms) {
         let terms = self.terms;
-        (Self { terms: Terms::default(), ..self }, terms)
+        (Self { terms: Terms::default(), project: None, ..self }, terms)
     }
 }
 
@@ -85,26 +88,32 @@ impl fmt::Display for Accelerator {
 /// The highest priority, and with a minus the lowest.
 pub const HIGHEST_PRIORITY: i32 = 100;
 
-/// The most that an attempt may take when nothing else is said, in milliseconds: four hours.
+/// The most that an attempt may take on a farm when nothing else is said, in milliseconds: four hours.
 pub const DEADLINE_MS: u64 = 4 * 3_600_000;
 
-/// How long an attempt may show no progress when nothing else is said, in milliseconds: half an hour.
+/// How long an attempt may show no progress on a farm when nothing else is said, in milliseconds: half an hour.
 pub const NO_PROGRESS_MS: u64 = 30 * 60_000;
 
 /// The terms under which a task is carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Terms {
     /// From −100 to 100, higher first, within a project. Added to the build's.
     pub priority: i32,
     /// The most that one attempt may take, in milliseconds, from when an agent is given it. Waiting for an
-    /// agent doesn't count.
-    pub deadline_ms: u64,
-    /// How long an attempt may show no progress, in milliseconds.
-    pub no_progress_ms: u64,
+    /// agent doesn't count. In a plan, `None` leaves it to the farm; in a farm, it means no bound.
+    pub deadline_ms: Option<u64>,
+    /// How long an attempt may show no progress, in milliseconds; `None` as above.
+    pub no_progress_ms: Option<u64>,
 }
 
-impl Default for Terms {
-    fn default() -> Self {
-        Self { priority: 0, deadline_ms: DEADLINE_MS, no_progress_ms: NO_PROGRESS_MS }
+impl Terms {
+    /// With a farm's own limits where nothing is said.
+    #[must_use]
+    pub fn or(self, deadline_ms: Option<u64>, no_progress_ms: Option<u64>) -> Self {
+        Self {
+            deadline_ms: self.deadline_ms.or(deadline_ms),
+            no_progress_ms: self.no_progress_ms.or(no_progress_ms),
+            ..self
+        }
     }
 }

@@ -57,7 +57,7 @@ fn disk_mib(builder: &ComponentConfig) -> u64 {
 }
 
 /// `20G` in MiB, rounded up; a number without unit counts `unit` bytes.
-fn mebibytes(size: &str, unit: u64) -> Option<u64> {
+pub(crate) fn mebibytes(size: &str, unit: u64) -> Option<u64> {
     let size = size.trim();
     let digits = size.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let factor = match size[digits.len()..].to_ascii_lowercase().as_str() {

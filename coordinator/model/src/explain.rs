@@ -57,8 +57,8 @@ pub fn explain(state: &FarmState, id: TaskId, now: Timestamp) -> Option<Explanat
         }
         TaskPhase::Running(lease) => {
             let since = spell(now.ms_since(lease.granted));
-            let most = spell(task.terms.deadline_ms);
-            vec![format!("under way on {} for {since}; it may take {most}", name(lease.agent))]
+            let most = task.terms.deadline_ms.map(|ms| format!("; it may take {}", spell(ms)));
+            vec![format!("under way on {} for {since}{}", name(lease.agent), most.unwrap_or_default())]
         }
         TaskPhase::Finished { outcome, .. } => vec![match outcome {
             TaskOutcome::Succeeded { .. } => "it succeeded".to_owned(),

@@ -27,6 +27,11 @@ pub enum Outcome {
         /// Whether that was the end of it.
         verdict: Verdict,
     },
+    /// Nothing was submitted, since this build does the same.
+    UnderWay {
+        /// The build that is under way.
+        build: BuildId,
+    },
     /// This image of the task is visible, or was and is deleted.
     Published {
         /// Which.
@@ -34,11 +39,6 @@ pub enum Outcome {
     },
     /// Somebody has joined the farm.
     Joined(Joined),
-    /// Nothing was submitted, since this build does the same.
-    UnderWay {
-        /// The build that is under way.
-        build: BuildId,
-    },
     /// It was not done.
     Refused(Refusal),
 }

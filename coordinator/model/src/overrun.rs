@@ -22,17 +22,15 @@ pub enum Overrun {
 impl Overrun {
     /// What an attempt has overrun by now; `None` when it is within its limits.
     pub fn of(terms: &Terms, lease: &Lease, idle_ms: u64, now: Timestamp) -> Option<Self> {
-        if now.ms_since(lease.granted) >= terms.deadline_ms {
-            return Some(Self::Deadline);
-        }
-        (idle_ms >= terms.no_progress_ms).then_some(Self::Progress { idle_ms })
+        let both = [Self::Deadline, Self::Progress { idle_ms }];
+        both.into_iter().find(|overrun| overrun.holds(terms, lease, now))
     }
 
     /// Whether it is true of an attempt.
     pub fn holds(self, terms: &Terms, lease: &Lease, now: Timestamp) -> bool {
         match self {
-            Self::Deadline => now.ms_since(lease.granted) >= terms.deadline_ms,
-            Self::Progress { idle_ms } => idle_ms >= terms.no_progress_ms,
+            Self::Deadline => terms.deadline_ms.is_some_and(|most| now.ms_since(lease.granted) >= most),
+            Self::Progress { idle_ms } => terms.no_progress_ms.is_some_and(|most| idle_ms >= most),
         }
     }
 
@@ -42,7 +40,7 @@ impl Overrun {
         match self {
             Self::Deadline => Failure::new(
                 Fault::Guest,
-                format!("the build took {took}, more than the {} it may take", spell(terms.deadline_ms)),
+                format!("the build took {took}, more than the {} it may take", spell(terms.deadline_ms.unwrap_or_default())),
             )
             .hint("give it more with timeout in the task block of the *.kiln.hcl file, or look at what it waits for"),
             Self::Progress { idle_ms } => Failure::new(
@@ -50,7 +48,7 @@ impl Overrun {
                 format!(
                     "the build made no progress for {}, more than the {} it may, after {took} in all",
                     spell(idle_ms),
-                    spell(terms.no_progress_ms)
+                    spell(terms.no_progress_ms.unwrap_or_default())
                 ),
             )
             .hint("look at the guest's screen; give it more with no_progress_timeout in the *.kiln.hcl file"),

@@ -82,33 +82,34 @@ impl<'a> Round<'a> {
             && let Some((_, _, nth)) = turns.pop_first()
         {
             let (project, heads) = &mut projects[nth];
-            let Some(assignment) = self.place_next(heads) else { continue };
-            assigned.push(assignment);
-            held[nth] += 1;
+            // With another head it may be another project's turn.
+            if let Some(assignment) = self.place_first(heads) {
+                assigned.push(assignment);
+                held[nth] += 1;
+            }
             turns.extend(turn(held[nth], nth, project, heads));
         }
         assigned
     }
 
-    /// Places the first task of a project that fits somewhere. Lanes that fit nowhere are dropped for this round.
-    fn place_next(&mut self, heads: &mut Heads<'a>) -> Option<Assignment> {
-        while let Some(((_, _, task), cursor)) = heads.pop_first() {
-            if self.scheduler.blocked.contains_key(cursor.class) {
-                continue;
-            }
-            if !self.has_room(cursor.build) {
-                heads.extend(cursor.next_run());
-                continue;
-            }
-            let Some(agent) = self.find(cursor.class) else {
-                self.scheduler.blocked.insert(cursor.class.clone(), self.state.counts.gains);
-                continue;
-            };
-            self.give(cursor.class, cursor.build, agent);
-            heads.extend(cursor.next());
-            return Some(Assignment { task, agent });
+    /// Places the first task of a project, or puts out of its way what keeps it from being placed: a lane that fits
+    /// nowhere is dropped for this round.
+    fn place_first(&mut self, heads: &mut Heads<'a>) -> Option<Assignment> {
+        let ((_, _, task), cursor) = heads.pop_first()?;
+        if self.scheduler.blocked.contains_key(cursor.class) {
+            return None;
         }
-        None
+        if !self.has_room(cursor.build) {
+            heads.extend(cursor.next_run());
+            return None;
+        }
+        let Some(agent) = self.find(cursor.class) else {
+            self.scheduler.blocked.insert(cursor.class.clone(), self.state.counts.gains);
+            return None;
+        };
+        self.give(cursor.class, cursor.build, agent);
+        heads.extend(cursor.next());
+        Some(Assignment { task, agent })
     }
 
     fn has_room(&self, build: BuildId) -> bool {

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use kiln_plan::event::TaskOutcome;
 use kiln_plan::fingerprint::Fingerprint;
 use kiln_plan::id::{AgentId, AttemptId, BuildId, Epoch, TaskId};
+use kiln_plan::requirements::{DEADLINE_MS, NO_PROGRESS_MS};
 use kiln_plan::{Failure, Fault, Requirements};
 use uuid::Uuid;
 
@@ -30,6 +31,8 @@ pub(super) const fn attempt(n: u128) -> AttemptId {
 }
 
 pub(super) fn new_task(n: u128, requirements: Requirements) -> NewTask {
+    let terms = requirements.terms.or(Some(DEADLINE_MS), Some(NO_PROGRESS_MS));
+    let requirements = Requirements { terms, ..requirements };
     let name = format!("null.t{n}");
     NewTask { id: task(n), plan: Fingerprint::of_bytes(name.as_bytes()), name, requirements }
 }

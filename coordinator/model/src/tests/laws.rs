@@ -30,9 +30,9 @@ enum Happening {
     Reconcile,
     Wait { ms: u64 },
     Depart { agent: u128 },
-    Identity { n: u128, what: u8 },
     Drain { agent: u128, drain: bool },
     Overrun { nth: usize },
+    Identity { n: u128, what: u8 },
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -54,9 +54,9 @@ fn happening() -> impl Strategy<Value = Happening> {
         3 => Just(Reconcile),
         3 => (0..30_000_u64).prop_map(|ms| Wait { ms }),
         1 => (0..3_u128).prop_map(|agent| Depart { agent }),
-        2 => (0..3_u128, 0..9_u8).prop_map(|(n, what)| Identity { n, what }),
         1 => (0..3_u128, any::<bool>()).prop_map(|(agent, drain)| Drain { agent, drain }),
         1 => (0..9_usize).prop_map(|nth| Overrun { nth }),
+        2 => (0..3_u128, 0..9_u8).prop_map(|(n, what)| Identity { n, what }),
     ]
 }
 
@@ -124,7 +124,6 @@ fn actions(happening: &Happening, state: &FarmState, now: Timestamp) -> Vec<Acti
         Happening::Cancel { build: n } => vec![Action::Cancel { build: build(*n) }],
         Happening::Reconcile => everything_due(state, now),
         Happening::Depart { agent: n } => vec![Action::Depart { agent: agent(*n) }],
-        Happening::Identity { n, what } => vec![Action::Identity(identity(*n, *what))],
         Happening::Drain { agent: n, drain: true } => vec![Action::DrainAgent { agent: agent(*n) }],
         Happening::Drain { agent: n, drain: false } => vec![Action::UndrainAgent { agent: agent(*n) }],
         Happening::Overrun { nth } => {
@@ -132,6 +131,7 @@ fn actions(happening: &Happening, state: &FarmState, now: Timestamp) -> Vec<Acti
             let limit = Overrun::Progress { idle_ms: kiln_plan::requirements::NO_PROGRESS_MS };
             leased.skip(*nth).take(1).map(|(task, epoch)| Action::Overrun { task, epoch, limit }).collect()
         }
+        Happening::Identity { n, what } => vec![Action::Identity(identity(*n, *what))],
         Happening::Wait { .. } => Vec::new(),
     }
 }
