@@ -3,6 +3,8 @@
 //! A boot takes seconds, so that several assertions share one. At most two guests run at once:
 //! [`kiln_tests::guest::turn`]. Tests begin in the order of their names: `amounts` has the longest.
 
+#[path = "guests/agents.rs"]
+mod agents;
 #[path = "guests/amounts.rs"]
 mod amounts;
 #[path = "guests/bad_input.rs"]
@@ -17,6 +19,16 @@ mod ending;
 mod provisioning;
 #[path = "guests/secrets.rs"]
 mod secrets;
+
+#[path = "farm/coordinator.rs"]
+#[allow(dead_code, reason = "the tests of agents without guests need more of it")]
+mod coordinator;
+#[path = "farm/plans.rs"]
+#[allow(dead_code, reason = "the tests of agents without guests need more of it")]
+mod plans;
+#[path = "farm/scene.rs"]
+#[allow(dead_code, reason = "the tests of agents without guests need more of it")]
+mod scene;
 
 use kiln_tests::program::Place;
 

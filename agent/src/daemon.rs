@@ -34,7 +34,10 @@ use crate::catalog::Factories;
 use crate::data_source;
 use crate::hosted::bundle::Remote;
 use crate::hosted::place::{PlaceError, RUN_DIR_LIMIT};
+use crate::hosted::publication::Publisher;
 use crate::hosted::{self, HostedHands, Hosts};
+use crate::image::{Patience, Transfer, TransferError};
+use crate::isolation::Isolation;
 use crate::link::{self, Hello, LinkEnd, Questions};
 
 pub mod address;
@@ -76,8 +79,12 @@ pub struct Settings {
     pub cache_dir: PathBuf,
     /// The kiln program, which carries out attempts.
     pub program: PathBuf,
+    /// The most bytes of downloads that are kept while nobody uses them.
+    pub cache_limit: u64,
     /// How long a drain waits for what is under way.
     pub drain_limit: Duration,
+    /// Whether attempts are kept apart where that can be done.
+    pub isolate: bool,
 }
 
 /// What a daemon is asked to do about its end.
@@ -104,6 +111,9 @@ pub enum End {
 /// A daemon can't work.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
+    /// There is no way to the object store.
+    #[error("cannot prepare the way to the farm's object store")]
+    Transfer(#[source] TransferError),
     /// The run directory's name is too long.
     #[error(
         "the path of the run directory has {length} bytes, and sockets below it take at most {RUN_DIR_LIMIT}; choose a \
@@ -159,14 +169,27 @@ pub async fn run(
         tracing::warn!("left by a dead attempt: {recovered}");
     }
     let (agent, channel, enrolment) = introduce(&settings).await?;
+    let isolation = if settings.isolate { Isolation::prepare() } else { Isolation::default() };
+    let kept_apart = isolation.label();
     let hosting = hosted::Settings {
         program: settings.program.clone(),
         run_dir: settings.run_dir.clone(),
         cache_dir: settings.cache_dir.clone(),
+        cache_limit: settings.cache_limit,
+        isolation,
     };
-    let hosts = Hosts::find(hosting, Arc::new(Remote(channel.clone()))).map_err(DaemonError::Find)?;
     let machine = survey::look(&settings.run_dir, &settings.cache_dir).await;
-    let hello = Hello { agent, ..hello(&settings, &factories, machine) };
+    let publisher = Publisher {
+        channel: channel.clone(),
+        transfer: Transfer::new(&[], Patience::default()).map_err(DaemonError::Transfer)?,
+        agent,
+        name: settings.name.clone(),
+        tools: machine.tools.clone(),
+    };
+    let bundles = Arc::new(Remote(channel.clone()));
+    let hosts = Hosts::find(hosting, bundles, Some(publisher)).map_err(DaemonError::Find)?;
+    let mut hello = Hello { agent, ..hello(&settings, &factories, machine) };
+    hello.labels.insert("isolation".to_owned(), kept_apart.to_owned());
     tracing::info!(%agent, name = hello.name, slots = hello.slots, attempts = hosts.count(), "the agent begins");
     let hands = Arc::new(HostedHands(Arc::clone(&hosts)));
     let oracle = Arc::new(Oracle(factories));

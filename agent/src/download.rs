@@ -16,6 +16,7 @@ use std::time::Duration;
 use kiln_component::{Reporter, TaskContext};
 use kiln_plan::{Failure, Fault};
 
+pub mod bound;
 mod cache;
 pub mod checksum;
 pub mod iso;
@@ -155,7 +156,8 @@ async fn fetch_from(cx: &TaskContext, wanted: &Wanted, url: &str) -> Result<Path
         Source::Local(path) => verified_in_place(path, sum.as_ref()).await,
         Source::Http(address) => {
             let target = Target::new(wanted, &cx.cache_dir, &cx.working_dir, sum.as_ref(), url);
-            let download = Download { client, address, target, sum, reporter: &cx.reporter };
+            let (reporter, scratch) = (&cx.reporter, &*cx.scratch);
+            let download = Download { client, address, target, sum, reporter, scratch };
             download.run().await
         }
     }
@@ -197,11 +199,19 @@ struct Download<'a> {
     target: Target,
     sum: Option<Sum>,
     reporter: &'a Reporter,
+    /// Of the task that wants it.
+    scratch: &'a Path,
 }
 
 impl Download<'_> {
     async fn run(&self) -> Result<PathBuf, DownloadError> {
         let _lock = self.target.lock(self.reporter).await?;
+        let path = self.find_or_bring().await?;
+        bound::mark_used(&path, self.scratch);
+        Ok(path)
+    }
+
+    async fn find_or_bring(&self) -> Result<PathBuf, DownloadError> {
         let (path, part) = (&self.target.path, self.target.part());
         if path.exists() {
             if self.is_complete(path).await? {

@@ -30,6 +30,8 @@ use kiln_plan::{Failure, Fault};
 use kiln_proto::bundle::BundleFiles;
 use tokio_util::task::TaskTracker;
 
+use crate::download::bound;
+use crate::isolation::Isolation;
 use crate::link::{Answer, AttemptKey, Attempts, Order, Stop, Voice};
 use crate::spool::Reader;
 
@@ -38,10 +40,12 @@ pub mod control;
 mod host;
 pub mod place;
 pub mod process;
+pub mod publication;
 
 use bundle::Bundles;
 use host::{Host, Life};
 use place::{About, Place, PlaceError, RestingOrder};
+use publication::Publisher;
 
 /// What hosted attempts need of the machine.
 #[derive(Clone, Debug)]
@@ -52,6 +56,10 @@ pub struct Settings {
     pub run_dir: PathBuf,
     /// The machine's cache.
     pub cache_dir: PathBuf,
+    /// The most bytes of the cache, as far as nothing in it is in use.
+    pub cache_limit: u64,
+    /// How attempts are kept apart.
+    pub isolation: Isolation,
 }
 
 /// The attempts of this machine that have processes of their own.
@@ -59,16 +67,22 @@ pub struct Settings {
 pub struct Hosts {
     settings: Settings,
     bundles: Arc<dyn Bundles>,
+    publisher: Option<Publisher>,
     tasks: TaskTracker,
     table: Mutex<BTreeMap<AttemptKey, Arc<Host>>>,
 }
 
 impl Hosts {
-    /// With the attempts that an earlier daemon left in `attempts/`, to be resumed by the link.
+    /// With the attempts that an earlier daemon left in `attempts/`, to be resumed by the link. Without a publisher what
+    /// attempts make stays on this machine.
     ///
     /// # Errors
     /// When that can't be read.
-    pub fn find(settings: Settings, bundles: Arc<dyn Bundles>) -> Result<Arc<Self>, PlaceError> {
+    pub fn find(
+        settings: Settings,
+        bundles: Arc<dyn Bundles>,
+        publisher: Option<Publisher>,
+    ) -> Result<Arc<Self>, PlaceError> {
         let places = Place::all(&settings.run_dir)?;
         let mut table = BTreeMap::new();
         for (place, about) in places {
@@ -76,7 +90,8 @@ impl Hosts {
             tracing::info!(task = %key.task, epoch = %key.epoch, "an attempt is here from before");
             table.insert(key, Arc::new(Host::new(key, place, settings.run_dir.clone())));
         }
-        Ok(Arc::new(Self { settings, bundles, tasks: TaskTracker::new(), table: Mutex::new(table) }))
+        let (tasks, table) = (TaskTracker::new(), Mutex::new(table));
+        Ok(Arc::new(Self { settings, bundles, publisher, tasks, table }))
     }
 
     /// How many attempts there are.
@@ -132,6 +147,7 @@ impl Hosts {
             working_dir,
             cache_dir: self.settings.cache_dir.clone(),
             run_dir: self.settings.run_dir.clone(),
+            isolation: self.settings.isolation.clone(),
             plan,
         })
     }
@@ -152,13 +168,13 @@ impl Attempts for HostedHands {
         tasks.spawn(async move {
             let first = order.first_sequence;
             let begun = tokio::select! {
-                begun = hosts.begin(&place, order) => begun,
+                begun = Arc::clone(&hosts).begin(&place, order) => begun,
                 () = host.stopped() => Err(Failure::cancelled()),
             };
             match begun {
                 Ok(life) => {
                     voice.keep_events_in(Box::new(Reader::starting(&place.events(), first)));
-                    host.attend(life, voice).await;
+                    host.attend(life, voice, hosts.publisher.as_ref()).await;
                 }
                 Err(failure) if failure.cancelled => voice.finish(TaskOutcome::Cancelled),
                 Err(failure) => voice.finish(TaskOutcome::Failed { failure }),
@@ -185,15 +201,20 @@ impl Attempts for HostedHands {
     fn resume(&self, attempt: AttemptKey, voice: Voice) {
         let Some(host) = self.0.host(attempt) else { return };
         voice.keep_events_in(Box::new(host.place().reader()));
-        self.0.tasks.spawn(async move { host.attend(Life::adopted(), voice).await });
+        let hosts = Arc::clone(&self.0);
+        let tasks = hosts.tasks.clone();
+        tasks.spawn(async move { host.attend(Life::adopted(), voice, hosts.publisher.as_ref()).await });
     }
 
     fn forget(&self, attempt: AttemptKey) {
         let Some(host) = self.0.table().remove(&attempt) else { return };
-        let place = host.place().clone();
+        let (place, settings) = (host.place().clone(), self.0.settings.clone());
         self.0.tasks.spawn_blocking(move || {
             if let Err(error) = place.remove() {
                 tracing::warn!(%error, "an attempt's directory stays");
+            }
+            if let Err(error) = bound::trim(&settings.cache_dir, settings.cache_limit) {
+                tracing::warn!(%error, "the cache can't be kept within its bound");
             }
         });
     }

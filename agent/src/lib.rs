@@ -20,6 +20,7 @@ pub mod download;
 pub mod hosted;
 pub mod http_server;
 pub mod image;
+pub mod isolation;
 pub mod link;
 pub mod media;
 pub mod port;

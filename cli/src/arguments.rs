@@ -297,27 +297,43 @@ pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Asked {
             false => Asked::Help(root_help(&table), 127),
         };
     };
-    let (known, depth) = match known.has_subcommands() {
-        false => (known, 1),
-        true => match words.get(1).and_then(|word| known.find_subcommand(word)) {
-            Some(inner) => (inner, 2),
-            // A group does nothing by itself.
-            None => return Asked::Help(group_help(known), u8::from(!words.iter().any(|w| is_help(w)))),
-        },
+    let (known, depth) = match innermost(known, &words) {
+        Ok(found) => found,
+        Err(help) => return Asked::Help(help, u8::from(!words.iter().any(|w| is_help(w)))),
     };
     let name = words[..depth].join(" ");
-    let described = description::described(known);
+    let described = description::described(&known);
     let help = described.clone().bin_name(format!("kiln {name}")).render_help().to_string();
     let help = description::one_dash(&help, &described, "-");
     if words.iter().take_while(|w| *w != "--").any(|w| is_help(w)) {
         return Asked::Help(help, 0);
     }
     let group = words[..depth - 1].iter().cloned();
-    let words = group.chain(normalise(&words[depth - 1..], known));
+    let words = group.chain(normalise(&words[depth - 1..], &known));
     match Arguments::try_parse_from(std::iter::once("kiln".to_owned()).chain(words)) {
         Ok(arguments) => Asked::Run { command: Box::new(arguments.command), machine_readable },
         Err(error) => Asked::Mistake { help, message: complaint(&error) },
     }
+}
+
+/// The command that the words name, with the flags that all commands of its groups have, and how many words that takes; or
+/// the help of a group that does nothing by itself.
+fn innermost(command: &clap::Command, words: &[String]) -> Result<(clap::Command, usize), String> {
+    let (mut known, mut depth) = (command.clone(), 1);
+    while known.has_subcommands() {
+        let next = words.get(depth);
+        let Some(inner) = next.and_then(|word| known.find_subcommand(word)) else {
+            let alone = !known.is_subcommand_required_set();
+            if alone && next.is_some_and(|word| word.starts_with('-') && !is_help(word)) {
+                break;
+            }
+            return Err(group_help(&words[..depth].join(" "), &known));
+        };
+        let shared: Vec<clap::Arg> = known.get_arguments().filter(|a| a.is_global_set()).cloned().collect();
+        known = inner.clone().args(shared);
+        depth += 1;
+    }
+    Ok((known, depth))
 }
 
 fn is_help(word: &str) -> bool {
@@ -330,8 +346,8 @@ fn root_help(table: &clap::Command) -> String {
 }
 
 /// The help of a command that consists of others.
-fn group_help(group: &clap::Command) -> String {
-    let (name, list) = (group.get_name(), command_list(group));
+fn group_help(name: &str, group: &clap::Command) -> String {
+    let list = command_list(group);
     format!("Usage: kiln {name} <subcommand> [options] [args]\n\nSubcommands:\n{list}")
 }
 

@@ -34,7 +34,7 @@ pub(crate) fn begin() {
 /// Begins the log of a daemon, which is for its operator and hence always on: to standard error, unless the environment
 /// asked for another.
 pub(crate) fn begin_for_daemon() {
-    write_to(Box::new(io::stderr()), "info");
+    write_to(Box::new(io::stderr()), "info,openraft=warn");
 }
 
 /// Writes to `sink`, unless another log has begun; this much, unless `KILN_LOG` says otherwise.

@@ -23,6 +23,7 @@ use kiln_proto::{Bytes, Code, Problem};
 use uuid::Uuid;
 
 use crate::Coordinator;
+use crate::identity::Caller;
 
 /// The most bytes of one plan. It goes to its agent in one message.
 const PLAN_LIMIT: usize = 16 << 20;
@@ -74,6 +75,7 @@ const ROUNDS: usize = 100;
 /// the reply, which names no build when nothing is left to build.
 pub(crate) async fn submit(
     coordinator: &Arc<Coordinator>,
+    caller: &Caller,
     request: SubmitRequest,
 ) -> Result<SubmitReply, Problem> {
     if coordinator.lifecycle.is_closing() {
@@ -92,7 +94,7 @@ pub(crate) async fn submit(
     let tasks = keep(coordinator, &plans).await?;
     let named = tasks.iter().map(|task| (task.id, task.name.clone())).collect();
     let build = BuildId::new(Uuid::now_v7());
-    match enter(coordinator, build, &request, tasks).await? {
+    match enter(coordinator, build, (&request, caller), tasks).await? {
         None => Ok(SubmitReply { build: Some(build), tasks: named, diagnostics, joined: false }),
         Some(other) => {
             let tasks = tasks_of(coordinator, other);
@@ -222,10 +224,11 @@ async fn keep_one(coordinator: &Coordinator, plan: &BuildPlan) -> Result<NewTask
 async fn enter(
     coordinator: &Coordinator,
     build: BuildId,
-    request: &SubmitRequest,
+    (request, caller): (&SubmitRequest, &Caller),
     tasks: Vec<NewTask>,
 ) -> Result<Option<BuildId>, Problem> {
-    let (parallel, origin, join) = (NonZeroU32::new(request.parallel), origin(request), request.join);
+    let origin = Origin { submitter: caller.person().map(str::to_owned), ..origin(request) };
+    let (parallel, join) = (NonZeroU32::new(request.parallel), request.join);
     coordinator.events.open(build, tasks.iter().map(|task| task.id));
     let proposed = coordinator.ledger.propose(Action::Submit { build, parallel, tasks, origin, join }).await;
     let ended = match proposed {

@@ -1,6 +1,6 @@
 //! What people see and do of the farm as a whole, over gRPC and HTTP alike.
 
-use kiln_model::{Action, Outcome, Refusal, Role};
+use kiln_model::{Action, IdentityAction, Outcome, Refusal, Role};
 use kiln_plan::id::{AgentId, BuildId};
 use kiln_proto::view::{Build, Explanation, Member, Overview};
 use kiln_proto::{Code, Problem};
@@ -119,12 +119,23 @@ impl Coordinator {
         }
     }
 
-    /// Takes a coordinator out of the farm that is gone for good.
+    /// Takes a coordinator out of the farm that is gone for good. Its certificate is worthless from then on: else it
+    /// would announce itself again when it is started.
     ///
     /// # Errors
     /// When there is no such coordinator, it is the last, or no quorum agrees.
     pub(crate) async fn remove_member(&self, member: u64) -> Result<(), Problem> {
-        self.ledger.remove_voter(member).await.map_err(|error| Problem::from_error(Code::Refused, &error))
+        let removed = self.ledger.remove_voter(member).await;
+        removed.map_err(|error| Problem::from_error(Code::Refused, &error))?;
+        let revoke = IdentityAction::RevokeCoordinator { coordinator: member };
+        match self.ledger.propose(Action::Identity(revoke)).await {
+            // A farm without certificates has none to revoke.
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, member, "a coordinator was removed, and its certificate stands")
+            }
+        }
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Only the leader serves, because only it has what lies in memory. A stream that is passed on ends when the leadership
-//! changes, so that whoever is at its other end comes again and finds the new leader.
+//! changes or this coordinator stops, so that whoever is at its other end comes again and finds the new leader.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -19,6 +19,7 @@ use kiln_proto::peer::{CALLER_HEADER, FORWARDED_HEADER};
 use kiln_proto::transport::{Arrival, Peer};
 use kiln_proto::{Code, Problem};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderValue, Request, Response};
@@ -57,12 +58,14 @@ enum Way {
 #[derive(Clone, Debug)]
 pub(crate) struct ForwardLayer {
     ledger: Ledger,
+    /// Ends what is passed on.
+    closing: CancellationToken,
     turn: Arc<AtomicU8>,
 }
 
 impl ForwardLayer {
-    pub(crate) fn new(ledger: Ledger) -> Self {
-        Self { ledger, turn: Arc::default() }
+    pub(crate) fn new(ledger: Ledger, closing: CancellationToken) -> Self {
+        Self { ledger, closing, turn: Arc::default() }
     }
 }
 
@@ -154,27 +157,30 @@ impl ForwardLayer {
             headers.insert(CALLER_HEADER, name);
         }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % CONNECTIONS;
+        let answered = CancellationToken::new();
+        let request = request.map(|body| Body::new(Ending::question(body, answered.clone())));
+        let question = answered.drop_guard();
         let answered = async {
             let channel = self.ledger.peers().channel(address, Purpose::Forward(turn)).await;
             let mut channel = channel.map_err(|error| kiln_plan::fault::chain(&error))?;
             let ready = channel.ready().await.map_err(|error| kiln_plan::fault::chain(&error))?;
             ready.call(request).await.map_err(|error| kiln_plan::fault::chain(&error))
         };
-        let seen = leadership.borrow().clone();
-        let answered = tokio::select! {
-            answered = answered => answered,
-            _ = leadership.wait_for(|now| *now != seen) => {
-                return unavailable("the leader of the farm has changed; connect again".into());
+        let (seen, closing) = (leadership.borrow().clone(), self.closing.clone());
+        let over = async move {
+            tokio::select! {
+                // When the sender is gone, so is the ledger.
+                _ = leadership.wait_for(|now| *now != seen) => "the leader of the farm has changed; connect again",
+                () = closing.cancelled() => "this coordinator is about to stop",
             }
         };
+        let mut over: BoxFuture<'static, &'static str> = Box::pin(over);
+        let answered = tokio::select! {
+            answered = answered => answered,
+            why = &mut over => return unavailable(why.into()),
+        };
         match answered {
-            Ok(response) => {
-                let changed = async move {
-                    // When the sender is gone, so is the ledger.
-                    let _ = leadership.wait_for(|now| *now != seen).await;
-                };
-                response.map(|body| Body::new(Ending::new(body, changed)))
-            }
+            Ok(response) => response.map(|body| Body::new(Ending::answer(body, over, question))),
             Err(error) => unavailable(format!("the leader of the farm could not be reached: {error}")),
         }
     }

@@ -54,7 +54,7 @@ where
     let closing = coordinator.lifecycle.closing().clone().cancelled_owned();
     let server = transport::server()
         .layer(IdentifyLayer(gatekeeper.clone()))
-        .layer(ForwardLayer::new(coordinator.ledger.clone()))
+        .layer(ForwardLayer::new(coordinator.ledger.clone(), coordinator.lifecycle.closing().clone()))
         .layer(AuthorizeLayer(gatekeeper))
         .add_service(submission)
         .add_service(agent_link)

@@ -15,24 +15,22 @@ use axum::Extension;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{Request, Response, StatusCode, header};
-use axum::middleware::Next;
+use axum::http::{Response, StatusCode, header};
 use axum::routing::{get, post};
 use kiln_model::Role;
 use kiln_plan::id::BuildId;
-use kiln_proto::transport::Arrival;
 use kiln_proto::{Code, Problem, convert};
 use serde::Serialize;
 
 mod metrics;
 pub mod objects;
+mod rights;
 mod server;
 
 pub(crate) use metrics::Meters;
 pub(crate) use server::{serve_one, serve_plain};
 
-use crate::identity::caller::{Caller, Gatekeeper};
-use crate::identity::rights::Need;
+use crate::identity::Caller;
 use crate::{Coordinator, view};
 
 /// The description of the JSON API.
@@ -57,27 +55,8 @@ pub(crate) fn open(coordinator: &Arc<Coordinator>) -> Router {
 
 /// All routes: those of [`open`], and the API, which needs a token.
 pub(crate) fn whole(coordinator: &Arc<Coordinator>) -> Router {
-    let known = axum::middleware::from_fn_with_state(Arc::clone(coordinator), only_those_who_may);
+    let known = axum::middleware::from_fn_with_state(Arc::clone(coordinator), rights::admit);
     open(coordinator).merge(api().layer(known).with_state(Arc::clone(coordinator)))
-}
-
-/// Lets in who has what the request needs: to look, the role of a viewer; to cancel, that of a builder; to say what agents
-/// do, that of an operator of the whole farm.
-async fn only_those_who_may(
-    State(coordinator): Shared,
-    mut request: Request<Body>,
-    next: Next,
-) -> Result<Response<Body>, Refused> {
-    let need = match (request.method().as_str(), request.uri().path()) {
-        ("GET" | "HEAD", _) => Need::Role(Role::Viewer),
-        (_, path) if path.starts_with("/v1/builds/") => Need::Role(Role::Builder),
-        _ => Need::FarmRole(Role::Operator),
-    };
-    let arrival = request.extensions().get::<Arrival>().copied();
-    let known = Gatekeeper(Arc::clone(&coordinator)).identify(arrival, request.headers());
-    known.may(need)?;
-    request.extensions_mut().insert(known.caller);
-    Ok(next.run(request).await)
 }
 
 /// The routes that need a token.

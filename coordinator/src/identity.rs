@@ -44,13 +44,13 @@ pub(crate) struct Identity {
     audit: Audit,
     /// The opened authority, with the sealed key that it was opened from.
     authority: Mutex<Option<(String, Arc<Authority>)>>,
-    /// Which revision of the identities was seen last.
-    revision: watch::Sender<u64>,
+    /// How many revocations were seen.
+    revocations: watch::Sender<u64>,
 }
 
 impl Identity {
     pub(crate) fn new(sealer: Option<Sealer>, audit: Audit) -> Self {
-        Self { sealer, audit, authority: Mutex::default(), revision: watch::Sender::new(0) }
+        Self { sealer, audit, authority: Mutex::default(), revocations: watch::Sender::new(0) }
     }
 
     /// The farm's keys, if this coordinator has them.
@@ -80,12 +80,12 @@ impl Identity {
         Ok(authority)
     }
 
-    /// Tells that identities may have changed, to streams that depend on them.
-    pub(crate) fn saw(&self, revision: u64) {
-        self.revision.send_if_modified(|seen| std::mem::replace(seen, revision) != revision);
+    /// Tells streams how often somebody was turned away, in case it was whoever they are for.
+    pub(crate) fn saw(&self, revocations: u64) {
+        self.revocations.send_if_modified(|seen| std::mem::replace(seen, revocations) != revocations);
     }
 
-    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
-        self.revision.subscribe()
+    pub(crate) fn revocations(&self) -> watch::Receiver<u64> {
+        self.revocations.subscribe()
     }
 }

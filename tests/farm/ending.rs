@@ -6,8 +6,8 @@ use kiln_plan::bundle_root::BUNDLE_ROOT;
 use kiln_plan::fingerprint::Fingerprint;
 use kiln_proto::bundle::{BundleFiles, Entry};
 
-use crate::Farm;
 use crate::plans::{script as script_in, waiting};
+use crate::scene::Farm;
 
 #[test]
 fn the_first_signal_drains_and_waits_for_what_runs() {
@@ -103,4 +103,32 @@ fn a_template_comes_with_its_files() {
     agent.signal("TERM");
     agent.finish().expect_code(0);
     farm.expect_nothing_left();
+}
+
+#[test]
+fn attempts_of_roots_agent_have_networks_of_their_own() {
+    let farm = Farm::new();
+    let agent = farm.agent();
+    // Both listen on one port of the loopback, and see no interface of the machine's.
+    let listen = "python3 -c 'import socket; s = socket.create_server((\"127.0.0.1\", 47017)); print(\"listening\", flush=True); \
+                  import os, time\nwhile not os.path.exists(\"go\"): time.sleep(0.05)'";
+    for epoch in [1, 2] {
+        farm.coordinator.want(epoch, &script_in(&farm.place.work(), &["ip route show default", listen]));
+        farm.until("the agent to come", || farm.coordinator.streams().0 == 1);
+        if farm.coordinator.hello().labels["isolation"] != "network+cgroup" {
+            assert!(!is_root(), "install-tools.sh installs ip and nft");
+            return;
+        }
+        farm.until("the task to listen", || farm.coordinator.heard(epoch, "listening"));
+        assert!(farm.coordinator.heard(epoch, "default via 10.213."), "{}", farm.coordinator.words(epoch));
+    }
+    farm.let_go();
+    farm.until("both to end", || farm.coordinator.end(1).is_some() && farm.coordinator.end(2).is_some());
+    agent.signal("TERM");
+    agent.finish().expect_code(0);
+    farm.expect_nothing_left();
+}
+
+fn is_root() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|text| text.contains("\nUid:\t0\t0"))
 }

@@ -49,6 +49,31 @@ pub(crate) fn script(work: &Path, lines: &[&str]) -> BuildPlan {
     }
 }
 
+/// A task that boots the small guest and says `in the guest` there.
+pub(crate) fn guest(disk: &Path) -> BuildPlan {
+    let inline = Value::new(Data::Tuple(vec![Value::string("echo in the guest")]));
+    let mut plan = script(Path::new("/"), &[]);
+    plan.name = "qemu.a".into();
+    let text = |text: &str| Value::string(text);
+    plan.builder = component(
+        ComponentKind::Builder,
+        "qemu",
+        &[
+            ("iso_url", text(&disk.display().to_string())),
+            ("iso_checksum", text("none")),
+            ("disk_image", Value::bool(true)),
+            ("headless", Value::bool(true)),
+            ("disk_size", text("2G")),
+            ("ssh_username", text("root")),
+            ("ssh_password", text("kiln")),
+            ("ssh_timeout", text("4m")),
+            ("shutdown_command", text("poweroff")),
+        ],
+    );
+    plan.provisioners[0].component = component(ComponentKind::Provisioner, "shell", &[("inline", inline)]);
+    plan
+}
+
 /// A task that says `begun`, waits for the file `go`, says `done`, and then something with a secret in it.
 pub(crate) fn waiting(work: &Path) -> BuildPlan {
     let last = format!("echo it is {SECRET}");

@@ -1,7 +1,7 @@
 //! Attempts outlive the daemon, and what is known of them outlives the coordinator.
 
-use crate::Farm;
 use crate::plans::{SECRET, script, waiting};
+use crate::scene::Farm;
 
 #[test]
 fn an_attempt_goes_on_while_its_agent_is_killed_and_is_taken_up_again() {

@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::process::table::{self, ProcessId};
 
+mod kernel;
 mod record;
 mod recovery;
 
@@ -53,6 +54,18 @@ pub enum Intent {
     /// A file or a socket. Absolute.
     File {
         /// Where.
+        path: PathBuf,
+    },
+    /// A network interface.
+    Interface {
+        /// Its name, which another may have later.
+        name: String,
+        /// Its alias, by which it is known to be this one.
+        alias: String,
+    },
+    /// A control group with all its processes.
+    ControlGroup {
+        /// Its directory. Absolute.
         path: PathBuf,
     },
 }
@@ -220,7 +233,7 @@ impl Journal {
     fn outlives_the_machine(&self, intent: &Intent) -> bool {
         let within = |path: &Path| self.shared.directory.as_ref().is_some_and(|d| path.starts_with(d));
         match intent {
-            Intent::Process { .. } => false,
+            Intent::Process { .. } | Intent::Interface { .. } | Intent::ControlGroup { .. } => false,
             Intent::Directory { path } | Intent::File { path } => !within(path),
         }
     }

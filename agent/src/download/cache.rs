@@ -14,6 +14,15 @@ use super::{DownloadError, Wanted};
 const LOCK_PATIENCE: Duration = Duration::from_secs(4 * 3600);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
+/// The lock of a downloaded file, and of the part of it that has come so far.
+pub(super) fn lock_of(path: &Path) -> PathBuf {
+    let whole =
+        if path.extension().is_some_and(|e| e == "part") { path.with_extension("") } else { path.to_owned() };
+    let mut name = whole.into_os_string();
+    name.push(".lock");
+    name.into()
+}
+
 /// The place of one downloaded file.
 #[derive(Debug)]
 pub(super) struct Target {
@@ -53,7 +62,7 @@ impl Target {
 
     /// Waits until nobody else downloads it.
     pub(super) async fn lock(&self, reporter: &Reporter) -> Result<File, DownloadError> {
-        let path = self.with_suffix(".lock");
+        let path = lock_of(&self.path);
         let problem = |operation| {
             let path = path.clone();
             move |source| DownloadError::Cache { operation, path, source }

@@ -15,9 +15,11 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::control::{News, Wish, Words, say};
 use super::place::{Lock, Place};
+use super::publication::Publisher;
 use crate::link::{Answer, AttemptKey, Voice};
 
 /// Between two tries to reach a process that lives and doesn't listen yet.
@@ -137,7 +139,7 @@ impl Host {
     }
 
     /// Stays with the process until it has ended, and tells how.
-    pub(super) async fn attend(&self, mut life: Life, voice: Voice) {
+    pub(super) async fn attend(&self, mut life: Life, voice: Voice, publisher: Option<&Publisher>) {
         let mut reached = Instant::now();
         while !life.has_ended(&self.place) {
             if let Ok(stream) = UnixStream::connect(self.place.socket()).await {
@@ -151,8 +153,42 @@ impl Host {
             tokio::time::sleep(TRY_AGAIN).await;
         }
         let outcome = self.clear_up().await;
+        let outcome = self.published(outcome, &voice, publisher).await;
         voice.more_events();
         voice.finish(outcome);
+    }
+
+    /// The outcome once what was made is an image of the farm.
+    async fn published(
+        &self,
+        outcome: TaskOutcome,
+        voice: &Voice,
+        publisher: Option<&Publisher>,
+    ) -> TaskOutcome {
+        let (TaskOutcome::Succeeded { artifacts }, Some(publisher)) = (&outcome, publisher) else {
+            return outcome;
+        };
+        let about = match self.place.about() {
+            Ok(about) => about,
+            Err(error) => {
+                return TaskOutcome::Failed { failure: Failure::from_error(Fault::Machine, &error) };
+            }
+        };
+        let cancel = CancellationToken::new();
+        let publication = publisher.publish((&self.place, &about), artifacts, voice, &cancel);
+        tokio::pin!(publication);
+        let published = tokio::select! {
+            published = &mut publication => published,
+            () = self.stopped() => {
+                cancel.cancel();
+                publication.await
+            }
+        };
+        match published {
+            Ok(()) => outcome.clone(),
+            Err(failure) if failure.cancelled => TaskOutcome::Cancelled,
+            Err(failure) => TaskOutcome::Failed { failure },
+        }
     }
 
     /// Waits until it should end early. For one waiter at a time, before there is a process.

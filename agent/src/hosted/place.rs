@@ -22,13 +22,17 @@ use std::path::{Path, PathBuf};
 
 use kiln_component::process::table::ProcessId;
 use kiln_plan::BuildPlan;
+use kiln_plan::bundle_root::BUNDLE_ROOT;
 use kiln_plan::event::TaskOutcome;
+use kiln_plan::fingerprint::Fingerprint;
 use kiln_plan::id::{AttemptId, BuildId, Epoch, TaskId};
 use kiln_proto::bundle::BundleFiles;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::bundle;
+use super::publication;
+use crate::isolation::Isolation;
 use crate::link::{AttemptKey, Order};
 use crate::spool::Reader;
 
@@ -101,14 +105,42 @@ pub struct About {
     pub epoch: Epoch,
     /// The place of the first event.
     pub first_sequence: u64,
+    /// The name that people know, and that its image gets.
+    #[serde(default)]
+    pub task_name: String,
+    /// Where the template's relative paths resolve, below `work/`.
+    #[serde(default)]
+    pub working_directory: String,
+    /// The digest of the template's files, when it came with them.
+    #[serde(default)]
+    pub bundle: Option<Fingerprint>,
+    /// The digest of the plan.
+    #[serde(default)]
+    pub plan: String,
+    /// When it was begun, in milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub began_ms: u64,
 }
 
 impl About {
     /// What is written of an order for everybody to read.
     pub(super) fn of(order: &Order) -> Self {
         let AttemptKey { task, attempt, epoch } = order.attempt;
-        let (build, first_sequence) = (order.build, order.first_sequence);
-        Self { format: FORMAT, build, task, attempt, epoch, first_sequence }
+        let plan = &order.plan;
+        let below = plan.facts.working_dir.strip_prefix(BUNDLE_ROOT).unwrap_or_default();
+        Self {
+            format: FORMAT,
+            build: order.build,
+            task,
+            attempt,
+            epoch,
+            first_sequence: order.first_sequence,
+            task_name: plan.name.clone(),
+            working_directory: below.trim_start_matches('/').to_owned(),
+            bundle: plan.bundle,
+            plan: plan.fingerprint().to_string(),
+            began_ms: publication::now_ms(),
+        }
     }
 
     /// What every report carries.
@@ -128,6 +160,9 @@ pub struct RestingOrder {
     pub cache_dir: PathBuf,
     /// Where the journal and the scratch directory go.
     pub run_dir: PathBuf,
+    /// How it is kept apart.
+    #[serde(default)]
+    pub isolation: Isolation,
     /// What to do.
     pub plan: BuildPlan,
 }

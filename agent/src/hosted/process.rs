@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use kiln_component::journal::{Journal, JournalError};
 use kiln_component::process::table::ProcessId;
 use kiln_component::reporter::EventSink;
 use kiln_plan::event::TaskOutcome;
@@ -30,6 +31,7 @@ pub use super::place::RestingOrder;
 use super::place::{Place, PlaceError};
 use crate::attempt::{self, AttemptSettings};
 use crate::catalog::Factories;
+use crate::isolation::Isolation;
 use crate::link::HOLD_OUT;
 use crate::spool::{Limits, SpoolError, Writer};
 
@@ -42,6 +44,9 @@ pub enum ProcessError {
     /// Another one is at it.
     #[error("another process carries out this attempt")]
     Taken,
+    /// Its journal can't be written.
+    #[error("cannot keep the attempt apart without a journal")]
+    Journal(#[from] JournalError),
     /// Its events can't be written.
     #[error("cannot keep the attempt's events")]
     Spool(#[from] SpoolError),
@@ -88,17 +93,53 @@ pub fn run(
     let order = place.take_order()?;
     hide(&order);
     let writer = Writer::open(&place.events(), about.first_sequence, Limits::default())?;
+    let outcome = if order.isolation == Isolation::default() {
+        work(&place, order, factories, writer)?
+    } else {
+        kept_apart(&place, order, factories, writer)?
+    };
+    place.write_outcome(&outcome)?;
+    Ok(())
+}
+
+/// Works in a network and a control group of its own. These have a journal of their own, since they are there before
+/// the attempt's and go after it.
+fn kept_apart(
+    place: &Place,
+    order: RestingOrder,
+    factories: Factories,
+    writer: Writer,
+) -> Result<TaskOutcome, ProcessError> {
+    let name = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
+    let journal = Journal::open(&order.run_dir, &name)?;
+    let (isolation, requirements) = (order.isolation.clone(), order.plan.requirements.clone());
+    let done = isolation.confine(&requirements, &journal, || work(place, order, factories, writer));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|source| ProcessError::Io { operation: "clear up", source })?;
+    for left in runtime.block_on(journal.close()) {
+        tracing::info!("{left}");
+    }
+    match done {
+        Ok(outcome) => outcome,
+        Err(error) => Ok(TaskOutcome::Failed { failure: Failure::from_error(Fault::Machine, &error) }),
+    }
+}
+
+fn work(
+    place: &Place,
+    order: RestingOrder,
+    factories: Factories,
+    writer: Writer,
+) -> Result<TaskOutcome, ProcessError> {
     let io = |operation| move |source| ProcessError::Io { operation, source };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let outcome = runtime.map_err(io("start"))?.block_on(async {
+    runtime.map_err(io("start"))?.block_on(async {
         let socket = place.socket();
         // One may be there only if another process was here, which is dead.
         let _none = std::fs::remove_file(&socket);
         let listener = UnixListener::bind(&socket).map_err(io("listen to the daemon"))?;
         carry_out(order, Arc::new(factories), listener, writer).await
-    })?;
-    place.write_outcome(&outcome)?;
-    Ok(())
+    })
 }
 
 async fn carry_out(

@@ -27,7 +27,18 @@ impl Bundles for NoBundles {
 
 fn hosts(run_dir: &std::path::Path) -> Arc<Hosts> {
     let (run_dir, cache_dir) = (run_dir.to_owned(), run_dir.join("cache"));
-    Hosts::find(Settings { program: "/bin/false".into(), run_dir, cache_dir }, Arc::new(NoBundles)).unwrap()
+    Hosts::find(
+        Settings {
+            program: "/bin/false".into(),
+            run_dir,
+            cache_dir,
+            cache_limit: 0,
+            isolation: Isolation::default(),
+        },
+        Arc::new(NoBundles),
+        None,
+    )
+    .unwrap()
 }
 
 fn prepared(run_dir: &std::path::Path) -> Place {

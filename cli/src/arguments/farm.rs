@@ -162,6 +162,19 @@ pub(crate) enum TokenUse {
     Operator,
 }
 
+impl TokenUse {
+    /// As it is written.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Coordinator => "coordinator",
+            Self::Viewer => "viewer",
+            Self::Builder => "builder",
+            Self::Operator => "operator",
+        }
+    }
+}
+
 /// `kiln farm token revoke`
 #[derive(Debug, Args)]
 pub(crate) struct RevokeTokenArguments {

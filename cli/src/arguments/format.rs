@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub(crate) struct FormatArguments {
     /// What to write: words for people, or one JSON object per line
-    #[arg(long, value_name = "FORMAT", default_value = "text", ignore_case = true)]
+    #[arg(long, value_name = "FORMAT", default_value = "text", ignore_case = true, global = true)]
     pub(crate) format: Format,
 }
 

@@ -13,7 +13,6 @@ use kiln_coordinator::{
     Begin, ClusterSettings, Coordinator, Handle, LEDGER_FAILED_EXIT, Links, Settings, Storage, TlsDial,
 };
 use kiln_plan::fault::chain;
-use kiln_plan::fingerprint::Fingerprint;
 use kiln_proto::token::Token;
 use kiln_proto::transport::{Credentials, Endpoint, Limits, Peer};
 use tokio::net::TcpListener;
@@ -35,7 +34,9 @@ const ANNOUNCE_AGAIN: Duration = Duration::from_secs(2);
 
 /// Does what was asked for.
 pub(crate) fn run(arguments: &CoordinatorArguments, screen: &Screen) -> Ended {
-    log::begin_for_daemon();
+    if arguments.command.is_none() {
+        log::begin_for_daemon();
+    }
     let path = match &arguments.command {
         None => &arguments.settings,
         Some(CoordinatorCommand::Init(init)) => &init.settings,
@@ -184,10 +185,10 @@ async fn announce_until_heard(others: Vec<Endpoint>, address: Endpoint, credenti
 /// Who signs links to the objects of a directory: every coordinator with the same key, which is made of the farm's.
 fn links(settings: &CoordinatorSettings, place: &Place) -> Result<Option<Links>, String> {
     let Some(base) = settings.http.as_ref().and_then(|http| http.address.as_ref()) else { return Ok(None) };
-    let path = place.farm_key();
-    let key = std::fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    let key = Fingerprint::of_bytes(&[&key, b" links".as_slice()].concat());
-    Ok(Some(Links::new(base, key.digest())))
+    let sealer = place.sealer().map_err(|error| chain(&error))?;
+    let missing = || format!("the farm key {} is missing", place.farm_key().display());
+    let key = sealer.ok_or_else(missing)?.derive("links");
+    Ok(Some(Links::new(base, &key)))
 }
 
 fn farm_settings(settings: &CoordinatorSettings, number: u64, links: Option<Links>) -> Settings {

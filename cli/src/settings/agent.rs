@@ -14,6 +14,9 @@ use crate::run_directory;
 /// How long a drain waits for what is under way.
 const DRAIN_LIMIT: Duration = Duration::from_secs(3600);
 
+/// The most bytes of downloads that are kept while nobody uses them.
+const CACHE_LIMIT: u64 = 100 << 30;
+
 /// The most tasks that an agent may take at once.
 const MOST_SLOTS: u64 = 10_000;
 
@@ -31,7 +34,9 @@ struct Given {
     memory: Option<u64>,
     run_directory: Option<PathBuf>,
     cache_directory: Option<PathBuf>,
+    cache_limit: Option<u64>,
     drain_limit: Option<Duration>,
+    isolation: Option<bool>,
 }
 
 impl Given {
@@ -46,7 +51,9 @@ impl Given {
             memory: section.bytes("memory"),
             run_directory: section.path("run_directory"),
             cache_directory: section.path("cache_directory"),
+            cache_limit: section.bytes("cache_limit"),
             drain_limit: section.duration("drain_limit"),
+            isolation: section.switch("isolation"),
         }
     }
 }
@@ -80,7 +87,9 @@ pub(crate) fn read(arguments: &AgentArguments, paint: bool) -> Result<Settings, 
         run_dir: arguments.run_directory.clone().or(given.run_directory).unwrap_or_else(run_directory::path),
         cache_dir: given.cache_directory.unwrap_or_else(run_directory::cache),
         program,
+        cache_limit: given.cache_limit.unwrap_or(CACHE_LIMIT),
         drain_limit: given.drain_limit.unwrap_or(DRAIN_LIMIT),
+        isolate: given.isolation.unwrap_or(true),
     })
 }
 

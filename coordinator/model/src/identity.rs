@@ -41,8 +41,8 @@ pub struct Identities {
     pub(crate) revoked_coordinators: BTreeMap<u64, Timestamp>,
     /// The highest number that was given to a coordinator; none is given twice.
     pub(crate) last_coordinator: u64,
-    /// Grows with each change, so that whoever depends on it knows when to look again.
-    pub(crate) revision: u64,
+    /// Grows whenever somebody who was believed no longer is, so that streams know when to look again.
+    pub(crate) revocations: u64,
 }
 
 /// The farm's certificate authority.
@@ -264,9 +264,9 @@ impl Identities {
         &self.tokens
     }
 
-    /// Grows with each change.
-    pub const fn revision(&self) -> u64 {
-        self.revision
+    /// Grows whenever somebody who was believed no longer is.
+    pub const fn revocations(&self) -> u64 {
+        self.revocations
     }
 
     /// Whether an agent was turned away.
@@ -325,12 +325,12 @@ impl TokenRecord {
 }
 
 impl TokenUse {
-    /// What it is good for, as in "one for …".
+    /// Whom it is for, in one word.
     pub const fn noun(&self) -> &'static str {
         match self {
-            Self::JoinAgent => "agents",
-            Self::JoinCoordinator => "coordinators",
-            Self::Client { .. } => "people",
+            Self::JoinAgent => "agent",
+            Self::JoinCoordinator => "coordinator",
+            Self::Client { role, .. } => role.word(),
         }
     }
 }

@@ -41,10 +41,11 @@ pub struct Image {
     pub size: u64,
     /// How many files.
     pub files: u32,
+    /// The project of the build that made it.
+    #[serde(default)]
+    pub project: String,
     /// The build that made it.
     pub build: BuildId,
-    /// That build's project.
-    pub project: String,
     /// The task that made it.
     pub task: TaskId,
     /// The attempt.

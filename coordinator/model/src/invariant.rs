@@ -53,7 +53,7 @@ pub const STEP_LAWS: &[StepLaw] = &[
     laws::the_authority_stays,
     laws::what_ended_a_token_stays,
     laws::a_revoked_agent_gets_nothing_new,
-    laws::every_change_of_identities_is_counted,
+    laws::every_revocation_is_counted,
 ];
 
 /// The first law that a state breaks.

@@ -1,4 +1,5 @@
-//! The body of an answer that ends early, in an orderly way, when something happens.
+//! The two halves of what is passed on. The answer ends early, in an orderly way, when there is a reason; and with the
+//! answer, however it ends, ends the question, which otherwise would be listened to for as long as its sender lives.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,6 +7,7 @@ use std::task::{Context, Poll};
 use futures::future::BoxFuture;
 use http_body::Frame;
 use kiln_proto::{Bytes, Code, Problem};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::Body as HttpBody;
@@ -14,14 +16,26 @@ use tonic::codegen::http::HeaderMap;
 /// A body, and what ends it.
 pub(super) struct Ending {
     body: Body,
-    /// `None` when it came to its end.
-    cut: Option<BoxFuture<'static, ()>>,
+    /// Says why, to those who are to be told. `None` when the body came to its end.
+    cut: Option<BoxFuture<'static, Option<&'static str>>>,
+    /// Ends the other half.
+    _other: Option<DropGuard>,
 }
 
 impl Ending {
-    /// A body that ends with "unavailable" when `cut` is done first.
-    pub(super) fn new(body: Body, cut: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self { body, cut: Some(Box::pin(cut)) }
+    /// What is asked, until the answer has ended.
+    pub(super) fn question(body: Body, answered: CancellationToken) -> Self {
+        let cut = async move {
+            answered.cancelled().await;
+            None
+        };
+        Self { body, cut: Some(Box::pin(cut)), _other: None }
+    }
+
+    /// What is answered; ends with "unavailable" when `cut` is done first and says why.
+    pub(super) fn answer(body: Body, cut: BoxFuture<'static, &'static str>, question: DropGuard) -> Self {
+        let cut = async move { Some(cut.await) };
+        Self { body, cut: Some(Box::pin(cut)), _other: Some(question) }
     }
 }
 
@@ -35,13 +49,11 @@ impl HttpBody for Ending {
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
             return Poll::Ready(frame);
         }
-        if cut.as_mut().poll(cx).is_pending() {
-            return Poll::Pending;
-        }
-        this.cut = None;
-        let told = Problem::new(Code::Unavailable, "the leader of the farm has changed; connect again");
+        let Poll::Ready(why) = cut.as_mut().poll(cx) else { return Poll::Pending };
+        (this.cut, this.body) = (None, Body::empty());
+        let Some(why) = why else { return Poll::Ready(None) };
         let mut trailers = HeaderMap::new();
-        let status = Status::from(told);
+        let status = Status::from(Problem::new(Code::Unavailable, why));
         Poll::Ready(Some(status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))))
     }
 

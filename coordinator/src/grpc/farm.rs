@@ -9,6 +9,7 @@ use serde::Serialize;
 use tonic::{Request, Response, Status};
 
 use crate::identity::Caller;
+use crate::identity::layer::about;
 use crate::{Coordinator, view};
 
 /// The service.
@@ -68,14 +69,16 @@ impl Farm for Service {
     ) -> Result<Response<v1::SetDrainingReply>, Status> {
         let v1::SetDrainingRequest { agent, draining } = request.into_inner();
         self.coordinator.set_draining(&agent, draining).await?;
-        Ok(Response::new(v1::SetDrainingReply {}))
+        let target = format!("agent {agent}, draining: {draining}");
+        Ok(about(v1::SetDrainingReply {}, target))
     }
 
     async fn remove_member(
         &self,
         request: Request<v1::RemoveMemberRequest>,
     ) -> Result<Response<v1::RemoveMemberReply>, Status> {
-        self.coordinator.remove_member(request.into_inner().member).await?;
-        Ok(Response::new(v1::RemoveMemberReply {}))
+        let member = request.into_inner().member;
+        self.coordinator.remove_member(member).await?;
+        Ok(about(v1::RemoveMemberReply {}, format!("coordinator {member}")))
     }
 }

@@ -192,6 +192,7 @@ impl Identity for Service {
     ) -> Result<Response<v1::CreateTokenReply>, Status> {
         let v1::CreateTokenRequest { name, usage, valid_ms } = request.into_inner();
         let usage = usage_in(usage)?;
+        let name = if name.is_empty() { usage.noun().to_owned() } else { name };
         let expires = tokens::check(&name, &usage, valid_ms, self.coordinator.clock.now())?;
         let authority = self.authority()?.fingerprint();
         let made = tokens::make(&name, usage, expires, authority);
@@ -239,6 +240,10 @@ impl Identity for Service {
         request: Request<v1::RevokeCoordinatorRequest>,
     ) -> Result<Response<v1::RevokeCoordinatorReply>, Status> {
         let coordinator = request.into_inner().coordinator;
+        if self.coordinator.ledger.members().iter().any(|member| member.id == coordinator) {
+            let told = format!("coordinator {coordinator} votes; take it out first, which revokes it, too");
+            return Err(Problem::new(Code::Refused, told).into());
+        }
         self.change(IdentityAction::RevokeCoordinator { coordinator }).await?;
         Ok(about(v1::RevokeCoordinatorReply {}, format!("coordinator {coordinator}")))
     }

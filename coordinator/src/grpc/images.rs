@@ -9,7 +9,8 @@ use kiln_proto::v1::images_server::Images;
 use kiln_proto::{Problem, v1};
 use tonic::{Request, Response, Status};
 
-use crate::identity::caller::Caller;
+use crate::identity::Caller;
+use crate::identity::layer::about;
 use crate::{Coordinator, images};
 
 /// How long links last that are told here; the links themselves last a little longer.
@@ -128,7 +129,8 @@ impl Images for Service {
     ) -> Result<Response<v1::DeleteImageReply>, Status> {
         let image =
             images::delete(&self.coordinator, &Caller::of(&request), &request.get_ref().image).await?;
-        Ok(Response::new(v1::DeleteImageReply { image: Some(image.into()) }))
+        let target = format!("image {} ({}.{})", image.image, image.name, image.version);
+        Ok(about(v1::DeleteImageReply { image: Some(image.into()) }, target))
     }
 
     async fn collect_garbage(

@@ -43,7 +43,7 @@ impl Submission for Service {
         let request: SubmitRequest = request.into_inner().try_into()?;
         let project = if request.project.is_empty() { DEFAULT_PROJECT } else { &request.project };
         caller.may_in(Role::Builder, project)?;
-        let reply = admission::submit(&self.coordinator, request).await;
+        let reply = admission::submit(&self.coordinator, &caller, request).await;
         self.coordinator.meters.submitted(reply.as_ref().is_ok_and(|reply| reply.build.is_some()).into());
         let reply = reply?;
         let target = reply.build.map(|build| format!("build {build}"));

@@ -70,6 +70,14 @@ impl Caller {
         request.extensions().get::<Identified>().map_or(Self::Nobody, |known| known.caller.clone())
     }
 
+    /// What a person's token is called.
+    pub fn person(&self) -> Option<&str> {
+        match self {
+            Self::Person { name, .. } => Some(name),
+            _ => None,
+        }
+    }
+
     /// As one coordinator tells it to another, which asks the token again.
     pub fn to_header(&self) -> String {
         match self {

@@ -26,6 +26,9 @@ use kiln_proto::transport::{
 use kiln_proto::v1;
 use kiln_proto::v1::identity_client::IdentityClient;
 
+#[cfg(test)]
+mod tests;
+
 use super::authority::{Authority, AuthorityError, Certified, Requested, Subject, fingerprint};
 use super::farm_key::{FarmKeyError, Sealer};
 use super::tokens;

@@ -160,7 +160,13 @@ impl Gatekeeper {
         self.write(known, name(row.path), None, Err(problem));
     }
 
-    fn write(&self, known: &Identified, act: &str, target: Option<&str>, outcome: Result<(), &Problem>) {
+    pub(crate) fn write(
+        &self,
+        known: &Identified,
+        act: &str,
+        target: Option<&str>,
+        outcome: Result<(), &Problem>,
+    ) {
         let Identified { caller, from, .. } = known;
         let at = self.0.clock.now();
         self.0.identity.audit().write(&Act { at, caller, from: *from, act, target, outcome });

@@ -43,7 +43,7 @@ fn refusal(trailers: &HeaderMap) -> Option<Problem> {
 
 /// Waits until a caller is no longer believed, and says why.
 async fn unbelieved(gatekeeper: Gatekeeper, known: Identified) -> Problem {
-    let mut changes = gatekeeper.0.identity.changes();
+    let mut changes = gatekeeper.0.identity.revocations();
     loop {
         if let Err(problem) = gatekeeper.still_believes(&known.caller) {
             return problem;

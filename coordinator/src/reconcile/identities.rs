@@ -9,7 +9,7 @@ use crate::identity::authority::Authority;
 use crate::ledger::ProposeError;
 
 pub(super) fn see(coordinator: &Coordinator) -> Ready<Result<usize, ProposeError>> {
-    coordinator.identity.saw(coordinator.ledger.read(|farm| farm.identities().revision()));
+    coordinator.identity.saw(coordinator.ledger.read(|farm| farm.identities().revocations()));
     future::ready(Ok(0))
 }
 

@@ -125,6 +125,21 @@ async fn only_a_coordinator_is_heard_as_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_follower_that_stops_ends_what_it_passes_on() {
+    let mut trio = Trio::start().await;
+    let mut agent = FakeAgent::connect(&trio.up[&2], 1, 1).await;
+    let began = tokio::time::Instant::now();
+    trio.stop(2).await;
+    assert!(began.elapsed() < GRACE, "nobody waits for streams that have no end");
+    let status = loop {
+        if let Err(status) = agent.hear().await {
+            break status;
+        }
+    };
+    assert_eq!((status.code(), status.message()), (Code::Unavailable, "this coordinator is about to stop"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_passes_on_when_nobody_leads() {
     let mut trio = Trio::start().await;
     let lonely = trio.up.remove(&3).unwrap();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kiln_coordinator::Leadership;
+use kiln_coordinator::identity::announce;
 use kiln_proto::transport::PrivateKey;
 use kiln_proto::v1;
 use tonic::Code;
@@ -55,4 +56,21 @@ async fn callers_are_who_they_are_whichever_coordinator_they_ask() {
     let token = second.join_token().await;
     let enrolled = follower.enrol(&token.reveal(), &PrivateKey::generate().unwrap()).await;
     assert!(enrolled.is_ok(), "a new leader certifies as the old one did: {enrolled:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coordinator_that_was_removed_does_not_come_back() {
+    let mut farm = Farm::of_three().await;
+    let third = farm.pop().unwrap();
+    let mut people = farm[1].people(&farm[1].operator);
+    bounded(people.remove_member(v1::RemoveMemberRequest { member: 3 })).await.unwrap();
+    let known = [farm[0].endpoint.clone()];
+    let credentials = third.place.credentials().unwrap();
+    let error = bounded(announce(&known, &credentials, &third.endpoint)).await.unwrap_err();
+    let told = kiln_plan::fault::chain(&error);
+    assert!(told.contains("coordinator 3 was revoked by an operator"), "{told}");
+    let revoke = v1::RevokeCoordinatorRequest { coordinator: 2 };
+    let status = bounded(farm[0].identity(&farm[0].operator).revoke_coordinator(revoke)).await.unwrap_err();
+    assert_eq!(status.message(), "coordinator 2 votes; take it out first, which revokes it, too");
+    assert_eq!(who(&farm[1]).await.unwrap(), OPERATOR, "the others go on");
 }

@@ -14,6 +14,7 @@ use kiln_proto::token::{Bearer, Token};
 use kiln_proto::transport::{Credentials, Endpoint, Identity, Limits, PrivateKey, Trust, dial};
 use kiln_proto::v1;
 use kiln_proto::v1::agent_link_client::AgentLinkClient;
+use kiln_proto::v1::farm_client::FarmClient;
 use kiln_proto::v1::identity_client::IdentityClient;
 use kiln_proto::v1::submission_client::SubmissionClient;
 use tokio::net::TcpListener;
@@ -157,6 +158,11 @@ impl Farm {
 
     pub(crate) fn submission(&self, token: &Token) -> SubmissionClient<Shown> {
         SubmissionClient::new(self.shown(Bearer::of(token)))
+    }
+
+    /// The farm as a whole, for somebody with this token.
+    pub(crate) fn people(&self, token: &Token) -> FarmClient<Shown> {
+        FarmClient::new(self.shown(Bearer::of(token)))
     }
 
     /// A token that the operator makes.

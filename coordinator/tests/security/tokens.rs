@@ -83,7 +83,7 @@ async fn an_operator_can_not_make_nonsense() {
         Some(Usage::Client(v1::Client { role: role.into(), projects: vec![project.into()] }))
     };
     let table = [
-        ("", join(), None, "a token needs a name of 1 to 100 printable characters"),
+        (" ", join(), None, "a token needs a name of 1 to 100 printable characters"),
         ("a\nb", join(), None, "a token needs a name of 1 to 100 printable characters"),
         ("a", None, None, "a token must be good for something"),
         ("a", join(), Some(0), "a token must be good for some time"),

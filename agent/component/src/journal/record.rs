@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::Intent;
 use crate::process::table::{self, ProcessId};
 
-/// The version of the format that this program writes. A higher one is left alone.
-pub(super) const FORMAT: u32 = 1;
+/// The version of the format that this program writes. A higher one is left alone. The second added what lies in the kernel.
+pub(super) const FORMAT: u32 = 2;
 
 /// One line.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -55,8 +55,12 @@ pub(super) fn read(text: &str, boot: &str) -> Result<BTreeMap<u64, Open>, u32> {
         match line {
             Line::Head { format, .. } if format > FORMAT => return Err(format),
             Line::Head { boot: written, .. } => same_boot = written == boot,
-            // No process lives through a restart of the machine, and its number may be another's by now.
-            Line::Intended { intent: Intent::Process { .. }, .. } if !same_boot => {}
+            // No process lives through a restart of the machine, and its number may be another's by now. Nor does what
+            // lies in the kernel.
+            Line::Intended {
+                intent: Intent::Process { .. } | Intent::Interface { .. } | Intent::ControlGroup { .. },
+                ..
+            } if !same_boot => {}
             Line::Intended { id, intent } => drop(open.insert(id, Open { intent, process: None })),
             Line::Started { id, process } => {
                 if let Some(open) = open.get_mut(&id) {
@@ -100,6 +104,6 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_refused() {
-        assert_eq!(read(r#"{"head":{"format":2,"boot":"b"}}"#, "b"), Err(2));
+        assert_eq!(read(r#"{"head":{"format":3,"boot":"b"}}"#, "b"), Err(3));
     }
 }

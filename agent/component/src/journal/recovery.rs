@@ -13,6 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::time::Instant;
 
+use super::kernel;
 use super::record::{self, FORMAT, Open};
 use super::{Intent, MARK, gate, mark};
 use crate::process::table::{self, ProcessId};
@@ -47,6 +48,10 @@ impl fmt::Display for Recovered {
             Intent::Process { program } => ("stopped", "stop", format!("the process {program:?}")),
             Intent::Directory { path } => ("removed", "remove", format!("the directory {}", path.display())),
             Intent::File { path } => ("removed", "remove", format!("the file {}", path.display())),
+            Intent::Interface { name, .. } => ("removed", "remove", format!("the network interface {name}")),
+            Intent::ControlGroup { path } => {
+                ("removed", "remove", format!("the control group {}", path.display()))
+            }
         };
         match &self.outcome {
             Outcome::Removed => write!(f, "{done} {what}"),
@@ -111,6 +116,8 @@ pub(super) async fn take_back(name: &str, open: BTreeMap<u64, Open>) -> Vec<Reco
             Intent::Process { .. } => continue,
             Intent::Directory { path } => blocking(move || remove_directory(&path)).await,
             Intent::File { path } => blocking(move || gone_is_fine(fs::remove_file(path))).await,
+            Intent::Interface { name, alias } => kernel::remove_interface(&name, &alias).await,
+            Intent::ControlGroup { path } => kernel::remove_control_group(&path).await,
         };
         let outcome = match removed {
             Ok(false) => continue,

@@ -50,8 +50,9 @@ fn request(asked: &CreateTokenArguments) -> Result<v1::CreateTokenRequest, FarmC
         })?;
         Ok::<_, FarmCommandError>(u64::try_from(span.max_zero().as_millis()).unwrap_or(u64::MAX))
     });
+    let name = if asked.name.is_empty() { asked.usage.word() } else { &asked.name };
     Ok(v1::CreateTokenRequest {
-        name: asked.name.clone(),
+        name: name.to_owned(),
         usage: Some(v1::TokenUse { usage: Some(usage) }),
         valid_ms: valid.transpose()?,
     })

@@ -10,15 +10,18 @@ use crate::identity::{
     Authority, FOUNDER, IdentityAction, IdentityRefusal, Joined, MOST_TOKENS, NewToken, Newcomer,
     REMEMBERED_MS, TokenEnd, TokenRecord, TokenUse,
 };
+use crate::image::ImageAction;
 use crate::outcome::{Outcome, Refusal};
 use crate::state::FarmState;
 
 /// Nothing that a revoked agent says counts.
 pub(super) fn speaker_is_revoked(state: &FarmState, action: &Action) -> Option<Refusal> {
-    let (Action::Connect { agent, .. } | Action::Synchronize { agent, .. } | Action::Report { agent, .. }) =
-        action
-    else {
-        return None;
+    let agent = match action {
+        Action::Connect { agent, .. } | Action::Synchronize { agent, .. } | Action::Report { agent, .. } => {
+            agent
+        }
+        Action::Image(ImageAction::Publish { by, .. }) => &by.agent,
+        _ => return None,
     };
     let revoked = state.identities.is_agent_revoked(*agent);
     revoked.then_some(Refusal::Identity(IdentityRefusal::AgentRevoked(*agent)))
@@ -37,9 +40,7 @@ pub(super) fn apply(state: &mut FarmState, action: &IdentityAction) -> Applied {
         IdentityAction::RevokeCoordinator { coordinator } => revoke_coordinator(state, *coordinator),
         IdentityAction::Forget => forget(state),
     };
-    let outcome = done.map_err(Refusal::Identity)?;
-    state.identities.revision += 1;
-    Ok(outcome)
+    done.map_err(Refusal::Identity)
 }
 
 type Done = Result<Outcome, IdentityRefusal>;
@@ -89,6 +90,7 @@ fn revoke_token(state: &mut FarmState, id: TokenId) -> Done {
         Some(TokenEnd::Used { .. }) => Err(IdentityRefusal::Used),
         None => {
             token.end = Some(TokenEnd::Revoked { at });
+            state.identities.revocations += 1;
             Ok(Outcome::Done)
         }
     }
@@ -135,6 +137,7 @@ fn revoke_agent(state: &mut FarmState, id: AgentId) -> Done {
     }
     let since = state.now;
     state.identities.revoked_agents.insert(id, since);
+    state.identities.revocations += 1;
     state.alter_agent(id, |agent| {
         if matches!(agent.phase, AgentPhase::Ready | AgentPhase::Draining) {
             agent.phase = AgentPhase::Lost { since };
@@ -153,6 +156,7 @@ fn revoke_coordinator(state: &mut FarmState, number: u64) -> Done {
         return Err(IdentityRefusal::CoordinatorRevoked(number));
     }
     identities.revoked_coordinators.insert(number, at);
+    identities.revocations += 1;
     Ok(Outcome::Done)
 }
 

@@ -3,6 +3,7 @@
 use kiln_plan::id::{ImageId, PackId};
 
 use super::Applied;
+use crate::build::DEFAULT_PROJECT;
 use crate::image::{CONDEMN_LIMIT, Image, ImageAction, ImageRefusal, NewImage, Publisher, is_name};
 use crate::outcome::{Outcome, Refusal};
 use crate::state::FarmState;
@@ -27,7 +28,6 @@ fn publish(state: &mut FarmState, by: Publisher, new: &NewImage, collections: u6
             return Err(Refusal::StaleEpoch { task: by.task, given: by.epoch, current: task.epoch });
         }
     }
-    let project = state.builds.get(&task.build).map(|build| build.origin.project.clone()).unwrap_or_default();
     let images = &mut state.images;
     if let Some(before) = images.by_task.get(&by.task) {
         return Ok(Outcome::Published { image: before.id });
@@ -45,6 +45,8 @@ fn publish(state: &mut FarmState, by: Publisher, new: &NewImage, collections: u6
     if new.version != next {
         return Err(ImageRefusal::Version { name: new.name.clone(), given: new.version, next }.into());
     }
+    let project = state.builds.get(&task.build).map(|build| build.origin.project.clone());
+    let project = project.unwrap_or_else(|| DEFAULT_PROJECT.to_owned());
     let image = Image {
         id: new.id,
         name: new.name.clone(),
@@ -52,8 +54,8 @@ fn publish(state: &mut FarmState, by: Publisher, new: &NewImage, collections: u6
         published: state.now,
         size: new.size,
         files: new.files,
-        build: task.build,
         project,
+        build: task.build,
         task: by.task,
         attempt: by.attempt,
         epoch: by.epoch,

@@ -55,8 +55,13 @@ pub fn a_revoked_agent_gets_nothing_new(before: &FarmState, after: &FarmState) -
     require(fine, "a revoked agent was given a task")
 }
 
-/// Whoever waits for changes learns of each.
-pub fn every_change_of_identities_is_counted(before: &FarmState, after: &FarmState) -> Result<(), String> {
+/// Streams that wait for it learn of everybody who is turned away.
+pub fn every_revocation_is_counted(before: &FarmState, after: &FarmState) -> Result<(), String> {
     let (before, after) = (&before.identities, &after.identities);
-    require(before == after || before.revision < after.revision, "a change of identities was not counted")
+    let revoked = |token: &&super::TokenRecord| matches!(token.end, Some(TokenEnd::Revoked { .. }));
+    let tokens = |of: &super::Identities| of.tokens.values().filter(revoked).count();
+    let more = tokens(after) > tokens(before)
+        || after.revoked_agents.len() > before.revoked_agents.len()
+        || after.revoked_coordinators.len() > before.revoked_coordinators.len();
+    require(!more || before.revocations < after.revocations, "somebody was revoked, and it was not counted")
 }

@@ -113,17 +113,7 @@ fn actions(happening: &Happening, state: &FarmState, now: Timestamp) -> Vec<Acti
             let held = vec![Farm::claim(*t, *epoch)];
             vec![Action::Synchronize { agent: agent(*a), draining: false, held }]
         }
-        Happening::Report { nth, how } => {
-            let leased = state.tasks().values().filter_map(|t| Some((t.id, t.lease()?)));
-            let report = leased.skip(*nth).take(1).map(|(task, lease)| Action::Report {
-                task,
-                agent: lease.agent,
-                attempt: lease.attempt,
-                epoch: lease.epoch,
-                outcome: outcome(*how),
-            });
-            report.collect()
-        }
+        Happening::Report { nth, how } => report(state, *nth, *how).into_iter().collect(),
         Happening::ReportAny { task: t, agent: a, epoch } => vec![Action::Report {
             task: task(*t),
             agent: agent(*a),
@@ -144,6 +134,13 @@ fn actions(happening: &Happening, state: &FarmState, now: Timestamp) -> Vec<Acti
         }
         Happening::Wait { .. } => Vec::new(),
     }
+}
+
+/// The report of the holder of the nth lease.
+fn report(state: &FarmState, nth: usize, how: u8) -> Option<Action> {
+    let (task, lease) = state.tasks().values().filter_map(|t| Some((t.id, t.lease()?))).nth(nth)?;
+    let (agent, attempt, epoch) = (lease.agent, lease.attempt, lease.epoch);
+    Some(Action::Report { task, agent, attempt, epoch, outcome: outcome(how) })
 }
 
 fn identity(n: u128, what: u8) -> IdentityAction {
