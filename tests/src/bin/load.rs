@@ -15,9 +15,7 @@ use kiln_plan::build::{Dialect, PLAN_FORMAT, TemplateContext};
 use kiln_plan::event::TaskOutcome;
 use kiln_plan::id::{AgentId, TaskId};
 use kiln_plan::schema::ComponentSchema;
-use kiln_plan::{
-    BuildPlan, Catalog, ComponentConfig, ComponentKind, ConfigBody, Requirements, RunOptions,
-};
+use kiln_plan::{BuildPlan, Catalog, ComponentConfig, ComponentKind, ConfigBody, Requirements, RunOptions};
 use kiln_proto::link::{AttemptPhase, CurrentState, DesiredState, HeldAttempt, Hello};
 use kiln_proto::submission::{SubmitReply, SubmitRequest};
 use kiln_proto::v1;
@@ -105,7 +103,12 @@ fn hello(n: u128) -> Hello {
 }
 
 /// An agent whose guests take no time.
-async fn agent(n: u128, channel: Channel, arrivals: Arrivals, seated: watch::Sender<u64>) -> Result<(), Fault> {
+async fn agent(
+    n: u128,
+    channel: Channel,
+    arrivals: Arrivals,
+    seated: watch::Sender<u64>,
+) -> Result<(), Fault> {
     let mut client = AgentLinkClient::new(channel);
     let (say, states) = mpsc::channel(2);
     say.try_send(CurrentState { hello: Some(hello(n)), ..CurrentState::default() }.into())?;
@@ -152,7 +155,8 @@ struct Measured {
 }
 
 async fn submit(client: &mut SubmissionClient<Channel>, tasks: u64) -> Result<SubmitReply, Fault> {
-    let request = SubmitRequest { request: tasks.to_string().into_bytes().into(), ..SubmitRequest::default() };
+    let request =
+        SubmitRequest { request: tasks.to_string().into_bytes().into(), ..SubmitRequest::default() };
     Ok(client.submit(v1::SubmitRequest::from(request)).await?.into_inner().try_into()?)
 }
 
@@ -171,11 +175,14 @@ async fn measure(agents: u64, tasks: u64) -> Result<Measured, Fault> {
     for _ in 0..SINGLES {
         let asked = Instant::now();
         let reply = submit(&mut client, 1).await?;
-        farm.wait_until(|state| reply.build.is_none_or(|b| state.builds().get(&b).is_none_or(|b| b.is_ended())))
-            .await;
-        let arrived = reply.tasks.first().and_then(|(task, _)| {
-            arrivals.lock().unwrap_or_else(PoisonError::into_inner).get(task).copied()
-        });
+        farm.wait_until(|state| {
+            reply.build.is_none_or(|b| state.builds().get(&b).is_none_or(|b| b.is_ended()))
+        })
+        .await;
+        let arrived = reply
+            .tasks
+            .first()
+            .and_then(|(task, _)| arrivals.lock().unwrap_or_else(PoisonError::into_inner).get(task).copied());
         delays.extend(arrived.map(|at| at.duration_since(asked).as_secs_f64() * 1_000.0));
     }
     delays.sort_by(f64::total_cmp);
@@ -250,7 +257,13 @@ async fn main() -> ExitCode {
             Ok(m) => println!(
                 "{} agents, {tasks} tasks: {:.0} assignments/s durable; an idle agent has a task after {:.1} ms (p50), \
                  {:.1} ms (p99); {:.0} KiB per agent with both ends; connected in {:.1} s, submitted in {:.1} s",
-                m.agents, m.assignments_per_s, m.p50_ms, m.p99_ms, m.kib_per_agent, m.connected_s, m.submitted_s
+                m.agents,
+                m.assignments_per_s,
+                m.p50_ms,
+                m.p99_ms,
+                m.kib_per_agent,
+                m.connected_s,
+                m.submitted_s
             ),
             Err(fault) => {
                 eprintln!("failed with {agents} agents: {fault}");
