@@ -43,8 +43,7 @@ struct Plans;
 
 impl Evaluator for Plans {
     fn evaluate(&self, asked: &Asked<'_>) -> Evaluated {
-        let request = asked.request;
-        let tasks: u64 = serde_json::from_slice(request).unwrap_or(1);
+        let tasks: u64 = serde_json::from_slice(asked.request).unwrap_or(1);
         let plans = (0..tasks).map(plan).collect();
         Evaluated { plans, diagnostics: Diagnostics::new(), questions: Vec::new() }
     }
@@ -227,7 +226,7 @@ fn resident_kib() -> u64 {
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
-fn asked() -> Result<(u64, u64), String> {
+fn sizes() -> Result<(u64, u64), String> {
     let (mut agents, mut tasks) = (1_000, 10_000);
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
@@ -245,7 +244,7 @@ fn asked() -> Result<(u64, u64), String> {
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is what it is for")]
 #[tokio::main]
 async fn main() -> ExitCode {
-    let (agents, tasks) = match asked() {
+    let (agents, tasks) = match sizes() {
         Ok(asked) => asked,
         Err(fault) => {
             eprintln!("{fault}");
