@@ -181,15 +181,16 @@ pub async fn run(
     let machine = survey::look(&settings.run_dir, &settings.cache_dir).await;
     // A coordinator that keeps objects in a directory hands them out itself, under the farm's own authority.
     let authorities = enrolment.as_ref().map_or(Ok(Vec::new()), Enrolment::authorities)?;
-    let publisher = Publisher {
+    // Behind a socket of this machine there is no object store.
+    let publisher = enrolment.is_some().then_some(Publisher {
         channel: channel.clone(),
         transfer: Transfer::new(&authorities, Patience::default()).map_err(DaemonError::Transfer)?,
         agent,
         name: settings.name.clone(),
         tools: machine.tools.clone(),
-    };
+    });
     let bundles = Arc::new(Remote(channel.clone()));
-    let hosts = Hosts::find(hosting, bundles, Some(publisher)).map_err(DaemonError::Find)?;
+    let hosts = Hosts::find(hosting, bundles, publisher).map_err(DaemonError::Find)?;
     let mut hello = Hello { agent, ..hello(&settings, &factories, machine) };
     hello.labels.insert("isolation".to_owned(), kept_apart.to_owned());
     tracing::info!(%agent, name = hello.name, slots = hello.slots, attempts = hosts.count(), "the agent begins");

@@ -320,6 +320,7 @@ pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Asked {
 /// the help of a group that does nothing by itself.
 fn innermost(command: &clap::Command, words: &[String]) -> Result<(clap::Command, usize), String> {
     let (mut known, mut depth) = (command.clone(), 1);
+    let mut path = command.get_name().to_owned();
     while known.has_subcommands() {
         let next = words.get(depth);
         let Some(inner) = next.and_then(|word| known.find_subcommand(word)) else {
@@ -327,9 +328,10 @@ fn innermost(command: &clap::Command, words: &[String]) -> Result<(clap::Command
             if alone && next.is_some_and(|word| word.starts_with('-') && !is_help(word)) {
                 break;
             }
-            return Err(group_help(&words[..depth].join(" "), &known));
+            return Err(group_help(&path, &known));
         };
         let shared: Vec<clap::Arg> = known.get_arguments().filter(|a| a.is_global_set()).cloned().collect();
+        path = format!("{path} {}", inner.get_name());
         known = inner.clone().args(shared);
         depth += 1;
     }
