@@ -6,6 +6,7 @@ mod coordinator;
 #[path = "farm/ending.rs"]
 mod ending;
 #[path = "farm/plans.rs"]
+#[allow(dead_code, reason = "the tests with guests need more of it")]
 mod plans;
 #[path = "farm/restarting.rs"]
 mod restarting;

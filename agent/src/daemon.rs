@@ -179,9 +179,11 @@ pub async fn run(
         isolation,
     };
     let machine = survey::look(&settings.run_dir, &settings.cache_dir).await;
+    // A coordinator that keeps objects in a directory hands them out itself, under the farm's own authority.
+    let authorities = enrolment.as_ref().map_or(Ok(Vec::new()), Enrolment::authorities)?;
     let publisher = Publisher {
         channel: channel.clone(),
-        transfer: Transfer::new(&[], Patience::default()).map_err(DaemonError::Transfer)?,
+        transfer: Transfer::new(&authorities, Patience::default()).map_err(DaemonError::Transfer)?,
         agent,
         name: settings.name.clone(),
         tools: machine.tools.clone(),

@@ -120,6 +120,7 @@ fn origin(request: &SubmitRequest, tasks: &[NewTask]) -> Origin {
         project: asked.or(named).unwrap_or(usual.project),
         priority: request.priority,
         fingerprint: request.bundle.and_then(|bundle| likeness(bundle, &request.request)),
+        bundle: request.bundle,
         ..usual
     }
 }

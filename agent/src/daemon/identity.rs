@@ -106,6 +106,14 @@ impl Enrolment {
         Ok(Self { directory, key, endpoints: endpoints.to_vec(), agent, dialler })
     }
 
+    /// The certificates of the farm's authorities (DER).
+    pub(super) fn authorities(&self) -> Result<Vec<Vec<u8>>, IdentityError> {
+        match Trust::from_pem(&read(&self.directory, "authority.pem")?)? {
+            Trust::Authorities(all) => Ok(all.iter().map(|certificate| certificate.to_vec()).collect()),
+            Trust::Pinned(_) => Ok(Vec::new()),
+        }
+    }
+
     /// Renews the certificate whenever it is time. Never ends.
     pub(super) async fn keep_fresh(&self) -> std::convert::Infallible {
         loop {

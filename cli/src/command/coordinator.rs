@@ -203,6 +203,8 @@ fn farm_settings(settings: &CoordinatorSettings, number: u64, links: Option<Link
         event_memory: settings.event_memory,
         agent_patience: settings.agent_patience,
         placement_patience: settings.placement_patience,
+        deadline: Some(settings.deadline),
+        no_progress: Some(settings.no_progress),
         keep: settings.keep,
     }
 }

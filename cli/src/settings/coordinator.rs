@@ -8,6 +8,7 @@ use kiln_coordinator::StoreSettings;
 use kiln_coordinator::store::{AzureSettings, GcsSettings, KeyPair, S3Settings};
 use kiln_lang::Diagnostic;
 use kiln_plan::Sensitive;
+use kiln_plan::requirements::{DEADLINE_MS, NO_PROGRESS_MS};
 use kiln_proto::transport::{DEFAULT_PORT, Endpoint};
 
 use super::{Reader, Refused, Section};
@@ -38,6 +39,10 @@ pub(crate) struct CoordinatorSettings {
     pub(crate) agent_patience: Duration,
     /// How long a task waits that no agent could take.
     pub(crate) placement_patience: Duration,
+    /// The most that one attempt may take when the task doesn't say.
+    pub(crate) deadline: Duration,
+    /// How long an attempt may show no progress when the task doesn't say.
+    pub(crate) no_progress: Duration,
 }
 
 /// Where health, figures and the objects of a directory are answered.
@@ -75,6 +80,7 @@ fn of(reader: &Reader, top: &Section<'_>) -> Option<CoordinatorSettings> {
     let event_memory = top.bytes("event_memory").unwrap_or(128 << 20);
     let agent_patience = top.duration("agent_patience").unwrap_or(Duration::from_secs(60));
     let placement_patience = top.duration("placement_patience").unwrap_or(Duration::from_secs(3600));
+    let (deadline, no_progress) = (top.duration("deadline"), top.duration("no_progress"));
     Some(CoordinatorSettings {
         directory: directory?,
         listen: listen.unwrap_or(SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT))),
@@ -86,6 +92,8 @@ fn of(reader: &Reader, top: &Section<'_>) -> Option<CoordinatorSettings> {
         event_memory: usize::try_from(event_memory).unwrap_or(usize::MAX),
         agent_patience,
         placement_patience,
+        deadline: deadline.unwrap_or(Duration::from_millis(DEADLINE_MS)),
+        no_progress: no_progress.unwrap_or(Duration::from_millis(NO_PROGRESS_MS)),
     })
 }
 

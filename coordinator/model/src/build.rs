@@ -53,6 +53,9 @@ pub struct Origin {
     pub priority: i32,
     /// What two builds have in common that would do the same; `None` when it is never joined.
     pub fingerprint: Option<Fingerprint>,
+    /// The files that it was evaluated from and works in.
+    #[serde(default)]
+    pub bundle: Option<Fingerprint>,
 }
 
 impl Default for Origin {
@@ -63,6 +66,7 @@ impl Default for Origin {
             labels: BTreeMap::new(),
             priority: 0,
             fingerprint: None,
+            bundle: None,
         }
     }
 }

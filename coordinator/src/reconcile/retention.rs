@@ -24,7 +24,7 @@ async fn forget_builds(coordinator: &Coordinator, builds: &[BuildId]) -> Result<
     if builds.is_empty() {
         return Ok(0);
     }
-    let plans = coordinator.ledger.read(|farm| plans_of(farm, builds));
+    let (plans, bundles) = coordinator.ledger.read(|farm| (plans_of(farm, builds), bundles_of(farm, builds)));
     let forget = builds.iter().map(|build| Action::ForgetBuild { build: *build });
     let done = super::propose(coordinator, forget.collect()).await?;
     for build in builds {
@@ -41,7 +41,19 @@ async fn forget_builds(coordinator: &Coordinator, builds: &[BuildId]) -> Result<
             tracing::warn!(error = kiln_plan::fault::chain(&error), "a plan was left behind");
         }
     }
+    // Somebody who is about to submit the same files again is told to send them.
+    let used: BTreeSet<Fingerprint> =
+        coordinator.ledger.read(|farm| farm.builds().values().filter_map(|build| build.origin.bundle).collect());
+    for bundle in bundles.difference(&used) {
+        if let Err(error) = coordinator.bundles.remove(*bundle).await {
+            tracing::warn!(error = kiln_plan::fault::chain(&error), "a bundle was left behind");
+        }
+    }
     Ok(done)
+}
+
+fn bundles_of(farm: &FarmState, builds: &[BuildId]) -> BTreeSet<Fingerprint> {
+    builds.iter().filter_map(|build| farm.builds().get(build)?.origin.bundle).collect()
 }
 
 fn plans_of(farm: &FarmState, builds: &[BuildId]) -> BTreeSet<Fingerprint> {

@@ -110,6 +110,9 @@ fn states_of_agents_are_carried() {
         memory_mib: 1 << 15,
         catalog: Catalog { components: vec![component(ComponentKind::Builder, "qemu".into())] },
         tools: [("qemu-img".into(), "10.0.2".into())].into(),
+        arch: "x86_64".into(),
+        accelerators: ["kvm".into()].into(),
+        disk_mib: 7,
     };
     let ended = outcomes().into_iter().map(AttemptPhase::Ended);
     let phases = [AttemptPhase::Accepted, AttemptPhase::Running].into_iter().chain(ended);

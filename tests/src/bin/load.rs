@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use kiln_coordinator::{Answered, Coordinator, Evaluated, Evaluator, Handle, Settings, Storage};
+use kiln_coordinator::{Asked, Coordinator, Evaluated, Evaluator, Handle, Settings, Storage};
 use kiln_lang::Diagnostics;
 use kiln_plan::build::{Dialect, PLAN_FORMAT, TemplateContext};
 use kiln_plan::event::TaskOutcome;
@@ -44,7 +44,8 @@ type Fault = Box<dyn std::error::Error + Send + Sync>;
 struct Plans;
 
 impl Evaluator for Plans {
-    fn evaluate(&self, request: &[u8], _catalog: &Catalog, _answers: &[Answered]) -> Evaluated {
+    fn evaluate(&self, asked: &Asked<'_>) -> Evaluated {
+        let request = asked.request;
         let tasks: u64 = serde_json::from_slice(request).unwrap_or(1);
         let plans = (0..tasks).map(plan).collect();
         Evaluated { plans, diagnostics: Diagnostics::new(), questions: Vec::new() }
