@@ -27,7 +27,9 @@ usual=(
 )
 long=(agent_cut_off_for_15_minutes)
 
+# shellcheck disable=SC2034 # machines.sh makes them
 coordinator_disk=96m
+
 # How long builds may take to their end once all is well again. A lease runs out after 20 s, a retry waits a little.
 patience=${KILN_PATIENCE:-240}
 
@@ -259,25 +261,22 @@ fault_agent_killed_while_it_builds() {
     agent_start "$name"
 }
 
-# begin_publishing BUILD: a task that has ended, and a store that takes nothing. Prints its machine.
+# begin_publishing BUILD: a task that has ended, and a store that takes nothing. Its machine is `publisher`.
 begin_publishing() {
-    local name
-    submit "$1" template "$1" 1 4 40 >&2
-    wait_for_ticks "$1" >&2
-    name=$(machine_of "$1")
+    submit "$1" template "$1" 1 4 40
+    wait_for_ticks "$1"
+    publisher=$(machine_of "$1")
     echo hang >"$run/s3/fault"
-    wait_until 60 "the task has ended" publishes "$name" >&2
-    printf '%s\n' "$name"
+    wait_until 60 "the task has ended" publishes "$publisher"
 }
 
 fault_agent_killed_while_it_publishes() {
-    local name
-    name=$(begin_publishing killed-publisher)
+    begin_publishing killed-publisher
     sleep 2
-    power_off "$name"
+    power_off "$publisher"
     rm -f "$run/s3/fault"
-    wait_until 90 "the task goes elsewhere" is_elsewhere killed-publisher "$name"
-    agent_start "$name"
+    wait_until 90 "the task goes elsewhere" is_elsewhere killed-publisher "$publisher"
+    agent_start "$publisher"
 }
 
 restart_agent() {
@@ -304,11 +303,10 @@ fault_daemon_killed_while_it_builds() {
 all_of() { [ -e "$run/me/sent/$1/code" ]; }
 
 fault_daemon_killed_while_it_publishes() {
-    local name
-    name=$(begin_publishing killed-sender)
+    begin_publishing killed-sender
     sleep 2
-    kill_daemon "$name" KILL
-    restart_agent "$name"
+    kill_daemon "$publisher" KILL
+    restart_agent "$publisher"
     rm -f "$run/s3/fault"
 }
 
@@ -457,6 +455,7 @@ survive() {
     ) >"$run/said" 2>&1
     code=$?
     set -e
+    rm -f "$run/s3/fault"
     if [ "$code" = 0 ]; then
         survived=$((survived + 1))
         printf 'ok %s (%s s)\n' "$name" "$((SECONDS - since))"

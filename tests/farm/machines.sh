@@ -193,8 +193,14 @@ farm_down() {
             kill -0 "${first_process[$name]}" 2>/dev/null || break
             sleep 0.1
         done
+        # The kernel takes its time with a namespace's interfaces; with one end of a cable the other goes at once.
+        ip -n "$(namespace switch)" link del "to-$name" 2>/dev/null || true
         ip netns del "$(namespace "$name")" 2>/dev/null || true
         rm -rf "${run:?}/$name"
+    done
+    # Also of one that was only begun.
+    for name in $(ip netns list | grep -oE "^$farm-[a-z0-9]+" | grep -v -- -switch); do
+        ip netns del "$name" 2>/dev/null || true
     done
     first_process=()
 }
@@ -274,7 +280,7 @@ farm_up() {
     wait_until 60 "the first coordinator" kiln farm status
     for name in c2 c3; do
         kiln farm token create -name "$name" coordinator >"$run/$name/token"
-        on "$name" "$KILN" coordinator join -settings "$run/$name/settings.hcl" -token-file "$run/$name/token"
+        on "$name" "$KILN" coordinator join -settings "$run/$name/settings.hcl" -token-file "$run/$name/token" >"$run/$name/joined"
         coordinator_start "$name"
     done
     wait_until 60 "three coordinators" coordinators_are_whole
