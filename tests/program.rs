@@ -20,6 +20,8 @@ mod ending;
 mod examples;
 #[path = "program/execution.rs"]
 mod execution;
+#[path = "program/farms.rs"]
+mod farms;
 #[path = "program/findings.rs"]
 mod findings;
 #[path = "program/format.rs"]

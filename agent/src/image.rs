@@ -241,7 +241,7 @@ fn manifest(publication: &Publication, gathered: Gathered) -> ImageManifest {
 }
 
 fn told(image: &ImageRecord, sent: Sent) -> String {
-    let mib = |bytes: u64| format!("{}.{}", bytes >> 20, (bytes & 0xf_ffff) * 10 >> 20);
+    let mib = |bytes: u64| format!("{}.{}", bytes >> 20, ((bytes & 0xf_ffff) * 10) >> 20);
     let percent = (sent.sent * 1_000).checked_div(sent.size).unwrap_or(0);
     format!(
         "Published image {}:{} ({} MiB, of which {} MiB were sent: {}.{} %)",

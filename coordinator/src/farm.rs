@@ -132,7 +132,7 @@ impl Coordinator {
             // A farm without certificates has none to revoke.
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(%error, member, "a coordinator was removed, and its certificate stands")
+                tracing::warn!(%error, member, "a coordinator was removed, and its certificate stands");
             }
         }
         Ok(())

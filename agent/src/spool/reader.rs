@@ -76,7 +76,11 @@ impl Place {
 
     /// Opens the file in which the next event lies or will lie.
     fn enter(&mut self, directory: &Path) -> io::Result<bool> {
-        let files = segment::list(directory)?;
+        let files = match segment::list(directory) {
+            // The attempt's process has not begun to write.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            files => files?,
+        };
         let Some(first) = files.into_iter().rev().find(|first| *first <= self.next) else {
             return Ok(false);
         };

@@ -229,7 +229,7 @@ async fn bundle_of(
     let plan: PlanBundle =
         serde_json::from_slice(&plan).map_err(|error| Problem::from_error(Code::Internal, &error))?;
     let digest = plan.bundle.ok_or_else(|| unknown("bundle"))?;
-    Ok(coordinator.bundles.packed(digest).await?.ok_or_else(|| unknown("bundle"))?)
+    coordinator.bundles.packed(digest).await?.ok_or_else(|| unknown("bundle"))
 }
 
 /// The part of a plan that says in which files it works.

@@ -42,8 +42,9 @@ async fn forget_builds(coordinator: &Coordinator, builds: &[BuildId]) -> Result<
         }
     }
     // Somebody who is about to submit the same files again is told to send them.
-    let used: BTreeSet<Fingerprint> =
-        coordinator.ledger.read(|farm| farm.builds().values().filter_map(|build| build.origin.bundle).collect());
+    let used: BTreeSet<Fingerprint> = coordinator
+        .ledger
+        .read(|farm| farm.builds().values().filter_map(|build| build.origin.bundle).collect());
     for bundle in bundles.difference(&used) {
         if let Err(error) = coordinator.bundles.remove(*bundle).await {
             tracing::warn!(error = kiln_plan::fault::chain(&error), "a bundle was left behind");

@@ -147,7 +147,7 @@ impl FakeAgent {
                     Ok(receipt) => break Vec::<AttemptReceipt>::try_from(receipt.unwrap()).unwrap()[0],
                     // A leader that has just begun to lead knows soon what it lacks.
                     Err(status) if status.code() == tonic::Code::Unavailable => {
-                        tokio::task::yield_now().await
+                        tokio::task::yield_now().await;
                     }
                     Err(status) => panic!("{status}"),
                 }

@@ -122,7 +122,7 @@ pub fn find_request(claim: Claim, chunks: impl Iterator<Item = ChunkId>) -> v1::
 /// # Errors
 /// When they are not whole.
 pub fn found_in(request: &v1::FindChunksRequest) -> Result<Vec<ChunkId>, Problem> {
-    if request.ids.len() % 32 != 0 {
+    if !request.ids.len().is_multiple_of(32) {
         return Err(Problem::new(Code::Invalid, "the names of chunks have 32 bytes each"));
     }
     Ok(ids(&request.ids).collect())

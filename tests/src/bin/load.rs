@@ -15,9 +15,7 @@ use kiln_plan::build::{Dialect, PLAN_FORMAT, TemplateContext};
 use kiln_plan::event::TaskOutcome;
 use kiln_plan::id::{AgentId, TaskId};
 use kiln_plan::schema::ComponentSchema;
-use kiln_plan::{
-    BuildPlan, Catalog, ComponentConfig, ComponentKind, ConfigBody, Requirements, RunOptions,
-};
+use kiln_plan::{BuildPlan, Catalog, ComponentConfig, ComponentKind, ConfigBody, Requirements, RunOptions};
 use kiln_proto::link::{AttemptPhase, CurrentState, DesiredState, HeldAttempt, Hello};
 use kiln_proto::submission::{SubmitReply, SubmitRequest};
 use kiln_proto::v1;
@@ -45,8 +43,7 @@ struct Plans;
 
 impl Evaluator for Plans {
     fn evaluate(&self, asked: &Asked<'_>) -> Evaluated {
-        let request = asked.request;
-        let tasks: u64 = serde_json::from_slice(request).unwrap_or(1);
+        let tasks: u64 = serde_json::from_slice(asked.request).unwrap_or(1);
         let plans = (0..tasks).map(plan).collect();
         Evaluated { plans, diagnostics: Diagnostics::new(), questions: Vec::new() }
     }
@@ -105,7 +102,12 @@ fn hello(n: u128) -> Hello {
 }
 
 /// An agent whose guests take no time.
-async fn agent(n: u128, channel: Channel, arrivals: Arrivals, seated: watch::Sender<u64>) -> Result<(), Fault> {
+async fn agent(
+    n: u128,
+    channel: Channel,
+    arrivals: Arrivals,
+    seated: watch::Sender<u64>,
+) -> Result<(), Fault> {
     let mut client = AgentLinkClient::new(channel);
     let (say, states) = mpsc::channel(2);
     say.try_send(CurrentState { hello: Some(hello(n)), ..CurrentState::default() }.into())?;
@@ -152,7 +154,8 @@ struct Measured {
 }
 
 async fn submit(client: &mut SubmissionClient<Channel>, tasks: u64) -> Result<SubmitReply, Fault> {
-    let request = SubmitRequest { request: tasks.to_string().into_bytes().into(), ..SubmitRequest::default() };
+    let request =
+        SubmitRequest { request: tasks.to_string().into_bytes().into(), ..SubmitRequest::default() };
     Ok(client.submit(v1::SubmitRequest::from(request)).await?.into_inner().try_into()?)
 }
 
@@ -171,11 +174,14 @@ async fn measure(agents: u64, tasks: u64) -> Result<Measured, Fault> {
     for _ in 0..SINGLES {
         let asked = Instant::now();
         let reply = submit(&mut client, 1).await?;
-        farm.wait_until(|state| reply.build.is_none_or(|b| state.builds().get(&b).is_none_or(|b| b.is_ended())))
-            .await;
-        let arrived = reply.tasks.first().and_then(|(task, _)| {
-            arrivals.lock().unwrap_or_else(PoisonError::into_inner).get(task).copied()
-        });
+        farm.wait_until(|state| {
+            reply.build.is_none_or(|b| state.builds().get(&b).is_none_or(|b| b.is_ended()))
+        })
+        .await;
+        let arrived = reply
+            .tasks
+            .first()
+            .and_then(|(task, _)| arrivals.lock().unwrap_or_else(PoisonError::into_inner).get(task).copied());
         delays.extend(arrived.map(|at| at.duration_since(asked).as_secs_f64() * 1_000.0));
     }
     delays.sort_by(f64::total_cmp);
@@ -220,7 +226,7 @@ fn resident_kib() -> u64 {
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
-fn asked() -> Result<(u64, u64), String> {
+fn sizes() -> Result<(u64, u64), String> {
     let (mut agents, mut tasks) = (1_000, 10_000);
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
@@ -238,7 +244,7 @@ fn asked() -> Result<(u64, u64), String> {
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is what it is for")]
 #[tokio::main]
 async fn main() -> ExitCode {
-    let (agents, tasks) = match asked() {
+    let (agents, tasks) = match sizes() {
         Ok(asked) => asked,
         Err(fault) => {
             eprintln!("{fault}");
@@ -250,7 +256,13 @@ async fn main() -> ExitCode {
             Ok(m) => println!(
                 "{} agents, {tasks} tasks: {:.0} assignments/s durable; an idle agent has a task after {:.1} ms (p50), \
                  {:.1} ms (p99); {:.0} KiB per agent with both ends; connected in {:.1} s, submitted in {:.1} s",
-                m.agents, m.assignments_per_s, m.p50_ms, m.p99_ms, m.kib_per_agent, m.connected_s, m.submitted_s
+                m.agents,
+                m.assignments_per_s,
+                m.p50_ms,
+                m.p99_ms,
+                m.kib_per_agent,
+                m.connected_s,
+                m.submitted_s
             ),
             Err(fault) => {
                 eprintln!("failed with {agents} agents: {fault}");

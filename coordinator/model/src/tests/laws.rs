@@ -126,11 +126,7 @@ fn actions(happening: &Happening, state: &FarmState, now: Timestamp) -> Vec<Acti
         Happening::Depart { agent: n } => vec![Action::Depart { agent: agent(*n) }],
         Happening::Drain { agent: n, drain: true } => vec![Action::DrainAgent { agent: agent(*n) }],
         Happening::Drain { agent: n, drain: false } => vec![Action::UndrainAgent { agent: agent(*n) }],
-        Happening::Overrun { nth } => {
-            let leased = state.tasks().values().filter_map(|t| Some((t.id, t.lease()?.epoch)));
-            let limit = Overrun::Progress { idle_ms: kiln_plan::requirements::NO_PROGRESS_MS };
-            leased.skip(*nth).take(1).map(|(task, epoch)| Action::Overrun { task, epoch, limit }).collect()
-        }
+        Happening::Overrun { nth } => overrun(state, *nth),
         Happening::Identity { n, what } => vec![Action::Identity(identity(*n, *what))],
         Happening::Wait { .. } => Vec::new(),
     }
@@ -141,6 +137,12 @@ fn report(state: &FarmState, nth: usize, how: u8) -> Option<Action> {
     let (task, lease) = state.tasks().values().filter_map(|t| Some((t.id, t.lease()?))).nth(nth)?;
     let (agent, attempt, epoch) = (lease.agent, lease.attempt, lease.epoch);
     Some(Action::Report { task, agent, attempt, epoch, outcome: outcome(how) })
+}
+
+fn overrun(state: &FarmState, nth: usize) -> Vec<Action> {
+    let leased = state.tasks().values().filter_map(|t| Some((t.id, t.lease()?.epoch)));
+    let limit = Overrun::Progress { idle_ms: kiln_plan::requirements::NO_PROGRESS_MS };
+    leased.skip(nth).take(1).map(|(task, epoch)| Action::Overrun { task, epoch, limit }).collect()
 }
 
 fn identity(n: u128, what: u8) -> IdentityAction {
