@@ -95,6 +95,10 @@ pub(crate) async fn serve(
             }
             Some(Ok((key, plan))) = session.loading.join_next(), if !session.loading.is_empty() => {
                 session.loaded.insert(key, plan);
+                // Those that came with it go with it.
+                while let Some(Ok((key, plan))) = session.loading.try_join_next() {
+                    session.loaded.insert(key, plan);
+                }
             }
             () = session.presence.woken() => {}
             changed = answers.changed() => changed.map_err(|_| term.end())?,
