@@ -192,7 +192,8 @@ build {
 fn a_build_survives_its_leader_and_its_agent() {
     let mut farm = Farm::of(3, 2);
     let go = farm.place.work().join("go");
-    let script = format!("echo begun; while [ ! -e {} ]; do sleep 0.1; done; echo done", go.display());
+    let script =
+        format!("echo begun; while [ ! -e {} ]; do echo tick; sleep 0.5; done; echo done", go.display());
     let text = format!(
         r#"
 source "null" "a" {{
@@ -212,6 +213,10 @@ build {{
     build.wait_for("==> null.a: begun");
     farm.coordinators.remove(0).kill();
     build.wait_for("The farm answers again.");
+    // What the agent has told the new leader outlives the agent.
+    let ticks = |build: &Running| build.printed().matches("tick").count();
+    let before = ticks(&build);
+    wait::until("the agent to be heard again", LIMIT, || (ticks(&build) > before).then_some(()));
     let told = farm.until("somebody has the task", "builds", |told| told.contains("null.a running on"));
     let holder = if told.contains("on a1") { 0 } else { 1 };
     let (name, agent) = farm.agents.remove(holder);

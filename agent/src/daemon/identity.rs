@@ -120,14 +120,14 @@ impl Enrolment {
             if self.left() < RENEW_BEFORE {
                 match tokio::time::timeout(EXCHANGE_LIMIT, self.renew()).await {
                     Ok(Ok(())) => {
-                        tracing::info!(good_for = ?self.left(), "the agent's certificate was renewed")
+                        tracing::info!(good_for = ?self.left(), "the agent's certificate was renewed");
                     }
                     Ok(Err(error)) => {
                         let error = kiln_plan::fault::chain(&error);
                         tracing::warn!(error, left = ?self.left(), "the agent's certificate could not be renewed");
                     }
                     Err(_) => {
-                        tracing::warn!(left = ?self.left(), "the renewal of the certificate took too long")
+                        tracing::warn!(left = ?self.left(), "the renewal of the certificate took too long");
                     }
                 }
             }
