@@ -7,18 +7,22 @@
 //!   DesiredState ◄── desired(state, agent) ◄───┘
 //! ```
 //!
+//! Plans come from the object store beside all that: a store that doesn't answer must not keep the agent from being heard.
+//!
 //! Nothing is kept here that the next stream of the same agent would miss: on a new stream the agent says all
 //! it has, and is told all it should have.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use kiln_model::lease::RENEW_MS;
 use kiln_model::{
     Action, AttemptEnd, FarmState, Held, HeldPhase, Holding, Offer, Outcome, Refusal, apply, desired,
 };
 use kiln_plan::event::{EventKind, TaskOutcome};
+use kiln_plan::fingerprint::Fingerprint;
 use kiln_plan::id::{AgentId, TaskId};
 use kiln_plan::{Failure, Fault};
 use kiln_proto::link::{
@@ -26,12 +30,14 @@ use kiln_proto::link::{
 };
 use kiln_proto::{Bytes, Code, Problem, v1};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use crate::Coordinator;
 use crate::identity::caller::Caller;
 use crate::roster::Presence;
+use crate::store::StoreError;
 
 /// How long the first message may take.
 const HELLO_LIMIT: Duration = Duration::from_secs(10);
@@ -48,6 +54,9 @@ const SPEAK_MS: u32 = RENEW_MS as u32;
 
 /// Bytes of plans after which a message is full.
 const MESSAGE_PLANS: usize = 1 << 20;
+
+/// A plan that was looked for.
+type Loaded = Result<Option<Bytes>, StoreError>;
 
 type Outbound = mpsc::Sender<Result<v1::DesiredState, Status>>;
 
@@ -84,6 +93,13 @@ pub(crate) async fn serve(
                     return session.leave().await;
                 }
             }
+            Some(Ok((key, plan))) = session.loading.join_next(), if !session.loading.is_empty() => {
+                session.loaded.insert(key, plan);
+                // Those that came with it go with it.
+                while let Some(Ok((key, plan))) = session.loading.try_join_next() {
+                    session.loaded.insert(key, plan);
+                }
+            }
             () = session.presence.woken() => {}
             changed = answers.changed() => changed.map_err(|_| term.end())?,
             () = session.presence.superseded() => {
@@ -116,6 +132,11 @@ struct Session {
     renewed: Option<Instant>,
     /// Attempts that the agent has, or was given on this stream.
     given: BTreeSet<AttemptKey>,
+    /// Plans that are on their way, for attempts that were asked for.
+    loading: JoinSet<(AttemptKey, Loaded)>,
+    asked: BTreeSet<AttemptKey>,
+    /// Plans that have come.
+    loaded: BTreeMap<AttemptKey, Loaded>,
     /// Attempts whose end was reported on this stream.
     reported: BTreeSet<AttemptKey>,
     /// What the agent was told last; `None` when it must be told anew.
@@ -144,6 +165,9 @@ impl Session {
             draining: false,
             renewed: None,
             given: first.held.iter().map(|held| held.key).collect(),
+            loading: JoinSet::new(),
+            asked: BTreeSet::new(),
+            loaded: BTreeMap::new(),
             reported: BTreeSet::new(),
             told: None,
         })
@@ -201,6 +225,7 @@ impl Session {
     /// Tells the agent what it should have, if that is not what it was told last.
     async fn tell(&mut self, outbound: &Outbound) -> Result<(), Status> {
         let (holdings, drain) = self.coordinator.ledger.read(|farm| self.orders(farm));
+        self.loaded.retain(|loaded, _| holdings.iter().any(|holding| key(holding) == *loaded));
         let hold: Vec<WantedAttempt> = holdings.iter().map(|holding| self.wanted(holding)).collect();
         let new: Vec<&Holding> = holdings.iter().filter(|h| !self.given.contains(&key(h))).collect();
         if new.is_empty() && self.told.as_ref().is_some_and(|told| (&told.0, told.1) == (&hold, drain)) {
@@ -247,8 +272,9 @@ impl Session {
             // Where its events begin is being looked up; the agent hears of it with a later state.
             return Ok(None);
         }
+        let Some(loaded) = self.plan(key, holding.plan) else { return Ok(None) };
         self.given.insert(key);
-        let plan = match self.coordinator.plans.get(holding.plan).await {
+        let plan = match loaded {
             Ok(Some(plan)) => plan,
             Ok(None) => return self.fail(key, "the plan is not kept any more".into()).await,
             Err(error) => return self.fail(key, kiln_plan::fault::chain(&error)).await,
@@ -260,6 +286,24 @@ impl Session {
             first_sequence,
             plan: Bytes::clone(&plan),
         }))
+    }
+
+    /// The plan of an attempt; `None` while it is on its way.
+    fn plan(&mut self, key: AttemptKey, plan: Fingerprint) -> Option<Loaded> {
+        if let Some(loaded) = self.loaded.remove(&key) {
+            return Some(loaded);
+        }
+        if !self.asked.insert(key) {
+            return None;
+        }
+        let coordinator = Arc::clone(&self.coordinator);
+        let mut load = async move { (key, coordinator.plans.get(plan).await) }.boxed();
+        // What lies in memory is there at once.
+        if let Some((_, loaded)) = (&mut load).now_or_never() {
+            return Some(loaded);
+        }
+        self.loading.spawn(load);
+        None
     }
 
     fn build_of(&self, task: TaskId) -> Option<kiln_plan::id::BuildId> {

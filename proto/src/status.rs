@@ -92,6 +92,8 @@ impl From<tonic::Status> for Problem {
             | tonic::Code::Cancelled
             | tonic::Code::Unknown
             | tonic::Code::DeadlineExceeded => Code::Unavailable,
+            // Or as "internal", with what broke as its source. What came over the wire has none.
+            tonic::Code::Internal if std::error::Error::source(&status).is_some() => Code::Unavailable,
             tonic::Code::Unimplemented | tonic::Code::Internal | tonic::Code::DataLoss => Code::Internal,
         };
         Self { code, message: status.message().to_owned() }
@@ -111,5 +113,13 @@ mod tests {
             let problem = Problem::new(code, "build 7 is not known");
             assert_eq!(Problem::from(tonic::Status::from(problem.clone())), problem);
         }
+    }
+
+    #[test]
+    fn a_connection_that_broke_is_tried_again_but_not_what_the_farm_calls_internal() {
+        let mut broken = tonic::Status::internal("h2 protocol error: error reading a body from connection");
+        assert_eq!(Problem::from(broken.clone()).code, Code::Internal);
+        broken.set_source(std::sync::Arc::new(std::io::Error::other("connection reset")));
+        assert_eq!(Problem::from(broken).code, Code::Unavailable);
     }
 }

@@ -132,6 +132,10 @@ impl Reader {
     }
 
     fn complain(&mut self, error: &io::Error) {
+        // The attempt's process makes the directory once it is there.
+        if error.kind() == io::ErrorKind::NotFound && !self.directory.exists() {
+            return;
+        }
         if !std::mem::replace(&mut self.complained, true) {
             tracing::error!(directory = %self.directory.display(), %error, "cannot read an attempt's events");
         }

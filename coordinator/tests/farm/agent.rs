@@ -78,7 +78,10 @@ impl FakeAgent {
     pub(crate) async fn hear(&mut self) -> Result<(), Status> {
         let message = bounded(self.hear.message()).await?;
         let ended = || Status::unavailable("the stream ended");
+        // What is to be begun comes once, in as many messages as it takes.
+        let begin = std::mem::take(&mut self.desired.begin);
         self.desired = message.ok_or_else(ended)?.try_into().unwrap();
+        self.desired.begin.splice(0..0, begin);
         Ok(())
     }
 

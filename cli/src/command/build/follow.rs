@@ -70,7 +70,14 @@ impl<'a> Follow<'a> {
         view: &mut RunView<'_>,
         interrupts: &mut Interrupts,
     ) -> Result<Followed, FarmError> {
-        let mut events = self.open().await?;
+        let mut events = match self.open().await {
+            // The leader that took the build may be gone by now.
+            Err(error) if error.is_passing() => match self.again(interrupts).await? {
+                Some(following) => following,
+                None => return Ok(Followed::Left),
+            },
+            opened => opened?,
+        };
         loop {
             tokio::select! {
                 update = events.next() => match update {
