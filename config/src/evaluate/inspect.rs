@@ -59,9 +59,14 @@ fn inspect_hcl2(
     };
     Ok(Hcl2Overview {
         variables: globals.variables.iter().map(shown).collect(),
-        locals: globals.locals.iter().map(shown).collect(),
+        locals: globals.locals.iter().filter(|(_, value)| !is_unasked(value)).map(shown).collect(),
         builds: document.builds.iter().filter_map(build).collect(),
     })
+}
+
+/// Whether a value waits for a secret that nobody asks for here. Packer has none to show either, for want of a token.
+fn is_unasked(value: &Value) -> bool {
+    !value.is_wholly_known() && value.contains_sensitive()
 }
 
 /// The texts in what is declared sensitive. What was made of them is looked into when it is shown.
