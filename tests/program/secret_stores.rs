@@ -153,7 +153,7 @@ fn who_only_looks_asks_nobody() {
         place.run(words).expect_code(0).expect_not(VAULT);
     }
     assert_eq!(store.asked(), []);
-    place.run(["inspect", "t.pkr.hcl"]).expect("local.vault: \"<unknown>\"");
+    place.run(["inspect", "t.pkr.hcl"]).expect_not("local.vault");
     for template in ["t.pkr.hcl", "t.json"] {
         place.run(["validate", template]).expect_code(0);
     }
