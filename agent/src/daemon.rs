@@ -34,9 +34,8 @@ use crate::catalog::Factories;
 use crate::data_source;
 use crate::hosted::bundle::Remote;
 use crate::hosted::place::{PlaceError, RUN_DIR_LIMIT};
-use crate::hosted::publication::Publisher;
 use crate::hosted::{self, HostedHands, Hosts};
-use crate::image::{Patience, Transfer, TransferError};
+use crate::image::{Patience, Publisher, Transfer, TransferError};
 use crate::isolation::Isolation;
 use crate::link::{self, Hello, LinkEnd, Questions};
 
@@ -186,7 +185,7 @@ pub async fn run(
         channel: channel.clone(),
         transfer: Transfer::new(&authorities, Patience::default()).map_err(DaemonError::Transfer)?,
         agent,
-        name: settings.name.clone(),
+        agent_name: settings.name.clone(),
         tools: machine.tools.clone(),
     });
     let bundles = Arc::new(Remote(channel.clone()));

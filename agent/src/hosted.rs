@@ -31,6 +31,7 @@ use kiln_proto::bundle::BundleFiles;
 use tokio_util::task::TaskTracker;
 
 use crate::download::bound;
+use crate::image::Publisher;
 use crate::isolation::Isolation;
 use crate::link::{Answer, AttemptKey, Attempts, Order, Stop, Voice};
 use crate::spool::Reader;
@@ -40,12 +41,11 @@ pub mod control;
 mod host;
 pub mod place;
 pub mod process;
-pub mod publication;
+mod publication;
 
 use bundle::Bundles;
 use host::{Host, Life};
 use place::{About, Place, PlaceError, RestingOrder};
-use publication::Publisher;
 
 /// What hosted attempts need of the machine.
 #[derive(Clone, Debug)]

@@ -19,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::control::{News, Wish, Words, say};
 use super::place::{Lock, Place};
-use super::publication::Publisher;
+use super::publication;
+use crate::image::Publisher;
 use crate::link::{Answer, AttemptKey, Voice};
 
 /// Between two tries to reach a process that lives and doesn't listen yet.
@@ -165,9 +166,7 @@ impl Host {
         voice: &Voice,
         publisher: Option<&Publisher>,
     ) -> TaskOutcome {
-        let (TaskOutcome::Succeeded { artifacts }, Some(publisher)) = (&outcome, publisher) else {
-            return outcome;
-        };
+        let (TaskOutcome::Succeeded { .. }, Some(publisher)) = (&outcome, publisher) else { return outcome };
         let about = match self.place.about() {
             Ok(about) => about,
             Err(error) => {
@@ -175,19 +174,14 @@ impl Host {
             }
         };
         let cancel = CancellationToken::new();
-        let publication = publisher.publish((&self.place, &about), artifacts, voice, &cancel);
-        tokio::pin!(publication);
-        let published = tokio::select! {
-            published = &mut publication => published,
+        let published = publication::after(publisher, (&self.place, &about), outcome, voice, &cancel);
+        tokio::pin!(published);
+        tokio::select! {
+            outcome = &mut published => outcome,
             () = self.stopped() => {
                 cancel.cancel();
-                publication.await
+                published.await
             }
-        };
-        match published {
-            Ok(()) => outcome.clone(),
-            Err(failure) if failure.cancelled => TaskOutcome::Cancelled,
-            Err(failure) => TaskOutcome::Failed { failure },
         }
     }
 

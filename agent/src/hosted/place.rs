@@ -114,9 +114,6 @@ pub struct About {
     /// The digest of the template's files, when it came with them.
     #[serde(default)]
     pub bundle: Option<Fingerprint>,
-    /// The digest of the plan.
-    #[serde(default)]
-    pub plan: String,
     /// When it was begun, in milliseconds since the Unix epoch.
     #[serde(default)]
     pub began_ms: u64,
@@ -138,7 +135,6 @@ impl About {
             task_name: plan.name.clone(),
             working_directory: below.trim_start_matches('/').to_owned(),
             bundle: plan.bundle,
-            plan: plan.fingerprint().to_string(),
             began_ms: publication::now_ms(),
         }
     }

@@ -8,98 +8,44 @@
 //! The daemon publishes, not the attempt's process: it has the farm's confidence, and that process ran what the template
 //! brought. One that is replaced meanwhile begins again; what was sent already is found there.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use kiln_component::Reporter;
 use kiln_component::reporter::EventSink;
-use kiln_plan::id::AgentId;
-use kiln_plan::{ArtifactRecord, EventKind, Failure, Fault, Redactor};
-use kiln_proto::image::Provenance;
+use kiln_plan::event::TaskOutcome;
+use kiln_plan::{EventKind, Failure, Fault, Redactor};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Channel;
 
 use super::place::{About, Place};
-use crate::image::{Publication, SourceFile, Transfer, publish};
+use crate::image::{Made, Publisher};
 use crate::link::Voice;
 use crate::spool::{Limits, Writer};
 
-/// Publishes what attempts made.
-#[derive(Clone, Debug)]
-pub struct Publisher {
-    /// The way to the coordinator.
-    pub channel: Channel,
-    /// The way to the object store.
-    pub transfer: Transfer,
-    /// Who publishes.
-    pub agent: AgentId,
-    /// Its name for people.
-    pub name: String,
-    /// The programs of this machine with their versions.
-    pub tools: BTreeMap<String, String>,
-}
-
-impl Publisher {
-    /// Publishes the files of artifacts as one image; nothing when they have none.
-    ///
-    /// # Errors
-    /// Why the task did not succeed after all.
-    pub(super) async fn publish(
-        &self,
-        (place, about): (&Place, &About),
-        artifacts: &[ArtifactRecord],
-        voice: &Voice,
-        cancel: &CancellationToken,
-    ) -> Result<(), Failure> {
-        let working_dir = place.work().join(&about.working_directory);
-        let files = files(artifacts, &working_dir);
-        if files.is_empty() {
-            return Ok(());
-        }
-        let spool = Writer::open(&place.events(), about.first_sequence, Limits::default());
-        let spool = spool.map_err(|error| Failure::from_error(Fault::Machine, &error))?;
-        let pen = Pen { spool: Mutex::new(spool), voice: voice.clone() };
-        let reporter = Reporter::new(Arc::new(pen), Arc::new(Redactor::new([])));
-        let publication =
-            Publication { name: about.task_name.clone(), files, provenance: self.provenance(about) };
-        publish(self.channel.clone(), &self.transfer, &publication, &reporter, cancel).await?;
-        Ok(())
-    }
-
-    fn provenance(&self, about: &About) -> Provenance {
-        Provenance {
-            build: about.build,
-            task: about.task,
-            task_name: about.task_name.clone(),
-            attempt: about.attempt,
-            epoch: about.epoch,
-            agent: self.agent,
-            agent_name: self.name.clone(),
-            kiln: env!("CARGO_PKG_VERSION").to_owned(),
-            bundle: about.bundle.map(|bundle| bundle.to_string()),
-            plan: Some(about.plan.clone()),
-            inputs: Vec::new(),
-            media: Vec::new(),
-            tools: self.tools.clone(),
-            began_ms: about.began_ms,
-            ended_ms: now_ms(),
-        }
-    }
-}
-
-/// The files of artifacts that are there, each once: several artifacts may have the same.
-fn files(artifacts: &[ArtifactRecord], working_dir: &Path) -> Vec<SourceFile> {
-    let mut paths: Vec<PathBuf> = Vec::new();
-    for file in artifacts.iter().flat_map(|artifact| &artifact.files) {
-        let path = working_dir.join(&file.path);
-        if path.is_file() && !paths.contains(&path) {
-            paths.push(path);
-        }
-    }
-    paths.into_iter().map(|path| SourceFile::of(path, working_dir)).collect()
+/// How an attempt ended all in all: what it made is published, and told of in its own spool.
+pub(super) async fn after(
+    publisher: &Publisher,
+    (place, about): (&Place, &About),
+    outcome: TaskOutcome,
+    voice: &Voice,
+    cancel: &CancellationToken,
+) -> TaskOutcome {
+    let spool = match Writer::open(&place.events(), about.first_sequence, Limits::default()) {
+        Ok(spool) => spool,
+        Err(error) => return TaskOutcome::Failed { failure: Failure::from_error(Fault::Machine, &error) },
+    };
+    let pen = Pen { spool: Mutex::new(spool), voice: voice.clone() };
+    let reporter = Reporter::new(Arc::new(pen), Arc::new(Redactor::new([])));
+    let made = Made {
+        build: about.build,
+        key: about.key(),
+        task_name: &about.task_name,
+        bundle: about.bundle,
+        working_dir: place.work().join(&about.working_directory),
+        times_ms: (about.began_ms, now_ms()),
+    };
+    publisher.after(&made, outcome, &reporter, cancel).await
 }
 
 /// Now, in milliseconds since the Unix epoch.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use kiln_component::Reporter;
-use kiln_plan::BuildPlan;
 use kiln_plan::event::TaskOutcome;
+use kiln_plan::fingerprint::Fingerprint;
 use kiln_plan::id::{AgentId, BuildId};
 use kiln_proto::image::Provenance;
 use kiln_proto::link::AttemptKey;
@@ -37,8 +37,10 @@ pub struct Made<'a> {
     pub build: BuildId,
     /// The attempt.
     pub key: AttemptKey,
-    /// What it carried out.
-    pub plan: &'a BuildPlan,
+    /// The name that the template gives the task, as `qemu.debian`.
+    pub task_name: &'a str,
+    /// The digest of the template's files, when it came with them.
+    pub bundle: Option<Fingerprint>,
     /// Where relative paths of its artifacts begin.
     pub working_dir: PathBuf,
     /// When it began and ended, in milliseconds since the Unix epoch.
@@ -62,7 +64,7 @@ impl Publisher {
         if files.is_empty() {
             return outcome;
         }
-        let name = name(&made.plan.name);
+        let name = name(made.task_name);
         let publication = Publication { name, files, provenance: self.provenance(made) };
         match publish(self.channel.clone(), &self.transfer, &publication, reporter, cancel).await {
             Ok(_) => outcome,
@@ -76,13 +78,13 @@ impl Publisher {
         Provenance {
             build: made.build,
             task,
-            task_name: made.plan.name.clone(),
+            task_name: made.task_name.to_owned(),
             attempt,
             epoch,
             agent: self.agent,
             agent_name: self.agent_name.clone(),
             kiln: env!("CARGO_PKG_VERSION").to_owned(),
-            bundle: made.plan.bundle.map(|digest| digest.to_string()),
+            bundle: made.bundle.map(|digest| digest.to_string()),
             // The coordinator knows them, and writes them in.
             plan: None,
             inputs: Vec::new(),
