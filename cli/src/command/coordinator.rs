@@ -11,6 +11,7 @@ use std::time::Duration;
 use kiln_coordinator::identity::{Place, announce};
 use kiln_coordinator::{
     Begin, ClusterSettings, Coordinator, Handle, LEDGER_FAILED_EXIT, Links, Settings, Storage, TlsDial,
+    open_files,
 };
 use kiln_plan::fault::chain;
 use kiln_proto::token::Token;
@@ -110,6 +111,10 @@ async fn work(settings: &CoordinatorSettings, screen: &Screen) -> Result<Ended, 
     let Peer::Coordinator(number) = credentials.peer() else {
         return Err(format!("the certificate in {} is not a coordinator's", place.certificate().display()));
     };
+    match open_files::raise_limit() {
+        Ok(most) => tracing::debug!(most, "so many files may be open, one for each connection"),
+        Err(error) => tracing::warn!(%error, "no more connections than usual can be taken in"),
+    }
     let mut interrupts =
         Interrupts::listen().map_err(|error| format!("cannot listen to signals: {error}"))?;
     let listener = listen(settings.listen).await?;
