@@ -2,6 +2,7 @@
 
 pub mod guest;
 pub mod leftovers;
+pub mod load;
 pub mod plugins;
 pub mod program;
 pub mod server;

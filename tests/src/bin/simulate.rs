@@ -1,5 +1,5 @@
 //! Runs the simulation of a farm: `simulate --seeds N [--first SEED]`. Prints each seed that breaks a law with the last
-//! that happened, and ends with a failure if there was one.
+//! that happened and how to run it again, and ends with a failure if there was one.
 
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
                 Ok(report) => total.lock().expect("no run panics").add(&report),
                 Err(told) => {
                     broken.fetch_add(1, Ordering::Relaxed);
-                    println!("{told}\n");
+                    println!("{told}\n  again: simulate --seeds 1 --first {seed}\n");
                 }
             }
         }
