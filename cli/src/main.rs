@@ -19,6 +19,7 @@ mod render;
 mod replace_file;
 mod request;
 mod run_directory;
+mod runtime;
 mod settings;
 
 use std::process::ExitCode;

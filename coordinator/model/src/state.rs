@@ -178,7 +178,11 @@ impl FarmState {
         if matches!(task.phase, TaskPhase::Queued { .. }) {
             self.index.queue.insert(build, Place::of(task, build));
         }
-        self.index.count_active(&build.origin.project, before.is_some(), after.is_some());
+        match (&before, &after) {
+            (None, Some(_)) => self.index.hold(&build.origin.project),
+            (Some(_), None) => self.index.release(&build.origin.project),
+            _ => {}
+        }
         let (room, build) = (Room::taken(&task.requirements), task.build);
         if before != after {
             self.hand_over(id, room, before.map(|(agent, ..)| agent), after.map(|(agent, ..)| agent));

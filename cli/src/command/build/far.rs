@@ -5,7 +5,7 @@
 //! ```
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kiln_agent::catalog::Factories;
 use kiln_config::world::Recorder;
@@ -26,6 +26,7 @@ use crate::interrupt::{Interrupt, Interrupts};
 use crate::local_host::LocalHost;
 use crate::render::run::RunView;
 use crate::render::{Screen, diagnostic};
+use crate::runtime;
 
 /// How a build is wished for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,18 +58,13 @@ pub(super) fn run(farm: &ChosenFarm, request: Request, wish: &Wish, screen: &Scr
         }
         Err(Unprepared::Failed(why)) => return failed(screen, &why),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(screen, &format!("cannot start: {error}")),
-    };
-    let ended = runtime.block_on(async {
+    let ended = runtime::run(Duration::ZERO, async {
         match farm_connection::open(farm) {
             Ok(connection) => build(FarmClient::new(connection), prepared, wish, screen).await,
             Err(error) => failed(screen, &chain(&error)),
         }
     });
-    runtime.shutdown_background();
-    ended
+    ended.unwrap_or_else(|why| failed(screen, &why))
 }
 
 /// Why a template can't be sent.

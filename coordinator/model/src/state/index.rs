@@ -76,7 +76,9 @@ impl Index {
             if matches!(task.phase, TaskPhase::Queued { .. }) {
                 index.queue.insert(build, Place::of(task, build));
             }
-            index.count_active(&build.origin.project, false, task.lease().is_some());
+            if task.lease().is_some() {
+                index.hold(&build.origin.project);
+            }
             index.finished.extend(task.ending.map(|ending| (ending, task.id)));
         }
         let running = state.builds.values().filter(|build| !build.is_ended());
@@ -84,22 +86,21 @@ impl Index {
         index
     }
 
-    /// Counts a task of a project that is held from now on, or no longer.
-    pub(crate) fn count_active(&mut self, project: &str, before: bool, after: bool) {
-        match (before, after) {
-            (false, true) => match self.active.get_mut(project) {
-                Some(active) => *active += 1,
-                None => drop(self.active.insert(project.to_owned(), 1)),
-            },
-            (true, false) => {
-                if let Some(active) = self.active.get_mut(project) {
-                    *active -= 1;
-                    if *active == 0 {
-                        self.active.remove(project);
-                    }
-                }
+    /// Counts a task of a project that is held from now on.
+    pub(crate) fn hold(&mut self, project: &str) {
+        match self.active.get_mut(project) {
+            Some(active) => *active += 1,
+            None => drop(self.active.insert(project.to_owned(), 1)),
+        }
+    }
+
+    /// Counts a task of a project that is held no longer.
+    pub(crate) fn release(&mut self, project: &str) {
+        if let Some(active) = self.active.get_mut(project) {
+            *active -= 1;
+            if *active == 0 {
+                self.active.remove(project);
             }
-            (false, false) | (true, true) => {}
         }
     }
 
