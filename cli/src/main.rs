@@ -14,6 +14,7 @@ mod farm_of_one;
 mod interrupt;
 mod local_host;
 mod log;
+mod patience;
 mod plugin_store;
 mod render;
 mod replace_file;

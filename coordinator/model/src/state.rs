@@ -10,6 +10,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use kiln_plan::event::TaskOutcome;
+use kiln_plan::fingerprint::Fingerprint;
 use kiln_plan::id::{AgentId, BuildId, TaskId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -135,6 +136,11 @@ impl FarmState {
     pub fn finished_after(&self, endings: u64) -> impl Iterator<Item = &Task> {
         let finished = self.index.finished.range(endings.saturating_add(1)..);
         finished.filter_map(|(_, task)| self.tasks.get(task))
+    }
+
+    /// The build that a request made, as long as the farm remembers it.
+    pub fn submitted_by(&self, request: Fingerprint) -> Option<BuildId> {
+        self.index.requests.get(&request).copied()
     }
 
     /// How much of the farm a project gets beside the others.
@@ -272,6 +278,7 @@ impl FarmState {
     /// Takes in a build with its tasks, all of which wait.
     pub(crate) fn add_build(&mut self, build: Build, tasks: impl IntoIterator<Item = Task>) {
         self.index.take_off(&build);
+        self.index.requests.extend(build.origin.request.map(|request| (request, build.id)));
         for task in tasks {
             self.index.queue.insert(&build, Place::of(&task, &build));
             self.tasks.insert(task.id, task);
@@ -282,6 +289,9 @@ impl FarmState {
     /// Forgets a build that ended, and its tasks.
     pub(crate) fn remove_build(&mut self, id: BuildId) {
         let Some(build) = self.builds.remove(&id) else { return };
+        if let Some(request) = build.origin.request {
+            self.index.requests.remove(&request);
+        }
         for task in &build.tasks {
             self.images.by_task.remove(task);
             let ending = self.tasks.remove(task).and_then(|task| task.ending);

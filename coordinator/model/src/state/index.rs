@@ -56,6 +56,8 @@ pub(crate) struct Index {
     pub(crate) active: BTreeMap<String, u32>,
     /// The builds under way that others may join: by project and what they do, the oldest first.
     pub(crate) in_flight: BTreeSet<(String, Fingerprint, u64, BuildId)>,
+    /// The builds whose requests have a key.
+    pub(crate) requests: BTreeMap<Fingerprint, BuildId>,
 }
 
 impl Index {
@@ -81,6 +83,8 @@ impl Index {
             }
             index.finished.extend(task.ending.map(|ending| (ending, task.id)));
         }
+        let keyed = |build: &Build| Some((build.origin.request?, build.id));
+        index.requests.extend(state.builds.values().filter_map(keyed));
         let running = state.builds.values().filter(|build| !build.is_ended());
         running.for_each(|build| index.take_off(build));
         index
