@@ -101,22 +101,32 @@ impl Look {
         let mut look = Self::default();
         let Ok(entries) = fs::read_dir(table) else { return look };
         for pid in entries.flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok()) {
-            let Ok(environment) = fs::read(table.join(format!("{pid}/environ"))) else { continue };
-            if environment.split(|b| *b == 0).any(|one| one == entry.as_bytes()) {
-                look.found.extend(Stat::read(table, pid).and_then(Stat::living));
-            } else if environment.is_empty() {
-                look.is_blurred |= is_between_programs(table, pid);
+            match carries(table, pid, entry) {
+                Some(true) => look.found.extend(Stat::read(table, pid).and_then(Stat::living)),
+                Some(false) => {}
+                None => look.is_blurred = true,
             }
         }
         look
     }
 }
 
-/// Whether a process without an environment is just becoming another program: then it has no arguments either, as
-/// threads of the kernel and the dead have none.
-fn is_between_programs(table: &Path, pid: i32) -> bool {
-    let is_mute = || fs::read(table.join(format!("{pid}/cmdline"))).is_ok_and(|all| all.is_empty());
-    Stat::read(table, pid).is_some_and(|stat| stat.is_alive && !stat.is_of_the_kernel) && is_mute()
+/// Whether a process has `entry` in its environment; `None` while it is becoming another program.
+fn carries(table: &Path, pid: i32, entry: &str) -> Option<bool> {
+    let read = |file: &str| fs::read(table.join(format!("{pid}/{file}")));
+    let holds = |all: &[u8]| all.split(|b| *b == 0).any(|one| one == entry.as_bytes());
+    match read("environ") {
+        Ok(environment) if environment.is_empty() => {}
+        environment => return Some(environment.is_ok_and(|all| holds(&all))),
+    }
+    let may_change = Stat::read(table, pid).is_some_and(|stat| stat.is_alive && !stat.is_of_the_kernel);
+    if !may_change {
+        return Some(false);
+    }
+    // Between two programs it has no arguments either. Where it has some, the first look may have been at the program
+    // before, which was gone while it was read.
+    let is_mute = read("cmdline").is_ok_and(|all| all.is_empty());
+    if is_mute { None } else { Some(read("environ").is_ok_and(|all| holds(&all))) }
 }
 
 /// What tells this run of the kernel from every other; empty where the kernel doesn't say.
