@@ -59,7 +59,7 @@ mod vigil;
 pub use admission::{Answered, Asked, Evaluated, Evaluator};
 pub use ledger::{
     Begin, ChangeError, ClusterSettings, DialError, LEDGER_FAILED_EXIT, Leadership, LedgerFailure, Member,
-    OpenLedgerError, PeerDial, ProposeError, Storage, TlsDial,
+    OpenLedgerError, PeerDial, ProposeError, RecoverError, Storage, TlsDial, recover,
 };
 pub use pipe::{ConnectError, Pipe};
 pub use settings::Settings;

@@ -14,11 +14,17 @@ use crate::{log, settings};
 
 /// Works for the farm. The first signal drains, the second hands over.
 pub(crate) fn run(arguments: &AgentArguments, screen: &Screen) -> Ended {
-    log::begin_for_daemon();
+    if !arguments.check {
+        log::begin_for_daemon();
+    }
     let settings = match settings::agent::read(arguments, false) {
         Ok(settings) => settings,
         Err(why) => return failed(screen, &why),
     };
+    if arguments.check {
+        screen.say("The settings are valid.");
+        return Ended::Well;
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(screen, &format!("cannot start: {error}")),

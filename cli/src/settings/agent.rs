@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kiln_agent::daemon::Settings;
 use kiln_agent::daemon::address::{Address, Farm};
+use kiln_agent::daemon::identity;
 use kiln_proto::token::Token;
 
 use super::{Reader, Refused, Section};
@@ -70,7 +71,11 @@ pub(crate) fn read(arguments: &AgentArguments, paint: bool) -> Result<Settings, 
     let given = reader.finish(given).map_err(|refused: Refused| refused.text(paint))?;
     let farm = if arguments.farm.is_empty() { &given.farm } else { &arguments.farm };
     let farm = Farm::at(farm).map_err(|error| error.to_string())?;
-    let token = token(arguments.token_file.as_deref().or(given.token_file.as_deref()))?;
+    let run_dir = arguments.run_directory.clone().or(given.run_directory).unwrap_or_else(run_directory::path);
+    let token_file = arguments.token_file.as_deref().or(given.token_file.as_deref());
+    // A token is good once, so its file may be gone at every later start.
+    let gone = |file: &Path| !file.exists() && identity::is_enrolled(&run_dir);
+    let token = token(token_file.filter(|file| !gone(file)))?;
     let program =
         std::env::current_exe().map_err(|error| format!("cannot find the kiln program: {error}"))?;
     let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
@@ -84,7 +89,7 @@ pub(crate) fn read(arguments: &AgentArguments, paint: bool) -> Result<Settings, 
         labels,
         cpus: given.cpus.map(number),
         memory_mib: given.memory.map(|bytes| bytes >> 20),
-        run_dir: arguments.run_directory.clone().or(given.run_directory).unwrap_or_else(run_directory::path),
+        run_dir,
         cache_dir: given.cache_directory.unwrap_or_else(run_directory::cache),
         program,
         cache_limit: given.cache_limit.unwrap_or(CACHE_LIMIT),
