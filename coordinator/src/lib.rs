@@ -53,6 +53,7 @@ mod settings;
 mod shutdown;
 pub mod store;
 mod terms;
+mod traces;
 mod view;
 mod vigil;
 
@@ -64,6 +65,7 @@ pub use ledger::{
 pub use pipe::{ConnectError, Pipe};
 pub use settings::Settings;
 pub use store::{Links, OpenStoreError, Store, StoreSettings};
+pub use traces::{Collector, CollectorError};
 
 use answers::Answers;
 use bundles::Bundles;
@@ -205,6 +207,7 @@ impl Coordinator {
         });
         terms::start(&coordinator);
         reconcile::start(&coordinator);
+        traces::start(&coordinator);
         let (dialler, incoming) = pipe::pipe();
         grpc::serve(&coordinator, incoming);
         Ok(Handle { coordinator, dialler })

@@ -1,6 +1,7 @@
 //! What people's tools and the farm say to each other.
 
 use kiln_lang::Diagnostics;
+use kiln_plan::TraceParent;
 use kiln_plan::fingerprint::Fingerprint;
 use kiln_plan::id::{BuildId, TaskId};
 use prost::bytes::Bytes;
@@ -20,6 +21,8 @@ pub struct SubmitRequest {
     pub priority: i32,
     /// Whether a build of the same that is under way will do.
     pub join: bool,
+    /// The span that the build is a part of.
+    pub trace_parent: Option<TraceParent>,
 }
 
 /// What became of it.

@@ -11,6 +11,7 @@ use kiln_agent::catalog::Factories;
 use kiln_config::world::Recorder;
 use kiln_config::{Answers, Request, Submission};
 use kiln_lang::{Diagnostics, SourceMap};
+use kiln_plan::TraceParent;
 use kiln_plan::fault::chain;
 use kiln_proto::submission::{SubmitReply, SubmitRequest};
 
@@ -26,6 +27,9 @@ use crate::interrupt::{Interrupt, Interrupts};
 use crate::local_host::LocalHost;
 use crate::render::run::RunView;
 use crate::render::{Screen, diagnostic};
+
+/// Where tools that record traces tell the programs that they start which span these are a part of.
+const TRACE_PARENT: &str = "TRACEPARENT";
 
 /// How a build is wished for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -154,6 +158,14 @@ async fn submit(client: &mut FarmClient, prepared: Prepared, wish: &Wish) -> Res
         project: wish.project.clone(),
         priority: wish.priority,
         join: wish.join,
+        trace_parent: trace_parent(),
     };
     client.submit(asked).await
+}
+
+/// The span that this command is a part of, when whoever started it says so.
+fn trace_parent() -> Option<TraceParent> {
+    let given = std::env::var(TRACE_PARENT).ok()?;
+    let parent = given.parse();
+    parent.inspect_err(|error| tracing::debug!(%error, "{TRACE_PARENT} is left out")).ok()
 }
