@@ -54,17 +54,19 @@ mod settings;
 mod shutdown;
 pub mod store;
 mod terms;
+mod traces;
 mod view;
 mod vigil;
 
 pub use admission::{Answered, Asked, Evaluated, Evaluator};
 pub use ledger::{
     Begin, ChangeError, ClusterSettings, DialError, LEDGER_FAILED_EXIT, Leadership, LedgerFailure, Member,
-    OpenLedgerError, PeerDial, ProposeError, Storage, TlsDial,
+    OpenLedgerError, PeerDial, ProposeError, RecoverError, Storage, TlsDial, recover,
 };
 pub use pipe::{ConnectError, Pipe};
 pub use settings::Settings;
 pub use store::{Links, OpenStoreError, Store, StoreSettings};
+pub use traces::{Collector, CollectorError};
 
 use answers::Answers;
 use bundles::Bundles;
@@ -209,6 +211,7 @@ impl Coordinator {
         });
         terms::start(&coordinator);
         reconcile::start(&coordinator);
+        traces::start(&coordinator);
         let (dialler, incoming) = pipe::pipe();
         grpc::serve(&coordinator, incoming);
         Ok(Handle { coordinator, dialler })
