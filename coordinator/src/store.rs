@@ -25,6 +25,7 @@ use object_store::signer::Signer;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutPayload};
 
 pub(crate) mod link;
+mod mark;
 mod open;
 mod settings;
 #[cfg(test)]
@@ -32,6 +33,7 @@ mod tests;
 mod writing;
 
 pub use link::{Links, RefusedLink};
+pub use mark::Owner;
 pub use open::OpenStoreError;
 pub use settings::{AzureSettings, GcsSettings, KeyPair, S3Settings, StoreSettings};
 pub use writing::Writing;

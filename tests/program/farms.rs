@@ -272,3 +272,29 @@ build {
     stranger.run(["build", "t.pkr.hcl"]).expect_code(1).expect_not("trying again");
     farm.end();
 }
+
+#[test]
+fn coordinators_of_a_farm_have_one_object_store_and_farms_share_none() {
+    let farm = Farm::of(1, 0);
+    let token = farm.token("coordinator");
+    let own = |name: &str, objects: &str| {
+        let (port, leader) = (free_port(), &farm.addresses()[0]);
+        farm.place.write(
+            &format!("{name}.hcl"),
+            format!(
+                "directory = \"{name}\"\nobjects = \"{objects}\"\naddress = \"https://127.0.0.1:{port}\"\nothers = [\"{leader}\"]\n"
+            ),
+        );
+        format!("{name}.hcl")
+    };
+    let (lonely, shared) = (own("lonely", "of-its-own"), own("shared", "objects"));
+    let join = |settings: &str| {
+        farm.place.run(["coordinator", "join", "-settings", settings, "-token-file", &token])
+    };
+    join(&lonely).expect_code(1).expect("is not the farm's; all coordinators need the same one");
+    farm.place
+        .run(["coordinator", "init", "-settings", &shared])
+        .expect_code(1)
+        .expect("belongs to another farm");
+    join(&shared).expect_code(0).expect("This is coordinator 2 of the farm");
+}

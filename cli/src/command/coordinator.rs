@@ -6,6 +6,8 @@
 //!   recover ──► a ledger that was one of three's becomes one of its own
 //! ```
 
+mod shared_store;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,10 +78,19 @@ fn failed(screen: &Screen, why: &str) -> Ended {
 
 /// Founds a farm, and shows what its first operator needs.
 async fn found(settings: &CoordinatorSettings, screen: &Screen) -> Result<Ended, String> {
+    let store =
+        shared_store::may_found(&farm_settings(settings, 1, None).store(), &Place::new(&settings.directory))
+            .await?;
     let names = [settings.address.host().to_owned()];
     let made = Coordinator::found(farm_settings(settings, 1, None), Arc::new(FarmEvaluation), &names).await;
     let (handle, founded) = made.map_err(|error| chain(&error))?;
     handle.shut_down(GRACE).await;
+    if let Err(error) = store.mark(founded.authority).await {
+        tracing::warn!(
+            error = chain(&error),
+            "the object store is marked as the farm's at the coordinator's start"
+        );
+    }
     let (directory, address) = (settings.directory.display(), &settings.address);
     screen.say(&format!("A farm was founded in {directory}; its authority is {}.", founded.authority));
     screen.say(&format!("Start the coordinator, and ask it things with:\n\n  export KILN_FARM={address}"));
@@ -93,6 +104,7 @@ async fn join_farm(settings: &CoordinatorSettings, token: &Token, screen: &Scree
     if settings.others.is_empty() {
         return Err("no other coordinator is given; name one in the setting others".to_owned());
     }
+    shared_store::may_join(&farm_settings(settings, 0, None).store(), token).await?;
     let place = Place::new(&settings.directory);
     let joined = place.join(&settings.others, token, &settings.address.to_string()).await;
     let number = joined.map_err(|error| chain(&error))?;
@@ -135,6 +147,7 @@ fn settled(settings: &CoordinatorSettings) -> Result<(Place, u64), String> {
 async fn work(settings: &CoordinatorSettings, screen: &Screen) -> Result<Ended, String> {
     let (place, number) = settled(settings)?;
     let credentials = place.credentials().map_err(|error| chain(&error))?;
+    shared_store::may_start(&farm_settings(settings, number, None).store(), &place, number).await?;
     let supervisor = Supervisor::of_this_process();
     let mut interrupts =
         Interrupts::listen().map_err(|error| format!("cannot listen to signals: {error}"))?;
