@@ -57,6 +57,7 @@ mod view;
 mod vigil;
 
 pub use admission::{Answered, Asked, Evaluated, Evaluator};
+pub use identity::authority::Lives;
 pub use ledger::{
     Begin, ChangeError, ClusterSettings, DialError, LEDGER_FAILED_EXIT, Leadership, LedgerFailure, Member,
     OpenLedgerError, PeerDial, ProposeError, Storage, TlsDial,
@@ -86,8 +87,8 @@ use shutdown::Lifecycle;
 use terms::Terms;
 use vigil::Vigil;
 
-/// How often a coordinator looks whether its own certificate should be renewed.
-const RENEWAL_LOOK: Duration = Duration::from_secs(3_600);
+/// How often a coordinator looks at least whether its own certificate should be renewed, and how often at most.
+const RENEWAL_LOOK: (Duration, Duration) = (Duration::from_secs(3_600), Duration::from_secs(1));
 
 /// A running coordinator's parts, each built from its own settings and handed what it needs.
 #[derive(Debug)]
@@ -319,7 +320,11 @@ impl Handle {
                         tracing::error!(error, "this coordinator's certificate could not be renewed");
                     }
                 }
-                tokio::time::sleep(RENEWAL_LOOK).await;
+                let now = Duration::from_millis(coordinator.clock.now().0);
+                // After a failure there is something left, in which it is tried several times.
+                let pause = credentials.until_renewal(now).max(credentials.left(now) / 4);
+                let (at_least, at_most) = RENEWAL_LOOK;
+                tokio::time::sleep(pause.clamp(at_most, at_least)).await;
             }
         }));
     }

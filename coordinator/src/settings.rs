@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::identity::authority::Lives;
 use crate::ledger::{ClusterSettings, Storage};
 use crate::store::{Links, StoreSettings};
 
@@ -30,6 +31,8 @@ pub struct Settings {
     pub no_progress: Option<Duration>,
     /// How long builds are kept after their end, and agents after they left.
     pub keep: Duration,
+    /// How long the certificates are good that it issues.
+    pub certificates: Lives,
 }
 
 impl Settings {
@@ -47,6 +50,7 @@ impl Settings {
             deadline: None,
             no_progress: None,
             keep: Duration::from_secs(3_600),
+            certificates: Lives::default(),
         }
     }
 
