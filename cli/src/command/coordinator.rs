@@ -19,12 +19,12 @@ use tokio::net::TcpListener;
 
 use crate::arguments::coordinator::{CoordinatorArguments, CoordinatorCommand};
 use crate::exit_code::Ended;
-use crate::farm_connection;
 use crate::farm_evaluation::FarmEvaluation;
 use crate::interrupt::{Interrupt, Interrupts};
 use crate::log;
 use crate::render::Screen;
 use crate::settings::coordinator::{self as settings_file, CoordinatorSettings};
+use crate::{farm_connection, runtime};
 
 /// What is under way has so long to come to a place where it can be left.
 const GRACE: Duration = Duration::from_secs(10);
@@ -47,11 +47,7 @@ pub(crate) fn run(arguments: &CoordinatorArguments, screen: &Screen) -> Ended {
         Ok(settings) => settings,
         Err(why) => return failed(screen, &why),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(screen, &format!("cannot start: {error}")),
-    };
-    let ended = runtime.block_on(async {
+    let ended = runtime::run(GRACE, async {
         match &arguments.command {
             None => work(&settings, screen).await,
             Some(CoordinatorCommand::Init(_)) => found(&settings, screen).await,
@@ -62,8 +58,7 @@ pub(crate) fn run(arguments: &CoordinatorArguments, screen: &Screen) -> Ended {
             }
         }
     });
-    runtime.shutdown_timeout(GRACE);
-    ended.unwrap_or_else(|why| failed(screen, &why))
+    ended.flatten().unwrap_or_else(|why| failed(screen, &why))
 }
 
 fn failed(screen: &Screen, why: &str) -> Ended {
@@ -175,7 +170,7 @@ async fn announce_until_heard(others: Vec<Endpoint>, address: Endpoint, credenti
         match announce(&endpoints, &credentials, &address).await {
             Ok(()) => return,
             Err(error) => {
-                tracing::debug!(error = chain(&error), "no leader has heard of this coordinator yet")
+                tracing::debug!(error = chain(&error), "no leader has heard of this coordinator yet");
             }
         }
         tokio::time::sleep(ANNOUNCE_AGAIN).await;

@@ -56,6 +56,10 @@ pub struct Origin {
     /// The files that it was evaluated from and works in.
     #[serde(default)]
     pub bundle: Option<Fingerprint>,
+    /// Who submitted it and by which key, so that what is sent again is not built again; `None` when it was sent
+    /// without a key.
+    #[serde(default)]
+    pub request: Option<Fingerprint>,
 }
 
 impl Default for Origin {
@@ -67,6 +71,7 @@ impl Default for Origin {
             priority: 0,
             fingerprint: None,
             bundle: None,
+            request: None,
         }
     }
 }

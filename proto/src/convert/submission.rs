@@ -14,6 +14,7 @@ impl From<SubmitRequest> for v1::SubmitRequest {
             project: request.project,
             priority: request.priority,
             join: request.join,
+            key: request.key.map(|key| key.to_string()),
         }
     }
 }
@@ -29,6 +30,7 @@ impl TryFrom<v1::SubmitRequest> for SubmitRequest {
             project: request.project,
             priority: request.priority,
             join: request.join,
+            key: request.key.map(|key| id("request", &key)).transpose()?,
         })
     }
 }

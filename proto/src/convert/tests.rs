@@ -154,6 +154,7 @@ fn submissions_are_carried() {
         project: "web".into(),
         priority: -3,
         join: true,
+        key: Some(a()),
     };
     assert_eq!(carried::<_, v1::SubmitRequest>(request.clone()), request);
     let diagnostics: Diagnostics = Diagnostic::error("Unsupported argument", "no such option").into();
