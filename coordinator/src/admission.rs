@@ -137,6 +137,7 @@ fn origin(request: &SubmitRequest, tasks: &[NewTask]) -> Origin {
         priority: request.priority,
         fingerprint: request.bundle.and_then(|bundle| likeness(bundle, &request.request)),
         bundle: request.bundle,
+        trace_parent: request.trace_parent,
         ..usual
     }
 }

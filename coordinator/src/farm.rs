@@ -6,7 +6,7 @@ use kiln_proto::view::{Build, Explanation, Member, Overview};
 use kiln_proto::{Code, Problem};
 
 use crate::identity::Caller;
-use crate::ledger::Leadership;
+use crate::ledger::{ChangeError, Leadership};
 use crate::{Coordinator, view};
 
 impl Coordinator {
@@ -135,9 +135,18 @@ impl Coordinator {
     /// # Errors
     /// When there is no such coordinator, it is the last, or no quorum agrees.
     pub(crate) async fn remove_member(&self, member: u64) -> Result<(), Problem> {
-        let removed = self.ledger.remove_voter(member).await;
-        removed.map_err(|error| Problem::from_error(Code::Refused, &error))?;
         let revoke = IdentityAction::RevokeCoordinator { coordinator: member };
+        match self.ledger.remove_voter(member).await {
+            Ok(()) => {}
+            // It was a voter once, or was about to be: its certificate stands as long as nobody says otherwise.
+            Err(ChangeError::UnknownMember(_)) => {
+                return match self.ledger.propose(Action::Identity(revoke)).await? {
+                    Outcome::Refused(refusal) => Err(Problem::from_error(Code::Refused, &refusal)),
+                    _ => Ok(()),
+                };
+            }
+            Err(error) => return Err(Problem::from_error(Code::Refused, &error)),
+        }
         match self.ledger.propose(Action::Identity(revoke)).await {
             // A farm without certificates has none to revoke.
             Ok(_) => {}

@@ -54,6 +54,7 @@ mod settings;
 mod shutdown;
 pub mod store;
 mod terms;
+mod traces;
 mod view;
 mod vigil;
 
@@ -61,11 +62,12 @@ pub use admission::{Answered, Asked, Evaluated, Evaluator};
 pub use identity::authority::Lives;
 pub use ledger::{
     Begin, ChangeError, ClusterSettings, DialError, LEDGER_FAILED_EXIT, Leadership, LedgerFailure, Member,
-    OpenLedgerError, PeerDial, ProposeError, Storage, TlsDial,
+    OpenLedgerError, PeerDial, ProposeError, RecoverError, Storage, TlsDial, recover,
 };
 pub use pipe::{ConnectError, Pipe};
 pub use settings::Settings;
 pub use store::{Links, OpenStoreError, Store, StoreSettings};
+pub use traces::{Collector, CollectorError};
 
 use answers::Answers;
 use bundles::Bundles;
@@ -210,6 +212,7 @@ impl Coordinator {
         });
         terms::start(&coordinator);
         reconcile::start(&coordinator);
+        traces::start(&coordinator);
         let (dialler, incoming) = pipe::pipe();
         grpc::serve(&coordinator, incoming);
         Ok(Handle { coordinator, dialler })
@@ -325,10 +328,8 @@ impl Handle {
                     }
                 }
                 let now = Duration::from_millis(coordinator.clock.now().0);
-                // After a failure there is something left, in which it is tried several times.
-                let pause = credentials.until_renewal(now).max(credentials.left(now) / 4);
                 let (at_least, at_most) = RENEWAL_LOOK;
-                tokio::time::sleep(pause.clamp(at_most, at_least)).await;
+                tokio::time::sleep(credentials.until_next_look(now).clamp(at_most, at_least)).await;
             }
         }));
     }

@@ -36,6 +36,7 @@ use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use crate::Coordinator;
+use crate::events::retry_note;
 use crate::identity::caller::Caller;
 use crate::roster::Presence;
 use crate::store::StoreError;
@@ -358,7 +359,7 @@ impl Session {
 
     /// For readers of the task: that this is not the first attempt, and why.
     fn note(&self, task: TaskId) -> Option<(u64, EventKind)> {
-        let text = self.coordinator.ledger.read(|farm| {
+        let note = self.coordinator.ledger.read(|farm| {
             let task = farm.tasks().get(&task)?;
             let last = task.attempts.last()?;
             let name =
@@ -367,10 +368,10 @@ impl Session {
                 AttemptEnd::LeaseExpired => "nothing was heard of it any more".to_owned(),
                 AttemptEnd::Failed(failure) => failure.to_string(),
             };
-            let (count, from, to) = (task.attempts.len(), name(last.agent), name(self.agent));
-            Some(format!("attempt {count} on {from} failed: {reason}; trying again on {to}"))
+            let machines = (name(last.agent), name(self.agent));
+            Some(retry_note::of(task.attempts.len(), machines, &reason))
         })?;
-        Some((self.coordinator.clock.now().0, EventKind::Error { speaker: None, text }))
+        Some((self.coordinator.clock.now().0, note))
     }
 
     async fn leave(&self) -> Result<(), Status> {

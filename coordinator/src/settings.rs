@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::identity::authority::Lives;
 use crate::ledger::{ClusterSettings, Storage};
 use crate::store::{Links, StoreSettings};
+use crate::traces::Collector;
 
 /// How a coordinator works.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct Settings {
     pub keep: Duration,
     /// How long the certificates are good that it issues.
     pub certificates: Lives,
+    /// Where traces of builds are sent; nowhere unless given.
+    pub collector: Option<Collector>,
 }
 
 impl Settings {
@@ -51,6 +54,7 @@ impl Settings {
             no_progress: None,
             keep: Duration::from_secs(3_600),
             certificates: Lives::default(),
+            collector: None,
         }
     }
 

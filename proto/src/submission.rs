@@ -1,6 +1,7 @@
 //! What people's tools and the farm say to each other.
 
 use kiln_lang::Diagnostics;
+use kiln_plan::TraceParent;
 use kiln_plan::fingerprint::Fingerprint;
 use kiln_plan::id::{BuildId, RequestId, TaskId};
 use prost::bytes::Bytes;
@@ -23,6 +24,8 @@ pub struct SubmitRequest {
     /// Chance, made once by whoever asks: of all requests of one sender with one key only the first makes a build. `None`
     /// when the request is never sent again.
     pub key: Option<RequestId>,
+    /// The span that the build is a part of.
+    pub trace_parent: Option<TraceParent>,
 }
 
 /// What became of it.

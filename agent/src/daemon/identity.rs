@@ -72,6 +72,11 @@ pub enum IdentityError {
     Refused(Problem),
 }
 
+/// Whether the agent of that run directory has a certificate, and needs no token any more.
+pub fn is_enrolled(run_dir: &Path) -> bool {
+    run_dir.join("identity").join("chain.pem").exists()
+}
+
 /// A certificate, the key it is for, and where both lie.
 #[derive(Debug)]
 pub(super) struct Enrolment {
@@ -131,8 +136,7 @@ impl Enrolment {
                     }
                 }
             }
-            // After a failure something is left, in which it is tried several times.
-            let pause = self.dialler.credentials().until_renewal(now()).max(self.left() / 4);
+            let pause = self.dialler.credentials().until_next_look(now());
             tokio::time::sleep(pause.clamp(SHORTEST_PAUSE, LOOK_EVERY)).await;
         }
     }

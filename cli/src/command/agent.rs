@@ -15,11 +15,17 @@ use crate::{log, runtime, settings};
 
 /// Works for the farm. The first signal drains, the second hands over.
 pub(crate) fn run(arguments: &AgentArguments, screen: &Screen) -> Ended {
-    log::begin_for_daemon();
+    if !arguments.check {
+        log::begin_for_daemon();
+    }
     let settings = match settings::agent::read(arguments, false) {
         Ok(settings) => settings,
         Err(why) => return failed(screen, &why),
     };
+    if arguments.check {
+        screen.say("The settings are valid.");
+        return Ended::Well;
+    }
     // Nothing that is still waited for then is worth it: attempts live elsewhere.
     match runtime::run(Duration::ZERO, work(settings)).flatten() {
         Ok(End::Left) => Ended::Well,

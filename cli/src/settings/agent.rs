@@ -1,10 +1,11 @@
 //! The settings of `kiln agent`: what the command line says, else the file, else what suits the machine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kiln_agent::daemon::Settings;
 use kiln_agent::daemon::address::{Address, Farm};
+use kiln_agent::daemon::identity;
 use kiln_plan::fault::chain;
 
 use super::{Reader, Refused, Section};
@@ -67,7 +68,11 @@ pub(crate) fn read(arguments: &AgentArguments, paint: bool) -> Result<Settings, 
     let given = reader.finish(given).map_err(|refused: Refused| refused.text(paint))?;
     let farm = if arguments.farm.is_empty() { &given.farm } else { &arguments.farm };
     let farm = Farm::at(farm).map_err(|error| error.to_string())?;
+    let run_dir = arguments.run_directory.clone().or(given.run_directory).unwrap_or_else(run_directory::path);
     let token_file = arguments.token_file.as_deref().or(given.token_file.as_deref());
+    // A token is good once, so its file may be gone at every later start.
+    let gone = |file: &Path| !file.exists() && identity::is_enrolled(&run_dir);
+    let token_file = token_file.filter(|file| !gone(file));
     let token = farm_connection::token_if_any(token_file).map_err(|error| chain(&error))?;
     let program =
         std::env::current_exe().map_err(|error| format!("cannot find the kiln program: {error}"))?;
@@ -82,7 +87,7 @@ pub(crate) fn read(arguments: &AgentArguments, paint: bool) -> Result<Settings, 
         labels,
         cpus: given.cpus.map(number),
         memory_mib: given.memory.map(|bytes| bytes >> 20),
-        run_dir: arguments.run_directory.clone().or(given.run_directory).unwrap_or_else(run_directory::path),
+        run_dir,
         cache_dir: given.cache_directory.unwrap_or_else(run_directory::cache),
         program,
         cache_limit: given.cache_limit.unwrap_or(CACHE_LIMIT),

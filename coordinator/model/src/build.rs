@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
+use kiln_plan::TraceParent;
 use kiln_plan::fingerprint::Fingerprint;
 use kiln_plan::id::{BuildId, TaskId};
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,9 @@ pub struct Origin {
     /// without a key.
     #[serde(default)]
     pub request: Option<Fingerprint>,
+    /// The span of its submitter's trace that it is a part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_parent: Option<TraceParent>,
 }
 
 impl Default for Origin {
@@ -72,6 +76,7 @@ impl Default for Origin {
             fingerprint: None,
             bundle: None,
             request: None,
+            trace_parent: None,
         }
     }
 }

@@ -15,6 +15,7 @@ impl From<SubmitRequest> for v1::SubmitRequest {
             priority: request.priority,
             join: request.join,
             key: request.key.map(|key| key.to_string()),
+            traceparent: request.trace_parent.map(|parent| parent.to_string()),
         }
     }
 }
@@ -31,6 +32,8 @@ impl TryFrom<v1::SubmitRequest> for SubmitRequest {
             priority: request.priority,
             join: request.join,
             key: request.key.map(|key| id("request", &key)).transpose()?,
+            // One that makes no sense is left out, as the standard has it.
+            trace_parent: request.traceparent.and_then(|text| text.parse().ok()),
         })
     }
 }

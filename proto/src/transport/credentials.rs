@@ -192,6 +192,13 @@ impl Credentials {
         (expires - expires.saturating_sub(made) / 3).saturating_sub(now)
     }
 
+    /// How long to wait until it is looked again whether the certificate should be renewed. When it should have been
+    /// already, that is a quarter of what is left of it, so that a renewal that failed is tried several times more.
+    pub fn until_next_look(&self, now: Duration) -> Duration {
+        let until = self.until_renewal(now);
+        if until.is_zero() { self.left(now) / 4 } else { until }
+    }
+
     /// The further names of a coordinator's certificate, besides the one that all of them bear.
     pub fn names(&self) -> Vec<String> {
         self.material.borrow().names.clone()

@@ -15,6 +15,7 @@ use kiln_agent::catalog::Factories;
 use kiln_config::world::Recorder;
 use kiln_config::{Answers, Request, Submission};
 use kiln_lang::{Diagnostics, SourceMap};
+use kiln_plan::TraceParent;
 use kiln_plan::fault::chain;
 use kiln_plan::fingerprint::Fingerprint;
 use kiln_plan::id::RequestId;
@@ -38,6 +39,9 @@ use crate::runtime;
 
 /// How long a farm that is out of reach is tried again before it has taken the build: a coordinator restarts in less.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Where tools that record traces tell the programs that they start which span these are a part of.
+const TRACE_PARENT: &str = "TRACEPARENT";
 
 /// How a build is wished for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -157,6 +161,7 @@ fn asked(prepared: &Prepared, wish: &Wish) -> SubmitRequest {
         priority: wish.priority,
         join: wish.join,
         key: Some(RequestId::new(uuid::Uuid::new_v4())),
+        trace_parent: trace_parent(),
     }
 }
 
@@ -221,4 +226,11 @@ fn left(screen: &Screen, interrupt: Interrupt, asked_for: bool) -> Option<Result
         screen.plain_error("The farm may have taken the build before; see `kiln farm builds`");
     }
     None
+}
+
+/// The span that this command is a part of, when whoever started it says so.
+fn trace_parent() -> Option<TraceParent> {
+    let given = std::env::var(TRACE_PARENT).ok()?;
+    let parent = given.parse();
+    parent.inspect_err(|error| tracing::debug!(%error, "{TRACE_PARENT} is left out")).ok()
 }

@@ -93,6 +93,7 @@ fn waiting(new: &NewTask, build: BuildId, index: u32, since: crate::Timestamp) -
         phase: TaskPhase::Queued { since },
         epoch: Epoch(0),
         holder: None,
+        finished_by: None,
         attempts: Vec::new(),
         cancelling: false,
         overrun: None,
