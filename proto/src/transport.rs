@@ -28,7 +28,7 @@ mod pin;
 mod tests;
 
 pub use accept::{Limits, accept};
-pub use arrival::{Arrival, Peer, PeerError};
+pub use arrival::{Arrival, BACKDATED, Peer, PeerError};
 pub use connection::Connection;
 pub use credentials::{Credentials, CredentialsError, Identity, Trust};
 pub use dial::{Dialler, dial, is_distrust};

@@ -247,6 +247,7 @@ fn farm_settings(settings: &CoordinatorSettings, number: u64, links: Option<Link
         deadline: Some(settings.deadline),
         no_progress: Some(settings.no_progress),
         keep: settings.keep,
+        certificates: settings.certificates,
         collector: settings.collector.clone(),
     }
 }
