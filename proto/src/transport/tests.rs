@@ -291,3 +291,15 @@ fn credentials_that_do_not_go_together_are_refused() {
     let debug = format!("{:?}", farm.credentials(agent()));
     assert!(debug.contains("Agent") && !debug.contains("key"), "{debug}");
 }
+
+#[tokio::test]
+async fn an_authority_of_which_the_fingerprint_is_known_is_shown_to_other_clients() {
+    let (farm, other) = (Farm::found(), Farm::found());
+    let endpoints = [farm.serve().await];
+    let pinned = |of: &Farm| Trust::Pinned(of.fingerprint);
+    let shown = bounded(authorities(&endpoints, &pinned(&farm))).await.unwrap();
+    let Trust::Authorities(all) = farm.trust() else { panic!("it has certificates") };
+    assert_eq!(shown, [all[0].to_vec()]);
+    assert!(bounded(authorities(&endpoints, &pinned(&other))).await.is_err());
+    assert_eq!(bounded(authorities(&[], &farm.trust())).await.unwrap(), shown);
+}
