@@ -114,6 +114,9 @@ pull() {
 import hashlib, json, os, sys
 manifest = json.load(open(sys.argv[1]))["manifest"]
 assert manifest["files"], "an image without files"
+for medium in manifest["provenance"]["media"]:
+    print(f"   made from {medium['name']}, {medium['size']:,} bytes, {medium['digest'][:23]}…")
+assert manifest["provenance"]["media"] and manifest["provenance"]["inputs"], "an image made from nothing"
 for file in manifest["files"]:
     path = os.path.join(sys.argv[2], file["path"])
     with open(path, "rb") as opened:

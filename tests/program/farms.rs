@@ -96,8 +96,7 @@ impl Farm {
             others    = {others:?}
             {further}
             http {{
-              listen  = "127.0.0.1:{plain}"
-              address = "http://127.0.0.1:{plain}"
+              listen = "127.0.0.1:{plain}"
             }}
             "#,
             self.ports[number - 1]
@@ -191,8 +190,43 @@ build {
     person.run(["images", "verify", "file.a"]).expect_code(0);
     person.run(["images", "pull", "-into", "pulled", "file.a"]).expect_code(0);
     assert_eq!(person.read("pulled/out/a.txt"), person.read("data.txt"));
-    person.run(["images", "show", "file.a"]).expect("made by     a1");
+    person
+        .run(["images", "show", "file.a"])
+        .expect("made by     a1")
+        .expect("bundle      sha256:")
+        .expect("input       data.txt  136.7 KiB  sha256:aaa2ccf0629c9130")
+        .expect("input       t.pkr.hcl");
     farm.until("the build is told of", "builds", |told| told.contains("file.a succeeded"));
+    farm.end();
+}
+
+#[test]
+fn a_silent_build_lives_as_long_as_it_gets_somewhere() {
+    let farm = Farm::of(1, 1);
+    let person = farm.person();
+    let text = r#"
+source "null" "a" {
+  communicator = "none"
+}
+build {
+  name = "NAME"
+  sources = ["source.null.a"]
+  provisioner "shell-local" {
+    inline = ["SCRIPT"]
+  }
+}
+"#;
+    // Both say nothing for more than twice as long as they may; one writes 64 KiB each second.
+    let writes = "for i in $(seq 80); do head -c 65536 /dev/urandom > piece.$i; sleep 1; done; echo enough";
+    for (name, script) in [("writes", writes), ("hangs", "sleep 600")] {
+        person.write(&format!("{name}/t.pkr.hcl"), text.replace("NAME", name).replace("SCRIPT", script));
+        person.write(&format!("{name}/t.kiln.hcl"), "task \"*\" {\n  no_progress_timeout = \"30s\"\n}\n");
+    }
+    let mut building = person.start(["build", "writes"]);
+    building.wait_for("farm has taken");
+    let hung = person.run(["build", "hangs"]);
+    hung.expect_code(1).expect("the build made no progress for 3");
+    building.finish().expect_code(0).expect("writes.null.a: enough");
     farm.end();
 }
 

@@ -54,7 +54,8 @@ pub(crate) struct CoordinatorSettings {
 pub(crate) struct PlainHttp {
     /// Where it listens.
     pub(crate) listen: SocketAddr,
-    /// Where agents and people reach it, as `http://10.0.0.1:7448`; needed only for the objects of a directory.
+    /// Where agents and people reach it, as `http://10.0.0.1:7448`: then the objects of a directory go this way,
+    /// otherwise through the farm's own port by TLS.
     pub(crate) address: Option<String>,
 }
 
