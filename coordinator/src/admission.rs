@@ -176,6 +176,7 @@ async fn evaluate(
             let evaluated = evaluator.evaluate(&asked);
             (evaluated, answers)
         };
+        let _thread = coordinator.evaluations.acquire().await;
         let broke_off =
             |_| Problem::new(Code::Internal, "the evaluation of the template broke off; please report it");
         let (evaluated, given) = tokio::task::spawn_blocking(evaluate).await.map_err(broke_off)?;

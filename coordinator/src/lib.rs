@@ -35,6 +35,7 @@ mod answers;
 mod bundles;
 mod clock;
 mod data_desk;
+mod dialect;
 mod events;
 mod farm;
 mod forward;
@@ -74,6 +75,7 @@ use bundles::Bundles;
 use clock::Clock;
 use data_desk::DataDesk;
 use events::Events;
+use grpc::CrowdLayer;
 use http::Meters;
 use identity::Identity;
 use identity::audit::{Audit, AuditError};
@@ -117,6 +119,10 @@ pub struct Coordinator {
     meters: Meters,
     memory: reconcile::Memory,
     postponed: Postponed,
+    /// Shared by all wires.
+    crowd: CrowdLayer,
+    /// Templates that are evaluated at the same time: it takes a thread each.
+    evaluations: tokio::sync::Semaphore,
 }
 
 /// The coordinator could not start.
@@ -141,6 +147,11 @@ pub enum StartError {
 pub struct Handle {
     coordinator: Arc<Coordinator>,
     dialler: Dialler,
+}
+
+/// How many threads may be busy at once without keeping the rest of the coordinator from running.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(2, |threads| threads.get().max(2))
 }
 
 /// A farm that keeps nothing has no keys and no audit.
@@ -209,6 +220,8 @@ impl Coordinator {
             meters: Meters::default(),
             memory: reconcile::Memory::default(),
             postponed: Postponed::default(),
+            crowd: CrowdLayer::new(),
+            evaluations: tokio::sync::Semaphore::new(threads()),
         });
         terms::start(&coordinator);
         reconcile::start(&coordinator);
@@ -293,18 +306,19 @@ impl Handle {
         &self.coordinator.store
     }
 
-    /// Serves whoever comes in over TLS, until the coordinator closes: gRPC, and HTTP/1.1 where `limits` allow it.
+    /// Serves whoever comes in over TLS, until the coordinator closes: gRPC and HTTP over HTTP/2, and HTTP over HTTP/1.1 where
+    /// `limits` allow it.
     pub fn listen(&self, listener: TcpListener, credentials: &Credentials, limits: Limits) {
         let accepted = transport::accept(listener, credentials.clone(), limits);
-        let (coordinator, routes) = (Arc::clone(&self.coordinator), http::whole(&self.coordinator));
-        let grpc = accepted.filter_map(move |connection| match connection {
+        let old = http::Old::new(&self.coordinator);
+        let http2 = accepted.filter_map(move |connection| match connection {
             Ok(connection) if !connection.is_http2() => {
-                http::serve_one(&coordinator, &routes, connection);
+                old.serve(connection);
                 None
             }
             other => Some(other),
         });
-        grpc::serve(&self.coordinator, grpc);
+        grpc::serve(&self.coordinator, http2);
     }
 
     /// Answers over HTTP without TLS what is no secret: health, figures, and the objects of a store that is not a cloud's,

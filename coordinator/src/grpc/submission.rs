@@ -12,15 +12,17 @@ use kiln_proto::link::Answer;
 use kiln_proto::submission::{AnswerRequest, FollowRequest, SubmitRequest};
 use kiln_proto::v1::submission_server::Submission;
 use kiln_proto::{Code, Problem, convert, v1};
+use tokio::time::Instant;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::bundles::Bundles;
 use crate::identity::caller::Caller;
 use crate::identity::layer::about;
 use crate::{Coordinator, admission};
 
-/// How long a part of a bundle may take.
-const PART_LIMIT: Duration = Duration::from_secs(60);
+/// How long the first part of a bundle may take.
+const FIRST_LIMIT: Duration = Duration::from_secs(30);
 
 /// The service.
 #[derive(Debug)]
@@ -104,11 +106,11 @@ impl Submission for Service {
     ) -> Result<Response<v1::PutBundleReply>, Status> {
         let mut parts = request.into_inner();
         let missing = || Problem::new(Code::Invalid, "the first part of a bundle must say which it is");
-        let first = next_part(&mut parts).await?.ok_or_else(missing)?;
+        let first = next_part(&mut parts, Instant::now() + FIRST_LIMIT).await?.ok_or_else(missing)?;
         let digest = convert::fingerprint("bundle", &first.digest.ok_or_else(missing)?)?;
-        let mut incoming = self.coordinator.bundles.begin(digest).await;
+        let mut incoming = Bundles::begin(digest);
         incoming.take(&first.data).map_err(Problem::from)?;
-        while let Some(part) = next_part(&mut parts).await? {
+        while let Some(part) = next_part(&mut parts, incoming.deadline()).await? {
             incoming.take(&part.data).map_err(Problem::from)?;
         }
         self.coordinator.bundles.keep(incoming).await.map_err(Problem::from)?;
@@ -137,9 +139,12 @@ impl Submission for Service {
 }
 
 /// The next part of a bundle, from a sender that goes on sending.
-async fn next_part(parts: &mut Streaming<v1::BundlePart>) -> Result<Option<v1::BundlePart>, Status> {
+async fn next_part(
+    parts: &mut Streaming<v1::BundlePart>,
+    deadline: Instant,
+) -> Result<Option<v1::BundlePart>, Status> {
     let stalled = |_| Problem::new(Code::Unavailable, "the rest of the bundle did not come in time");
-    tokio::time::timeout(PART_LIMIT, parts.message()).await.map_err(stalled)?
+    tokio::time::timeout_at(deadline, parts.message()).await.map_err(stalled)?
 }
 
 impl Service {

@@ -9,6 +9,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
@@ -18,6 +19,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::{Stream, StreamExt};
 use kiln_proto::Bytes;
+use kiln_proto::transport::Arrival;
 use ring::digest;
 
 use crate::store::link::LinkQuery;
@@ -64,21 +66,31 @@ struct Objects {
 }
 
 impl Objects {
-    fn allowed(&self, method: &Method, key: &str, query: Option<&str>) -> Result<Access, Refusal> {
+    /// What a link allows. Whoever has a good one may stay for as long as it takes.
+    fn allowed(
+        &self,
+        (method, arrival): (&Method, Option<Extension<Arrival>>),
+        key: &str,
+        query: Option<&str>,
+    ) -> Result<Access, Refusal> {
         let query = LinkQuery::parse(query.unwrap_or_default());
         let checked = self.links.check(method.as_str(), key, query);
-        checked.map_err(|refused| Refusal::new(StatusCode::FORBIDDEN, refused.to_string()))
+        let access = checked.map_err(|refused| Refusal::new(StatusCode::FORBIDDEN, refused.to_string()))?;
+        arrival.inspect(|Extension(arrival)| arrival.vouch());
+        Ok(access)
     }
 }
 
 async fn write(
     State(objects): State<Objects>,
+    arrival: Option<Extension<Arrival>>,
     Path(key): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
-    let Access::Write { size, sha256 } = objects.allowed(&Method::PUT, &key, query.as_deref())? else {
+    let Access::Write { size, sha256 } = objects.allowed((&Method::PUT, arrival), &key, query.as_deref())?
+    else {
         return Err(Refusal::new(StatusCode::FORBIDDEN, "the link doesn't allow to write"));
     };
     let told = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
@@ -139,13 +151,14 @@ async fn receive(
 
 async fn read(
     State(objects): State<Objects>,
+    arrival: Option<Extension<Arrival>>,
     method: Method,
     Path(key): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     // A HEAD comes here as well, and needs a link for it.
-    objects.allowed(&method, &key, query.as_deref())?;
+    objects.allowed((&method, arrival), &key, query.as_deref())?;
     let none = || Refusal::new(StatusCode::NOT_FOUND, "there is no such object");
     let range = match headers.get(RANGE).and_then(|value| value.to_str().ok()) {
         None => None,

@@ -52,6 +52,16 @@ async fn an_agent_speaks_only_for_itself() {
     assert!(!append(&mut link, key, "truth").await.refused);
     let ended = AttemptPhase::Ended(kiln_plan::event::TaskOutcome::Succeeded { artifacts: vec![] });
     intruder.exchange(vec![HeldAttempt { key, phase: ended, idle_ms: None }]).await.unwrap();
+    let lies = vec![HeldAttempt { key, phase: AttemptPhase::Running, idle_ms: None }];
+    let desired = intruder.exchange(lies).await.unwrap();
+    assert!(desired.hold.is_empty(), "and so is a claim to its lease");
+    let (task, attempt, epoch) = (key.task.to_string(), key.attempt.to_string(), key.epoch.0);
+    let files = v1::FetchBundleRequest { task, attempt, epoch };
+    let stolen = match bounded(intruder.client.fetch_bundle(files)).await {
+        Ok(parts) => bounded(parts.into_inner().message()).await.map(|part| part.is_some()),
+        Err(status) => Err(status),
+    };
+    assert_eq!(stolen.unwrap_err().code(), Code::Aborted, "its files are for its holder");
     let finished = farm.handle.read(|state| state.tasks()[&key.task].is_finished());
     assert!(!finished, "and so is its report");
     assert!(

@@ -2,12 +2,15 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Weak;
 use std::time::Duration;
 
 use kiln_plan::id::AgentId;
 use rustls_pki_types::CertificateDer;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::accept::Place;
 
 /// Who is at the other end, as far as the wire can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,7 +26,7 @@ pub enum Peer {
 }
 
 /// What is known of a connection, put into the extensions of each of its requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Arrival {
     /// Who.
     pub peer: Peer,
@@ -31,6 +34,8 @@ pub struct Arrival {
     pub address: Option<SocketAddr>,
     /// When its certificate ends, in seconds since the Unix epoch; `None` without certificate.
     pub expires: Option<i64>,
+    /// Its place among the connections, while there is one.
+    pub(super) place: Weak<Place>,
 }
 
 /// A certificate of the farm's authority does not say whose it is.
@@ -49,7 +54,20 @@ pub enum PeerError {
 
 impl Arrival {
     /// Of somebody in this process.
-    pub const IN_PROCESS: Self = Self { peer: Peer::InProcess, address: None, expires: None };
+    pub const IN_PROCESS: Self = Self::of(Peer::InProcess);
+
+    /// Of somebody over a wire that counts nobody.
+    pub const fn of(peer: Peer) -> Self {
+        Self { peer, address: None, expires: None, place: Weak::new() }
+    }
+
+    /// Says that whoever is at the other end has shown something good, so that the connection counts as a stranger's no
+    /// more and may stay.
+    pub fn vouch(&self) {
+        if let Some(place) = self.place.upgrade() {
+            place.welcome();
+        }
+    }
 }
 
 impl Peer {
