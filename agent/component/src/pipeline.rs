@@ -22,8 +22,7 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
-use kiln_plan::{EventKind, Failure, Fault, OnError};
-use tokio::time::Instant;
+use kiln_plan::{Failure, Fault, OnError};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::TaskContext;

@@ -42,13 +42,13 @@ type Done = Result<Ended, FarmCommandError>;
 /// Does what was asked for.
 pub(crate) fn run(arguments: &FarmCommandArguments, screen: &Screen) -> Ended {
     let Some(farm) = arguments.farm.chosen() else {
-        screen.error("no farm is named; write -farm https://HOST:PORT or set KILN_FARM");
+        screen.complain("no farm is named; write -farm https://HOST:PORT or set KILN_FARM");
         return Ended::Failed;
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            screen.error(&format!("cannot start: {error}"));
+            screen.complain(&format!("cannot start: {error}"));
             return Ended::Failed;
         }
     };
@@ -62,7 +62,7 @@ pub(crate) fn run(arguments: &FarmCommandArguments, screen: &Screen) -> Ended {
     });
     runtime.shutdown_background();
     ended.unwrap_or_else(|why| {
-        screen.error(&why);
+        screen.complain(&why);
         Ended::Failed
     })
 }
