@@ -1,6 +1,6 @@
 //! What people see and do of the farm as a whole, over gRPC and HTTP alike.
 
-use kiln_model::{Action, IdentityAction, Outcome, Refusal, Role};
+use kiln_model::{Action, IdentityAction, Outcome, Refusal, Role, TaskPhase};
 use kiln_plan::id::{AgentId, BuildId};
 use kiln_proto::view::{Build, Explanation, Member, Overview};
 use kiln_proto::{Code, Problem};
@@ -66,7 +66,17 @@ impl Coordinator {
         let now = self.clock.now();
         let seen =
             self.ledger.read(|farm| farm.builds().get(&build).map(|known| view::explain(farm, known, now)));
-        seen.ok_or_else(|| unknown(build))
+        let mut seen = seen.ok_or_else(|| unknown(build))?;
+        for Explanation { task, reasons, .. } in &mut seen {
+            let waits = self.ledger.read(|farm| {
+                farm.tasks().get(task).is_some_and(|task| matches!(task.phase, TaskPhase::Queued { .. }))
+            });
+            // After how long it has waited, and before what keeps agents from it.
+            if waits && let Some(why) = self.postponed.why(*task) {
+                reasons.insert(reasons.len().min(1), why);
+            }
+        }
+        Ok(seen)
     }
 
     /// Ends a build. One that has ended stays as it is.

@@ -272,6 +272,10 @@ impl Ledger {
         &self,
         look: impl FnOnce(&FarmState) -> T,
     ) -> Result<T, ProposeError> {
+        // Before that, the crate's word may not cover all of its own term.
+        if !self.leads() {
+            return Err(ProposeError::NotLeader);
+        }
         let confirmed = tokio::time::timeout(PROPOSAL_LIMIT, self.raft.ensure_linearizable()).await;
         match confirmed.map_err(|_| ProposeError::TimedOut)? {
             Ok(_) => Ok(self.read(look)),

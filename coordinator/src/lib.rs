@@ -45,6 +45,7 @@ mod images;
 mod ledger;
 mod pipe;
 mod plan_store;
+mod postponed;
 mod pulse;
 mod reconcile;
 mod roster;
@@ -82,6 +83,7 @@ use images::Images;
 use ledger::{Ledger, NoPeers, Surroundings};
 use pipe::Dialler;
 use plan_store::PlanStore;
+use postponed::Postponed;
 use pulse::Pulse;
 use roster::Roster;
 use shutdown::Lifecycle;
@@ -113,6 +115,7 @@ pub struct Coordinator {
     pulse: Pulse,
     meters: Meters,
     memory: reconcile::Memory,
+    postponed: Postponed,
 }
 
 /// The coordinator could not start.
@@ -204,6 +207,7 @@ impl Coordinator {
             pulse: Pulse::begin(),
             meters: Meters::default(),
             memory: reconcile::Memory::default(),
+            postponed: Postponed::default(),
         });
         terms::start(&coordinator);
         reconcile::start(&coordinator);

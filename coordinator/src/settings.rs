@@ -60,7 +60,7 @@ impl Settings {
     }
 
     /// Which store that is.
-    pub(crate) fn store(&self) -> StoreSettings {
+    pub fn store(&self) -> StoreSettings {
         match (&self.store, &self.storage) {
             (Some(store), _) => store.clone(),
             (None, Storage::Memory) => StoreSettings::Memory,

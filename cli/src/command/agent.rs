@@ -1,6 +1,7 @@
 //! `kiln agent`: this machine, working for a farm until it is told to end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kiln_agent::catalog::Factories;
 use kiln_agent::daemon::{self, Ask, End, Settings};
@@ -10,7 +11,7 @@ use crate::arguments::agent::AgentArguments;
 use crate::exit_code::Ended;
 use crate::interrupt::{Interrupt, Interrupts};
 use crate::render::Screen;
-use crate::{log, settings};
+use crate::{log, runtime, settings};
 
 /// Works for the farm. The first signal drains, the second hands over.
 pub(crate) fn run(arguments: &AgentArguments, screen: &Screen) -> Ended {
@@ -25,14 +26,8 @@ pub(crate) fn run(arguments: &AgentArguments, screen: &Screen) -> Ended {
         screen.say("The settings are valid.");
         return Ended::Well;
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(screen, &format!("cannot start: {error}")),
-    };
-    let ended = runtime.block_on(work(settings));
-    // Nothing that is still waited for is worth it: attempts live elsewhere.
-    runtime.shutdown_background();
-    match ended {
+    // Nothing that is still waited for then is worth it: attempts live elsewhere.
+    match runtime::run(Duration::ZERO, work(settings)).flatten() {
         Ok(End::Left) => Ended::Well,
         Ok(End::HandedOver(attempts)) => {
             screen.say(&format!("{attempts} attempts go on; the next agent here takes them up"));

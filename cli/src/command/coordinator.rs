@@ -6,6 +6,8 @@
 //!   recover ──► a ledger that was one of three's becomes one of its own
 //! ```
 
+mod shared_store;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,12 +23,12 @@ use tokio::net::TcpListener;
 
 use crate::arguments::coordinator::{CoordinatorArguments, CoordinatorCommand};
 use crate::exit_code::Ended;
-use crate::farm_connection;
 use crate::farm_evaluation::FarmEvaluation;
 use crate::interrupt::{Interrupt, Interrupts};
 use crate::log;
 use crate::render::Screen;
 use crate::settings::coordinator::{self as settings_file, CoordinatorSettings};
+use crate::{farm_connection, runtime};
 
 /// What is under way has so long to come to a place where it can be left.
 const GRACE: Duration = Duration::from_secs(10);
@@ -54,11 +56,7 @@ pub(crate) fn run(arguments: &CoordinatorArguments, screen: &Screen) -> Ended {
         screen.say("The settings are valid.");
         return Ended::Well;
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(screen, &format!("cannot start: {error}")),
-    };
-    let ended = runtime.block_on(async {
+    let ended = runtime::run(GRACE, async {
         match &arguments.command {
             None => work(&settings, screen).await,
             Some(CoordinatorCommand::Init(_)) => found(&settings, screen).await,
@@ -70,8 +68,7 @@ pub(crate) fn run(arguments: &CoordinatorArguments, screen: &Screen) -> Ended {
             Some(CoordinatorCommand::Recover(recover)) => go_on_alone(&settings, &recover.lost, screen).await,
         }
     });
-    runtime.shutdown_timeout(GRACE);
-    ended.unwrap_or_else(|why| failed(screen, &why))
+    ended.flatten().unwrap_or_else(|why| failed(screen, &why))
 }
 
 fn failed(screen: &Screen, why: &str) -> Ended {
@@ -81,10 +78,19 @@ fn failed(screen: &Screen, why: &str) -> Ended {
 
 /// Founds a farm, and shows what its first operator needs.
 async fn found(settings: &CoordinatorSettings, screen: &Screen) -> Result<Ended, String> {
+    let store =
+        shared_store::may_found(&farm_settings(settings, 1, None).store(), &Place::new(&settings.directory))
+            .await?;
     let names = [settings.address.host().to_owned()];
     let made = Coordinator::found(farm_settings(settings, 1, None), Arc::new(FarmEvaluation), &names).await;
     let (handle, founded) = made.map_err(|error| chain(&error))?;
     handle.shut_down(GRACE).await;
+    if let Err(error) = store.mark(founded.authority).await {
+        tracing::warn!(
+            error = chain(&error),
+            "the object store is marked as the farm's at the coordinator's start"
+        );
+    }
     let (directory, address) = (settings.directory.display(), &settings.address);
     screen.say(&format!("A farm was founded in {directory}; its authority is {}.", founded.authority));
     screen.say(&format!("Start the coordinator, and ask it things with:\n\n  export KILN_FARM={address}"));
@@ -98,6 +104,7 @@ async fn join_farm(settings: &CoordinatorSettings, token: &Token, screen: &Scree
     if settings.others.is_empty() {
         return Err("no other coordinator is given; name one in the setting others".to_owned());
     }
+    shared_store::may_join(&farm_settings(settings, 0, None).store(), token).await?;
     let place = Place::new(&settings.directory);
     let joined = place.join(&settings.others, token, &settings.address.to_string()).await;
     let number = joined.map_err(|error| chain(&error))?;
@@ -140,6 +147,7 @@ fn settled(settings: &CoordinatorSettings) -> Result<(Place, u64), String> {
 async fn work(settings: &CoordinatorSettings, screen: &Screen) -> Result<Ended, String> {
     let (place, number) = settled(settings)?;
     let credentials = place.credentials().map_err(|error| chain(&error))?;
+    shared_store::may_start(&farm_settings(settings, number, None).store(), &place, number).await?;
     let supervisor = Supervisor::of_this_process();
     let mut interrupts =
         Interrupts::listen().map_err(|error| format!("cannot listen to signals: {error}"))?;
@@ -208,7 +216,7 @@ async fn announce_until_heard(others: Vec<Endpoint>, address: Endpoint, credenti
         match announce(&endpoints, &credentials, &address).await {
             Ok(()) => return,
             Err(error) => {
-                tracing::debug!(error = chain(&error), "no leader has heard of this coordinator yet")
+                tracing::debug!(error = chain(&error), "no leader has heard of this coordinator yet");
             }
         }
         tokio::time::sleep(ANNOUNCE_AGAIN).await;

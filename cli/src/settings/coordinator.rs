@@ -9,7 +9,7 @@ use kiln_coordinator::{Collector, StoreSettings};
 use kiln_lang::Diagnostic;
 use kiln_plan::Sensitive;
 use kiln_plan::requirements::{DEADLINE_MS, NO_PROGRESS_MS};
-use kiln_proto::transport::{DEFAULT_PORT, Endpoint};
+use kiln_proto::transport::Endpoint;
 
 use super::{Reader, Refused, Section};
 
@@ -84,10 +84,11 @@ fn of(reader: &Reader, top: &Section<'_>) -> Option<CoordinatorSettings> {
     let agent_patience = top.duration("agent_patience").unwrap_or(Duration::from_secs(60));
     let placement_patience = top.duration("placement_patience").unwrap_or(Duration::from_secs(3600));
     let (deadline, no_progress) = (top.duration("deadline"), top.duration("no_progress"));
+    let address = address?;
     Some(CoordinatorSettings {
         directory: directory?,
-        listen: listen.unwrap_or(SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT))),
-        address: address?,
+        listen: listen.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], address.port()))),
+        address,
         http,
         others,
         store,

@@ -57,6 +57,10 @@ pub struct Origin {
     /// The files that it was evaluated from and works in.
     #[serde(default)]
     pub bundle: Option<Fingerprint>,
+    /// Who submitted it and by which key, so that what is sent again is not built again; `None` when it was sent
+    /// without a key.
+    #[serde(default)]
+    pub request: Option<Fingerprint>,
     /// The span of its submitter's trace that it is a part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_parent: Option<TraceParent>,
@@ -71,6 +75,7 @@ impl Default for Origin {
             priority: 0,
             fingerprint: None,
             bundle: None,
+            request: None,
             trace_parent: None,
         }
     }

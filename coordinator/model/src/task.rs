@@ -3,7 +3,7 @@
 //! ```text
 //!             Assign                 Synchronize (the agent says it began)
 //!   Queued ──────────► Leased ─────────────────────────► Running
-//!     ▲ │                │                                  │
+//!     ▲ │ ◄── HandBack ──│                                  │
 //!     │ │ Cancel, GiveUp └──────────────┬───────────────────┘
 //!     │ │                               │ Report, ExpireLease
 //!     │ │            retry elsewhere    ▼

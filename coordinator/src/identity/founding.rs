@@ -140,6 +140,11 @@ impl Place {
         self.0.join("authority.pem")
     }
 
+    /// The farm that it belongs to: the SHA-256 of the authority's certificate. `None` before it was founded or joined.
+    pub fn farm(&self) -> Option<Fingerprint> {
+        fingerprint(&std::fs::read_to_string(self.authority()).ok()?)
+    }
+
     /// Where the audit lies.
     pub fn audit(&self) -> PathBuf {
         self.0.join("audit")

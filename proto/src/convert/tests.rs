@@ -154,6 +154,7 @@ fn submissions_are_carried() {
         project: "web".into(),
         priority: -3,
         join: true,
+        key: Some(a()),
         trace_parent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().ok(),
     };
     assert!(request.trace_parent.is_some());
