@@ -53,6 +53,9 @@ pub(crate) enum NoConnection {
         "the token enrols agents or coordinators; builds are asked for with one that begins with kiln_client_"
     )]
     OtherToken,
+    /// No coordinator answers.
+    #[error("the farm's authority can't be asked for")]
+    Unreachable(#[source] std::io::Error),
     /// TLS refuses.
     #[error("failed to prepare the connection to the farm")]
     Credentials(#[from] CredentialsError),
@@ -73,6 +76,16 @@ pub(crate) fn open(farm: &ChosenFarm) -> Result<Connection, NoConnection> {
     }
     let credentials = Credentials::anonymous(token.trust())?;
     Ok(InterceptedService::new(transport::dial(&endpoints, &credentials), Bearer::of(&token)))
+}
+
+/// The certificates (DER) of the farm's authorities, which vouch for the objects that coordinators hand out themselves.
+///
+/// # Errors
+/// When the address or the token can't be used, or no coordinator answers.
+pub(crate) async fn authorities(farm: &ChosenFarm) -> Result<Vec<Vec<u8>>, NoConnection> {
+    let endpoints = Endpoint::list(&farm.addresses)?;
+    let token = token(farm.token_file.as_deref().map(Path::new))?;
+    transport::authorities(&endpoints, &token.trust()).await.map_err(NoConnection::Unreachable)
 }
 
 /// A connection to a farm that knows who asks because it is this process.

@@ -59,6 +59,7 @@ mod view;
 mod vigil;
 
 pub use admission::{Answered, Asked, Evaluated, Evaluator};
+pub use identity::authority::Lives;
 pub use ledger::{
     Begin, ChangeError, ClusterSettings, DialError, LEDGER_FAILED_EXIT, Leadership, LedgerFailure, Member,
     OpenLedgerError, PeerDial, ProposeError, RecoverError, Storage, TlsDial, recover,
@@ -90,8 +91,8 @@ use shutdown::Lifecycle;
 use terms::Terms;
 use vigil::Vigil;
 
-/// How often a coordinator looks whether its own certificate should be renewed.
-const RENEWAL_LOOK: Duration = Duration::from_secs(3_600);
+/// How often a coordinator looks at least whether its own certificate should be renewed, and how often at most.
+const RENEWAL_LOOK: (Duration, Duration) = (Duration::from_secs(3_600), Duration::from_secs(1));
 
 /// A running coordinator's parts, each built from its own settings and handed what it needs.
 #[derive(Debug)]
@@ -326,7 +327,9 @@ impl Handle {
                         tracing::error!(error, "this coordinator's certificate could not be renewed");
                     }
                 }
-                tokio::time::sleep(RENEWAL_LOOK).await;
+                let now = Duration::from_millis(coordinator.clock.now().0);
+                let (at_least, at_most) = RENEWAL_LOOK;
+                tokio::time::sleep(credentials.until_next_look(now).clamp(at_most, at_least)).await;
             }
         }));
     }

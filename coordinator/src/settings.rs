@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::identity::authority::Lives;
 use crate::ledger::{ClusterSettings, Storage};
 use crate::store::{Links, StoreSettings};
 use crate::traces::Collector;
@@ -31,6 +32,8 @@ pub struct Settings {
     pub no_progress: Option<Duration>,
     /// How long builds are kept after their end, and agents after they left.
     pub keep: Duration,
+    /// How long the certificates are good that it issues.
+    pub certificates: Lives,
     /// Where traces of builds are sent; nowhere unless given.
     pub collector: Option<Collector>,
 }
@@ -50,6 +53,7 @@ impl Settings {
             deadline: None,
             no_progress: None,
             keep: Duration::from_secs(3_600),
+            certificates: Lives::default(),
             collector: None,
         }
     }

@@ -14,6 +14,9 @@ pub trait EventSink: fmt::Debug + Send + Sync {
     /// Takes one event; numbering and time are the sink's.
     fn send(&self, event: EventKind);
 
+    /// The task got somewhere, though there is nothing to say.
+    fn moved(&self) {}
+
     /// Asks a person, and waits for the answer. `None` when there is nobody to ask or the task is cancelled.
     async fn ask(&self, text: &str) -> Option<String>;
 }
@@ -76,6 +79,11 @@ impl Reporter {
     /// How far something has come.
     pub fn progress(&self, label: &str, done: u64, total: Option<u64>, unit: ProgressUnit) {
         self.sink.send(EventKind::Progress { label: label.to_owned(), done, total, unit });
+    }
+
+    /// The task got somewhere, though there is nothing to say.
+    pub fn moved(&self) {
+        self.sink.moved();
     }
 
     /// Asks a person; `None` when there is nobody to ask.

@@ -14,7 +14,8 @@ use std::time::Duration;
 use kiln_agent::daemon::notify::Supervisor;
 use kiln_coordinator::identity::{Place, announce};
 use kiln_coordinator::{
-    Begin, ClusterSettings, Coordinator, Handle, LEDGER_FAILED_EXIT, Links, Settings, Storage, TlsDial,
+    Begin, ClusterSettings, Coordinator, Handle, LEDGER_FAILED_EXIT, Links, Settings, Storage, StoreSettings,
+    TlsDial,
 };
 use kiln_plan::fault::chain;
 use kiln_proto::token::Token;
@@ -223,13 +224,18 @@ async fn announce_until_heard(others: Vec<Endpoint>, address: Endpoint, credenti
     }
 }
 
-/// Who signs links to the objects of a directory: every coordinator with the same key, which is made of the farm's.
+/// Who signs links to the objects of a directory, which clouds do themselves: every coordinator with the same key, which is made of the farm's.
 fn links(settings: &CoordinatorSettings, place: &Place) -> Result<Option<Links>, String> {
-    let Some(base) = settings.http.as_ref().and_then(|http| http.address.as_ref()) else { return Ok(None) };
+    if !matches!(settings.store, None | Some(StoreSettings::Directory(_))) {
+        return Ok(None);
+    }
+    let plain = settings.http.as_ref().and_then(|http| http.address.clone());
+    // The farm's own port answers them too, by TLS.
+    let base = plain.unwrap_or_else(|| settings.address.to_string());
     let sealer = place.sealer().map_err(|error| chain(&error))?;
     let missing = || format!("the farm key {} is missing", place.farm_key().display());
     let key = sealer.ok_or_else(missing)?.derive("links");
-    Ok(Some(Links::new(base, &key)))
+    Ok(Some(Links::new(&base, &key)))
 }
 
 fn farm_settings(settings: &CoordinatorSettings, number: u64, links: Option<Links>) -> Settings {
@@ -247,6 +253,7 @@ fn farm_settings(settings: &CoordinatorSettings, number: u64, links: Option<Link
         deadline: Some(settings.deadline),
         no_progress: Some(settings.no_progress),
         keep: settings.keep,
+        certificates: settings.certificates,
         collector: settings.collector.clone(),
     }
 }

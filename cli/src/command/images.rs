@@ -13,9 +13,10 @@ use kiln_proto::{ConvertError, MESSAGE_LIMIT, Problem, v1};
 use serde_json::json;
 use tonic::{Response, Status};
 
+use crate::arguments::farm::ChosenFarm;
 use crate::arguments::images::{GcArguments, ImagesArguments, ImagesCommand};
 use crate::exit_code::Ended;
-use crate::farm_connection;
+use crate::farm_connection::{self, NoConnection};
 use crate::render::{Reader, Screen};
 use crate::runtime;
 
@@ -25,6 +26,9 @@ enum ImagesError {
     /// The farm said no, or is not there.
     #[error(transparent)]
     Farm(#[from] Problem),
+    /// Nobody says whom to trust.
+    #[error(transparent)]
+    Connection(#[from] NoConnection),
     /// Its answer makes no sense.
     #[error("the farm's answer can't be read")]
     Answer(#[from] ConvertError),
@@ -54,7 +58,7 @@ pub(crate) fn run(arguments: &ImagesArguments, screen: &Screen) -> Ended {
         match farm_connection::open(&farm) {
             Ok(connection) => {
                 let images = ImagesClient::new(connection).max_decoding_message_size(MESSAGE_LIMIT);
-                carry_out(&arguments.command, images, screen).await.map_err(|error| chain(&error))
+                carry_out(&arguments.command, (images, &farm), screen).await.map_err(|error| chain(&error))
             }
             Err(error) => Err(chain(&error)),
         }
@@ -68,7 +72,7 @@ pub(crate) fn run(arguments: &ImagesArguments, screen: &Screen) -> Ended {
 
 async fn carry_out(
     command: &ImagesCommand,
-    images: PeoplesImages,
+    (images, farm): (PeoplesImages, &ChosenFarm),
     screen: &Screen,
 ) -> Result<Ended, ImagesError> {
     match command {
@@ -76,9 +80,9 @@ async fn carry_out(
             list(images, arguments.name.as_deref().unwrap_or_default(), screen).await
         }
         ImagesCommand::Show(arguments) => show(images, &arguments.image, screen).await,
-        ImagesCommand::Pull(arguments) => pull::pull(images, arguments, screen).await,
+        ImagesCommand::Pull(arguments) => pull::pull((images, farm), arguments, screen).await,
         ImagesCommand::Verify(arguments) if arguments.deep => {
-            pull::check(images, &arguments.image, screen).await
+            pull::check((images, farm), &arguments.image, screen).await
         }
         ImagesCommand::Verify(arguments) => verify(images, &arguments.image, screen).await,
         ImagesCommand::Delete(arguments) => delete(images, &arguments.image, screen).await,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kiln_coordinator::store::{AzureSettings, GcsSettings, KeyPair, S3Settings};
-use kiln_coordinator::{Collector, StoreSettings};
+use kiln_coordinator::{Collector, Lives, StoreSettings};
 use kiln_lang::Diagnostic;
 use kiln_plan::Sensitive;
 use kiln_plan::requirements::{DEADLINE_MS, NO_PROGRESS_MS};
@@ -43,6 +43,8 @@ pub(crate) struct CoordinatorSettings {
     pub(crate) deadline: Duration,
     /// How long an attempt may show no progress when the task doesn't say.
     pub(crate) no_progress: Duration,
+    /// How long the certificates are good that it issues.
+    pub(crate) certificates: Lives,
     /// Where traces of builds are sent; nowhere unless given.
     pub(crate) collector: Option<Collector>,
 }
@@ -52,7 +54,8 @@ pub(crate) struct CoordinatorSettings {
 pub(crate) struct PlainHttp {
     /// Where it listens.
     pub(crate) listen: SocketAddr,
-    /// Where agents and people reach it, as `http://10.0.0.1:7448`; needed only for the objects of a directory.
+    /// Where agents and people reach it, as `http://10.0.0.1:7448`: then the objects of a directory go this way,
+    /// otherwise through the farm's own port by TLS.
     pub(crate) address: Option<String>,
 }
 
@@ -84,6 +87,7 @@ fn of(reader: &Reader, top: &Section<'_>) -> Option<CoordinatorSettings> {
     let agent_patience = top.duration("agent_patience").unwrap_or(Duration::from_secs(60));
     let placement_patience = top.duration("placement_patience").unwrap_or(Duration::from_secs(3600));
     let (deadline, no_progress) = (top.duration("deadline"), top.duration("no_progress"));
+    let certificates = certificates(reader, top);
     let address = address?;
     Some(CoordinatorSettings {
         directory: directory?,
@@ -98,6 +102,7 @@ fn of(reader: &Reader, top: &Section<'_>) -> Option<CoordinatorSettings> {
         placement_patience,
         deadline: deadline.unwrap_or(Duration::from_millis(DEADLINE_MS)),
         no_progress: no_progress.unwrap_or(Duration::from_millis(NO_PROGRESS_MS)),
+        certificates,
         collector,
     })
 }
@@ -107,6 +112,25 @@ fn needed<T>(reader: &Reader, name: &str, what: &str, given: Option<T>) -> Optio
         reader.complain(Diagnostic::error(format!("Missing setting {name:?}"), format!("It says {what}.")));
     }
     given
+}
+
+fn certificates(reader: &Reader, top: &Section<'_>) -> Lives {
+    let usual = Lives::default();
+    let life = |name: &'static str, usual| {
+        let life = top.duration(name).unwrap_or(usual);
+        if life < Lives::SHORTEST {
+            let shortest = Lives::SHORTEST.as_secs();
+            reader.complain(Diagnostic::error(
+                format!("Bad setting {name:?}"),
+                format!("A certificate is good for at least {shortest}s; it is renewed when a third of that is left."),
+            ));
+        }
+        life
+    };
+    Lives {
+        agent: life("agent_certificates", usual.agent),
+        coordinator: life("coordinator_certificates", usual.coordinator),
+    }
 }
 
 fn http(reader: &Reader, top: &Section<'_>) -> Option<PlainHttp> {

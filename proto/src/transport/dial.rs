@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hyper_util::rt::TokioIo;
+use kiln_plan::fingerprint::Fingerprint;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -13,7 +14,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint as Settings, Uri};
 
-use super::credentials::Credentials;
+use super::credentials::{Credentials, Trust};
 use super::endpoint::Endpoint;
 use super::{CONNECT_LIMIT, CONNECTION_WINDOW, COORDINATOR_NAME, KEEP_ALIVE, STREAM_WINDOW};
 
@@ -45,6 +46,24 @@ pub fn is_distrust(status: &tonic::Status) -> bool {
 /// connection breaks, then perhaps to another coordinator and with newer credentials.
 pub fn dial(endpoints: &[Endpoint], credentials: &Credentials) -> Channel {
     Dialler::new(endpoints, credentials).channel()
+}
+
+/// The certificates (DER) of the authorities that are trusted, for clients of other kinds: what is only known by its
+/// fingerprint is asked of whichever of these coordinators answers.
+///
+/// # Errors
+/// When none answers that shows it.
+pub async fn authorities(endpoints: &[Endpoint], trust: &Trust) -> io::Result<Vec<Vec<u8>>> {
+    let fingerprint = match trust {
+        Trust::Authorities(all) => return Ok(all.iter().map(|certificate| certificate.to_vec()).collect()),
+        Trust::Pinned(fingerprint) => fingerprint,
+    };
+    let credentials = Credentials::anonymous(trust.clone()).map_err(io::Error::other)?;
+    let stream = Dialler::new(endpoints, &credentials).connect().await?;
+    let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let found = shown.iter().find(|certificate| Fingerprint::of_bytes(certificate) == *fingerprint);
+    // The handshake would have failed without it.
+    found.map(|found| vec![found.to_vec()]).ok_or_else(|| io::Error::other("no authority was shown"))
 }
 
 impl Dialler {

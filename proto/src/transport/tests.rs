@@ -315,3 +315,15 @@ async fn who_is_not_believed_is_told_apart_from_who_is_not_there() {
         assert_eq!(is_distrust(&status), distrust, "{endpoints:?}: {status:?}");
     }
 }
+
+#[tokio::test]
+async fn an_authority_of_which_the_fingerprint_is_known_is_shown_to_other_clients() {
+    let (farm, other) = (Farm::found(), Farm::found());
+    let endpoints = [farm.serve().await];
+    let pinned = |of: &Farm| Trust::Pinned(of.fingerprint);
+    let shown = bounded(authorities(&endpoints, &pinned(&farm))).await.unwrap();
+    let Trust::Authorities(all) = farm.trust() else { panic!("it has certificates") };
+    assert_eq!(shown, [all[0].to_vec()]);
+    assert!(bounded(authorities(&endpoints, &pinned(&other))).await.is_err());
+    assert_eq!(bounded(authorities(&[], &farm.trust())).await.unwrap(), shown);
+}

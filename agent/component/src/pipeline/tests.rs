@@ -72,6 +72,7 @@ fn context(diary: &Arc<Diary>, options: RunOptions) -> TaskContext {
         journal: Journal::in_memory(),
         working_dir: "/".into(),
         cache_dir: "/".into(),
+        origins: crate::Origins::default(),
     }
 }
 

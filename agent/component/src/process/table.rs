@@ -1,7 +1,8 @@
 //! Which processes there are, as the kernel tells in `/proc`: enough to tell a process from a later one that
 //! got the same number, and to find those that carry a mark in their environment.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,6 +21,12 @@ pub struct ProcessId {
 /// microseconds, or as long as reading a program's first bytes from a disk.
 pub const LOOKS: u32 = 100;
 const MOMENT: Duration = Duration::from_millis(10);
+
+/// As how many programs in a row one process is looked at, at most.
+const PROGRAMS: u32 = 4;
+
+/// More than environments usually have; the kernel allows some MiB.
+const USUAL_BYTES: usize = 256 << 10;
 
 /// The kernel's `PF_KTHREAD`.
 const OF_THE_KERNEL: u64 = 0x0020_0000;
@@ -113,20 +120,42 @@ impl Look {
 
 /// Whether a process has `entry` in its environment; `None` while it is becoming another program.
 fn carries(table: &Path, pid: i32, entry: &str) -> Option<bool> {
-    let read = |file: &str| fs::read(table.join(format!("{pid}/{file}")));
+    let read = |file: &str| read_at_once(&table.join(format!("{pid}/{file}")));
     let holds = |all: &[u8]| all.split(|b| *b == 0).any(|one| one == entry.as_bytes());
-    match read("environ") {
-        Ok(environment) if environment.is_empty() => {}
-        environment => return Some(environment.is_ok_and(|all| holds(&all))),
+    // Between two programs it has no arguments either. Where it has some, the look may have been at the program before,
+    // which was gone before it was read.
+    for _ in 0..PROGRAMS {
+        match read("environ") {
+            Ok(environment) if environment.is_empty() => {}
+            environment => return Some(environment.is_ok_and(|all| holds(&all))),
+        }
+        let may_change = Stat::read(table, pid).is_some_and(|stat| stat.is_alive && !stat.is_of_the_kernel);
+        if !may_change {
+            return Some(false);
+        }
+        if read("cmdline").is_ok_and(|all| all.is_empty()) {
+            return None;
+        }
     }
-    let may_change = Stat::read(table, pid).is_some_and(|stat| stat.is_alive && !stat.is_of_the_kernel);
-    if !may_change {
-        return Some(false);
+    Some(false)
+}
+
+/// The whole file, as far as it fits by one call: a file of a process ends in the middle when the process becomes another
+/// program between two calls.
+fn read_at_once(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let (mut all, mut length) = (vec![0; USUAL_BYTES], 0);
+    loop {
+        match file.read(&mut all[length..])? {
+            0 => break,
+            more => length += more,
+        }
+        if length == all.len() {
+            all.resize(length * 2, 0);
+        }
     }
-    // Between two programs it has no arguments either. Where it has some, the first look may have been at the program
-    // before, which was gone while it was read.
-    let is_mute = read("cmdline").is_ok_and(|all| all.is_empty());
-    if is_mute { None } else { Some(read("environ").is_ok_and(|all| holds(&all))) }
+    all.truncate(length);
+    Ok(all)
 }
 
 /// What tells this run of the kernel from every other; empty where the kernel doesn't say.
