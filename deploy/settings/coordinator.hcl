@@ -7,7 +7,7 @@ directory = "/var/lib/kiln"
 # Where agents, people and the other coordinators reach this one.
 address = "https://a.example.org:7447"
 
-# Where it listens: gRPC, and HTTP/1.1 with the JSON API, all by TLS.
+# Where it listens: gRPC, and HTTP/1.1 with the JSON API, all by TLS. All interfaces, on the port of address, if not given.
 # listen = "0.0.0.0:7447"
 
 # The other coordinators, for one that joins or moves.
@@ -28,6 +28,10 @@ address = "https://a.example.org:7447"
 # The most that one attempt may take, and how long it may show no progress, unless the task says otherwise.
 # deadline    = "4h"
 # no_progress = "30m"
+
+# How long the certificates of agents and coordinators are good; they are renewed when a third of that is left.
+# agent_certificates       = "24h"
+# coordinator_certificates = "720h"
 
 # The object store: one of objects, s3, gcs and azure; a directory beside the ledger if there is none. Several coordinators need one
 # that all of them share.
@@ -74,7 +78,7 @@ s3 {
 http {
   listen = "127.0.0.1:7448"
 
-  # Where agents and people reach it; needed only for objects.
+  # Where agents and people reach it: then the objects of a directory go this way, otherwise by TLS through the port above.
   # address = "http://a.example.org:7448"
 }
 

@@ -156,7 +156,7 @@ fn an_enrolled_agent_needs_no_token_any_more() {
     let settings =
         format!("farm = [\"https://a\"]\ntoken_file = \"/etc/kiln/gone\"\nrun_directory = {run:?}\n");
     let ran = check(&place, "agent", &settings);
-    assert!(ran.expect_code(1).all().contains("cannot read the token"), "{}", ran.all());
+    assert!(ran.expect_code(1).all().contains("failed to read the token in"), "{}", ran.all());
     let identity = Path::new("run/identity/chain.pem").display().to_string();
     place.write(&identity, "a certificate");
     check(&place, "agent", &settings).expect_code(0);
