@@ -91,10 +91,12 @@ impl Default for Meters {
             queue_seconds: Histogram::new(exponential_buckets(0.005, 4.0, 10)),
         };
         // Shown from the first moment on, so that their growth is seen.
-        [Verdict::Taken, Verdict::Refused]
-            .map(|verdict| drop(meters.submissions.get_or_create(&Ended { verdict })));
-        [Export::Sent, Export::Dropped]
-            .map(|outcome| drop(meters.traces.get_or_create(&Exported { outcome })));
+        for verdict in [Verdict::Taken, Verdict::Refused] {
+            drop(meters.submissions.get_or_create(&Ended { verdict }));
+        }
+        for outcome in [Export::Sent, Export::Dropped] {
+            drop(meters.traces.get_or_create(&Exported { outcome }));
+        }
         let r = &mut meters.registry;
         r.register("agents", "Agents by state", meters.agents.clone());
         r.register("tasks", "Tasks by state, of builds that are remembered", meters.tasks.clone());
