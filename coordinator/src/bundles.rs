@@ -104,7 +104,7 @@ impl Bundles {
     /// # Errors
     /// When the store doesn't answer.
     pub(crate) async fn has(&self, digest: Fingerprint) -> Result<bool, BundlesError> {
-        Ok(self.whole(digest).await?.is_some())
+        Ok(self.vault.has(&format!("{}/whole", folder(digest))).await?)
     }
 
     /// Begins to take a bundle in.

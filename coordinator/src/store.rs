@@ -15,6 +15,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -187,6 +188,8 @@ pub struct Store {
     /// For people, as in `the bucket images`.
     place: Arc<str>,
     signs: Signs,
+    /// How many writes failed.
+    lost_writes: Arc<AtomicU64>,
 }
 
 impl fmt::Debug for Store {
@@ -224,6 +227,10 @@ async fn bounded<T>(
         Ok(result) => result.map_err(|error| failed(operation, key, error)),
         Err(_) => Err(StoreError::TimedOut { operation, key: key.to_owned(), limit }),
     }
+}
+
+fn lost(writes: &AtomicU64) {
+    writes.fetch_add(1, Ordering::Relaxed);
 }
 
 impl Store {
@@ -287,7 +294,13 @@ impl Store {
     pub async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
         let path = self.path(key)?;
         let size = bytes.len() as u64;
-        bounded("put", key, size, self.backend.put(&path, PutPayload::from_bytes(bytes))).await.map(drop)
+        let put = bounded("put", key, size, self.backend.put(&path, PutPayload::from_bytes(bytes))).await;
+        put.map(drop).inspect_err(|_| lost(&self.lost_writes))
+    }
+
+    /// How many writes failed so far, not counting those of agents that write by links to a cloud.
+    pub fn lost_writes(&self) -> u64 {
+        self.lost_writes.load(Ordering::Relaxed)
     }
 
     /// Begins to write an object in pieces; it is there once that is finished, and not before.
@@ -297,7 +310,7 @@ impl Store {
     pub async fn write(&self, key: &str) -> Result<Writing, StoreError> {
         let path = self.path(key)?;
         let upload = bounded("put", key, 0, self.backend.put_multipart(&path)).await?;
-        Ok(Writing::new(key, upload))
+        Ok(Writing::new(key, upload, Arc::clone(&self.lost_writes)))
     }
 
     /// An object; `None` when there is none.

@@ -73,7 +73,7 @@ pub(crate) fn run(arguments: &CoordinatorArguments, screen: &Screen) -> Ended {
 }
 
 fn failed(screen: &Screen, why: &str) -> Ended {
-    screen.error(why);
+    screen.complain(why);
     Ended::Failed
 }
 

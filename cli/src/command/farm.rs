@@ -45,7 +45,7 @@ type Done = Result<Ended, FarmCommandError>;
 /// Does what was asked for.
 pub(crate) fn run(arguments: &FarmCommandArguments, screen: &Screen) -> Ended {
     let Some(farm) = arguments.farm.chosen() else {
-        screen.error("no farm is named; write -farm https://HOST:PORT or set KILN_FARM");
+        screen.complain("no farm is named; write -farm https://HOST:PORT or set KILN_FARM");
         return Ended::Failed;
     };
     let ended = runtime::run(Duration::ZERO, async {
@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &FarmCommandArguments, screen: &Screen) -> Ended {
         }
     });
     ended.flatten().unwrap_or_else(|why| {
-        screen.error(&why);
+        screen.complain(&why);
         Ended::Failed
     })
 }

@@ -1,7 +1,7 @@
 //! What Prometheus reads. Gauges are read off the state when somebody asks, so nothing is counted twice or forgotten;
 //! counters are kept where things happen.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
@@ -90,6 +90,13 @@ impl Default for Meters {
             store_failures: Count::default(),
             queue_seconds: Histogram::new(exponential_buckets(0.005, 4.0, 10)),
         };
+        // Shown from the first moment on, so that their growth is seen.
+        for verdict in [Verdict::Taken, Verdict::Refused] {
+            drop(meters.submissions.get_or_create(&Ended { verdict }));
+        }
+        for outcome in [Export::Sent, Export::Dropped] {
+            drop(meters.traces.get_or_create(&Exported { outcome }));
+        }
         let r = &mut meters.registry;
         r.register("agents", "Agents by state", meters.agents.clone());
         r.register("tasks", "Tasks by state, of builds that are remembered", meters.tasks.clone());
@@ -101,7 +108,7 @@ impl Default for Meters {
         r.register("submissions", "Builds that were asked for", meters.submissions.clone());
         r.register("assignments", "Tasks that were given to agents", meters.assignments.clone());
         r.register("traces", "Traces of builds for the collector", meters.traces.clone());
-        let told = "Times that events could not be put to rest in the object store";
+        let told = "Writes of this coordinator that the object store didn't take";
         r.register("store_failures", told, meters.store_failures.clone());
         let told = "Time that tasks waited for an agent";
         r.register_with_unit("queue", told, Unit::Seconds, meters.queue_seconds.clone());
@@ -124,11 +131,6 @@ impl Meters {
     /// The trace of a build was sent, or given up.
     pub(crate) fn traced(&self, outcome: Export) {
         self.traces.get_or_create(&Exported { outcome }).inc();
-    }
-
-    /// The object store didn't take what should rest there.
-    pub(crate) fn store_failed(&self) {
-        self.store_failures.inc();
     }
 
     /// All of it as text.
@@ -154,6 +156,7 @@ impl Meters {
         set(&self.free_slots, overview.slots.free);
         set(&self.leads, u64::from(coordinator.ledger.leads()));
         set(&self.ready, u64::from(coordinator.readiness().is_ok()));
+        self.store_failures.inner().store(coordinator.store.lost_writes(), Ordering::Relaxed);
         let mut text = String::new();
         // Writing to a String can't fail.
         let _ = encode(&mut text, &self.registry);

@@ -84,7 +84,7 @@ pub(super) fn of(story: &Story) -> Vec<Span> {
     ];
     let own = span_id(build.id.0, "build");
     let parent = parent.map(|parent| parent.span);
-    all.add(own, parent, ("build".to_owned(), build.submitted.0, at.0), attributes, status);
+    all.add((own, parent), ("build".to_owned(), build.submitted.0, at.0), attributes, status);
     for task in &story.tasks {
         all.task(story, own, task);
     }
@@ -99,8 +99,7 @@ struct Trace {
 impl Trace {
     fn add(
         &mut self,
-        id: [u8; 8],
-        parent: Option<[u8; 8]>,
+        (id, parent): ([u8; 8], Option<[u8; 8]>),
         (name, start_ms, end_ms): (String, u64, u64),
         attributes: Vec<(&'static str, Value)>,
         status: Status,
@@ -123,7 +122,7 @@ impl Trace {
         attributes.extend(fault(outcome));
         let own = span_id(task.id.0, "task");
         let submitted = story.build.submitted.0;
-        self.add(own, Some(build), (task.name.clone(), submitted, at.0), attributes, status);
+        self.add((own, Some(build)), (task.name.clone(), submitted, at.0), attributes, status);
         let nothing = Seen::default();
         let seen = story.steps.get(&task.id).map(|steps| &steps.attempts[..]).unwrap_or_default();
         let mut waiting_since = submitted;
@@ -141,7 +140,7 @@ impl Trace {
         let own = span_id(task.id.0, &format!("wait since {from}"));
         let attributes = vec![("kiln.task", id(task.id.0))];
         let what = ("wait for an agent".to_owned(), from, to);
-        self.add(own, Some(task_span), what, attributes, Status::Unset);
+        self.add((own, Some(task_span)), what, attributes, Status::Unset);
     }
 
     fn attempt(
@@ -166,7 +165,7 @@ impl Trace {
         }
         let times = (attempt.granted.0, attempt.ended.0);
         let what = (format!("attempt {count}"), times.0, times.1);
-        self.add(own, Some(task_span), what, attributes, attempt.status.clone());
+        self.add((own, Some(task_span)), what, attributes, attempt.status.clone());
         self.steps((own, attempt), (task.id, times), seen);
     }
 
@@ -184,7 +183,7 @@ impl Trace {
             let status = if broke_off { attempt.status.clone() } else { Status::Unset };
             let (start, end) = (clock.ours(step.start_ms), step.end_ms.map_or(ended, |end| clock.ours(end)));
             let attributes = vec![("kiln.task", id(task.0)), ("kiln.attempt", id(attempt.id.0))];
-            self.add(name(index), Some(within), (step.name.clone(), start, end), attributes, status);
+            self.add((name(index), Some(within)), (step.name.clone(), start, end), attributes, status);
         }
     }
 }
