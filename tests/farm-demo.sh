@@ -150,7 +150,7 @@ main() {
     kiln images list
     say "The images come back (kiln images pull)"
     for name in "${sources[@]}"; do pull "$name"; done
-    for name in "${sources[@]}"; do kiln images verify "qemu.$name"; done
+    for name in "${sources[@]}"; do kiln images verify -deep "qemu.$name"; done
     say "They boot"
     for name in "${sources[@]}"; do boot "$name"; done
     say "Everything goes"
