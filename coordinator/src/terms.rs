@@ -13,12 +13,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt as _;
 use kiln_model::Build;
-use kiln_plan::id::BuildId;
+use kiln_plan::id::{AgentId, BuildId};
 use kiln_proto::{Code, Problem};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::Coordinator;
+use crate::events::Story;
 use crate::ledger::Leadership;
 
 /// Builds whose events at rest are looked up at the same time.
@@ -140,7 +141,7 @@ fn reopen_logs(coordinator: &Arc<Coordinator>, term: &Term) {
     let builds: Vec<BuildId> = coordinator.ledger.read(|farm| {
         for build in farm.builds().values() {
             let tasks = build.tasks.iter().filter_map(|id| farm.tasks().get(id));
-            coordinator.events.reopen(build.id, tasks.map(|task| (task.id, task.epoch)));
+            coordinator.events.reopen(build.id, tasks.map(|task| (task.id, Story::of(farm, task))));
         }
         // Those under way first: their agents wait.
         let (ended, running): (Vec<&Build>, Vec<&Build>) =
@@ -150,8 +151,18 @@ fn reopen_logs(coordinator: &Arc<Coordinator>, term: &Term) {
     let (coordinator, term) = (Arc::clone(coordinator), term.clone());
     let tasks = coordinator.lifecycle.tasks().clone();
     tasks.spawn(async move {
-        let look_up = builds.into_iter().map(|build| coordinator.events.look_up(build));
+        let look_up = builds.into_iter().map(|build| look_up(&coordinator, build));
         let all = futures::stream::iter(look_up).buffer_unordered(LOOKED_UP_AT_ONCE).collect::<()>();
         term.ended.run_until_cancelled(all).await;
     });
+}
+
+/// Looks up what is at rest of a build, and wakes the agents that may have waited for it to begin.
+async fn look_up(coordinator: &Coordinator, build: BuildId) {
+    coordinator.events.look_up(build).await;
+    let holders: Vec<AgentId> = coordinator.ledger.read(|farm| {
+        let tasks = farm.builds().get(&build).into_iter().flat_map(|build| &build.tasks);
+        tasks.filter_map(|task| Some(farm.tasks().get(task)?.lease()?.agent)).collect()
+    });
+    coordinator.roster.wake(&holders);
 }

@@ -34,8 +34,9 @@ pub fn apply(state: &mut FarmState, command: &Command) -> Outcome {
             synchronize::synchronize(state, *agent, *draining, held)
         }
         Action::Assign { task, agent, attempt } => assign::assign(state, *task, *agent, *attempt),
-        Action::Report { task, agent, attempt, epoch, outcome } => {
-            report::report(state, *task, (*agent, *attempt, *epoch), outcome)
+        Action::GiveAgain { task, epoch, attempt } => assign::give_again(state, *task, *epoch, *attempt),
+        Action::Report { task, agent, attempt, epoch, outcome, said } => {
+            report::report(state, *task, (*agent, *attempt, *epoch), outcome, *said)
         }
         Action::Cancel { build } => cancel::cancel(state, *build),
         Action::ExpireLease { task, epoch, silent_ms } => {

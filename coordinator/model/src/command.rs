@@ -71,6 +71,16 @@ pub enum Action {
         /// The new attempt's identifier.
         attempt: AttemptId,
     },
+    /// Give a task that an agent holds to the same agent anew: the agent knows nothing of the attempt, and the leader doesn't
+    /// know what an earlier leader heard of it.
+    GiveAgain {
+        /// The task.
+        task: TaskId,
+        /// The lease's fencing number.
+        epoch: Epoch,
+        /// The new attempt's identifier.
+        attempt: AttemptId,
+    },
     /// An agent said how an attempt ended.
     Report {
         /// The task.
@@ -83,6 +93,9 @@ pub enum Action {
         epoch: Epoch,
         /// How it ended.
         outcome: TaskOutcome,
+        /// The place after the last event that its agent told of it; `None` when nobody knows.
+        #[serde(default)]
+        said: Option<u64>,
     },
     /// End a build: what waits is finished as cancelled, what runs is told to stop.
     Cancel {

@@ -15,8 +15,10 @@ use kiln_proto::{Code, Problem, convert, v1};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::events::Gone;
 use crate::identity::caller::Caller;
 use crate::identity::layer::about;
+use crate::terms::Term;
 use crate::{Coordinator, admission};
 
 /// How long a part of a bundle may take.
@@ -58,26 +60,30 @@ impl Submission for Service {
         let FollowRequest { build, from } = request.into_inner().try_into()?;
         self.coordinator.may(&caller, Role::Viewer, build)?;
         let term = self.coordinator.terms.current()?;
-        let Some(reader) = self.coordinator.events.follow(build, from) else {
-            return Err(Problem::from_error(Code::NotFound, &Refusal::UnknownBuild(build)).into());
+        let ended = move |term: &Term| match term.is_over() {
+            // The logs end with the term, too; that is not the end of the build.
+            true => term.end(),
+            false => Problem::from_error(Code::NotFound, &Refusal::UnknownBuild(build)),
         };
+        let reader = self.coordinator.events.follow(build, from).ok_or_else(|| ended(&term))?;
         let coordinator = Arc::clone(&self.coordinator);
-        let updates =
-            futures::stream::unfold((coordinator, Some((reader, term))), |(coordinator, following)| async {
+        let updates = futures::stream::unfold(
+            (coordinator, Some((reader, term))),
+            move |(coordinator, following)| async move {
                 let (mut reader, term) = following?;
                 let update = tokio::select! {
                     update = coordinator.events.next(&mut reader) => update,
-                    _ = term.ended() => None,
+                    _ = term.ended() => Err(Gone),
                 };
                 match update {
-                    Some(update) => {
+                    Ok(Some(update)) => {
                         Some((Ok(v1::FollowUpdate::from(update)), (coordinator, Some((reader, term)))))
                     }
-                    // The logs end with the term, too; that is not the end of the build.
-                    None if term.is_over() => Some((Err(term.end().into()), (coordinator, None))),
-                    None => None,
+                    Ok(None) => None,
+                    Err(Gone) => Some((Err(ended(&term).into()), (coordinator, None))),
                 }
-            });
+            },
+        );
         Ok(Response::new(Box::pin(updates)))
     }
 

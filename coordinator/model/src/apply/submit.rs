@@ -90,6 +90,7 @@ fn waiting(new: &NewTask, build: BuildId, index: u32, since: crate::Timestamp) -
         epoch: Epoch(0),
         holder: None,
         attempts: Vec::new(),
+        said: Vec::new(),
         cancelling: false,
         overrun: None,
         ending: None,

@@ -25,6 +25,7 @@ enum Happening {
     Synchronize { agent: u128, draining: bool, forget_some: bool },
     ClaimAny { agent: u128, task: u128, epoch: u64 },
     Report { nth: usize, how: u8 },
+    GiveAgain { nth: usize },
     ReportAny { task: u128, agent: u128, epoch: u64 },
     Cancel { build: u128 },
     Reconcile,
@@ -48,6 +49,7 @@ fn happening() -> impl Strategy<Value = Happening> {
             .prop_map(|(agent, draining, forget_some)| Synchronize { agent, draining, forget_some }),
         1 => (0..3_u128, 0..24_u128, 0..5_u64).prop_map(|(agent, task, epoch)| ClaimAny { agent, task, epoch }),
         4 => (0..9_usize, 0..6_u8).prop_map(|(nth, how)| Report { nth, how }),
+        1 => (0..9_usize).prop_map(|nth| GiveAgain { nth }),
         1 => (0..24_u128, 0..3_u128, 0..5_u64)
             .prop_map(|(task, agent, epoch)| ReportAny { task, agent, epoch }),
         1 => (0..4_u128).prop_map(|build| Cancel { build }),
@@ -120,7 +122,9 @@ fn actions(happening: &Happening, state: &FarmState, now: Timestamp) -> Vec<Acti
             attempt: attempt(u128::from(*epoch)),
             epoch: Epoch(*epoch),
             outcome: succeeded(),
+            said: None,
         }],
+        Happening::GiveAgain { nth } => give_again(state, *nth).into_iter().collect(),
         Happening::Cancel { build: n } => vec![Action::Cancel { build: build(*n) }],
         Happening::Reconcile => everything_due(state, now),
         Happening::Depart { agent: n } => vec![Action::Depart { agent: agent(*n) }],
@@ -136,7 +140,15 @@ fn actions(happening: &Happening, state: &FarmState, now: Timestamp) -> Vec<Acti
 fn report(state: &FarmState, nth: usize, how: u8) -> Option<Action> {
     let (task, lease) = state.tasks().values().filter_map(|t| Some((t.id, t.lease()?))).nth(nth)?;
     let (agent, attempt, epoch) = (lease.agent, lease.attempt, lease.epoch);
-    Some(Action::Report { task, agent, attempt, epoch, outcome: outcome(how) })
+    let said = (how != 1).then_some(epoch.0 + 7);
+    Some(Action::Report { task, agent, attempt, epoch, outcome: outcome(how), said })
+}
+
+/// The nth lease under a new number.
+fn give_again(state: &FarmState, nth: usize) -> Option<Action> {
+    let (task, lease) = state.tasks().values().filter_map(|t| Some((t.id, t.lease()?))).nth(nth)?;
+    let attempt = attempt(u128::from(lease.epoch.0 + 1));
+    Some(Action::GiveAgain { task, epoch: lease.epoch, attempt })
 }
 
 fn overrun(state: &FarmState, nth: usize) -> Vec<Action> {

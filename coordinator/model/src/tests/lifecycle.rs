@@ -4,7 +4,7 @@ use kiln_plan::Fault;
 use kiln_plan::event::TaskOutcome;
 use kiln_plan::id::Epoch;
 
-use super::farm::{Farm, agent, build, failed, needs, new_task, offers, succeeded, task};
+use super::farm::{Farm, agent, attempt, build, failed, needs, new_task, offers, succeeded, task};
 use crate::agent::{AgentPhase, LOST_MS, SILENCE_MS};
 use crate::lease::LEASE_MS;
 use crate::{Action, BuildPhase, BuildResult, Outcome, Refusal, Verdict, due};
@@ -206,6 +206,40 @@ fn a_draining_agent_keeps_what_it_has_and_takes_nothing_new() {
     );
     farm.report(1, 1, 1, succeeded());
     farm.must(Action::Depart { agent: agent(1) });
+}
+
+#[test]
+fn a_task_is_given_again_to_its_holder_under_a_new_number() {
+    let mut farm = Farm::with_one_running();
+    let again = Action::GiveAgain { task: task(1), epoch: Epoch(1), attempt: attempt(2) };
+    assert_eq!(farm.apply(again.clone()), Outcome::Assigned { epoch: Epoch(2) });
+    assert_eq!(farm.phase(1), "leased to a1 epoch 2");
+    let stale = Refusal::StaleEpoch { task: task(1), given: Epoch(1), current: Epoch(2) };
+    assert_eq!(farm.apply(again), Outcome::Refused(stale.clone()));
+    assert_eq!(farm.report(1, 1, 1, succeeded()), Outcome::Refused(stale));
+    assert_eq!(farm.report(1, 1, 2, succeeded()), Outcome::Reported { verdict: Verdict::Final });
+    assert_eq!(farm.state.tasks()[&task(1)].attempts.len(), 0, "that was no attempt of its own");
+}
+
+#[test]
+fn what_an_attempt_said_is_known_once_it_has_told_its_end() {
+    let mut farm = Farm::with_one_running();
+    let (first, second) = (Some(agent(1)), Some(agent(2)));
+    let told = |farm: &Farm, epoch| {
+        let task = &farm.state.tasks()[&task(1)];
+        (task.said(Epoch(epoch)), task.teller(Epoch(epoch)))
+    };
+    assert_eq!((told(&farm, 1), told(&farm, 2)), ((None, first), (None, None)));
+    farm.report(1, 1, 1, failed(Fault::Machine));
+    assert_eq!(told(&farm, 1), (Some(100), first));
+    farm.assign(1, 2);
+    farm.expire(1, 2);
+    assert_eq!((told(&farm, 1), told(&farm, 2)), ((Some(100), first), (None, second)));
+    farm.connect(3, offers(1, &["builder/null"]));
+    farm.assign(1, 3);
+    assert_eq!(told(&farm, 2), (None, None), "who fell silent is shut out");
+    farm.report(1, 3, 3, succeeded());
+    assert_eq!((told(&farm, 1), told(&farm, 3)), ((Some(100), first), (Some(300), Some(agent(3)))));
 }
 
 #[test]
