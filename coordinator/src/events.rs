@@ -140,9 +140,14 @@ impl Events {
         self.rested.send_replace(());
     }
 
-    /// Whether a task's log can take events.
+    /// Whether a task's log is open and can take events.
     pub(crate) fn is_known(&self, task: TaskId) -> bool {
-        self.look(task, |log| log.is_known()).unwrap_or(true)
+        self.look(task, |log| log.is_known()).unwrap_or(false)
+    }
+
+    /// Whether the logs of a build are open.
+    pub(crate) fn has(&self, build: BuildId) -> bool {
+        self.with(|logs| logs.builds.contains_key(&build))
     }
 
     fn add(&self, build: BuildId, tasks: impl Iterator<Item = (TaskId, TaskLog)>) {

@@ -132,7 +132,7 @@ async fn take_events(
                 }
                 let attempts: Vec<AttemptEvents> =
                     batch.try_into().map_err(|error: ConvertError| Status::from(error))?;
-                if attempts.iter().any(|events| !coordinator.events.is_known(events.task)) {
+                if attempts.iter().any(|events| is_awaited(coordinator, events.task)) {
                     let told = "this coordinator leads since a moment ago and doesn't know yet which events it lacks";
                     return Err(Problem::new(Code::Unavailable, told).into());
                 }
@@ -157,6 +157,11 @@ async fn take_events(
             return Ok(());
         }
     }
+}
+
+/// Whether a task will have a log that takes events, and has none yet.
+fn is_awaited(coordinator: &Coordinator, task: TaskId) -> bool {
+    !coordinator.events.is_known(task) && coordinator.ledger.read(|farm| farm.tasks().contains_key(&task))
 }
 
 /// What an agent has been told of each attempt: from where on it must keep its events.

@@ -60,13 +60,18 @@ impl Submission for Service {
         let FollowRequest { build, from } = request.into_inner().try_into()?;
         self.coordinator.may(&caller, Role::Viewer, build)?;
         let term = self.coordinator.terms.current()?;
-        let ended = move |term: &Term| match term.is_over() {
-            // The logs end with the term, too; that is not the end of the build.
-            true => term.end(),
-            false => Problem::from_error(Code::NotFound, &Refusal::UnknownBuild(build)),
-        };
-        let reader = self.coordinator.events.follow(build, from).ok_or_else(|| ended(&term))?;
         let coordinator = Arc::clone(&self.coordinator);
+        let ended = move |coordinator: &Coordinator, term: &Term| {
+            if term.is_over() {
+                // The logs end with the term, too; that is not the end of the build.
+                return term.end();
+            }
+            if coordinator.ledger.read(|farm| farm.builds().contains_key(&build)) {
+                return Problem::new(Code::Unavailable, "the build's events are not there yet; try again");
+            }
+            Problem::from_error(Code::NotFound, &Refusal::UnknownBuild(build))
+        };
+        let reader = coordinator.events.follow(build, from).ok_or_else(|| ended(&coordinator, &term))?;
         let updates = futures::stream::unfold(
             (coordinator, Some((reader, term))),
             move |(coordinator, following)| async move {
@@ -80,7 +85,7 @@ impl Submission for Service {
                         Some((Ok(v1::FollowUpdate::from(update)), (coordinator, Some((reader, term)))))
                     }
                     Ok(None) => None,
-                    Err(Gone) => Some((Err(ended(&term).into()), (coordinator, None))),
+                    Err(Gone) => Some((Err(ended(&coordinator, &term).into()), (coordinator, None))),
                 }
             },
         );

@@ -118,8 +118,8 @@ pub(super) async fn watch(raft: Raft<Types>, told: watch::Sender<Leadership>) {
             View::Leads { term, .. } => {
                 confirmed = None;
                 told.send_if_modified(|told| replace(told, Leadership::Nobody));
-                let asked = tokio::time::timeout(ASK_LIMIT, raft.ensure_linearizable()).await;
-                if matches!(asked, Ok(Ok(_))) {
+                let written = metrics.borrow().last_log_index;
+                if confirm(&raft, written).await {
                     (confirmed, answered) = (Some(term), Instant::now());
                     continue;
                 }
@@ -156,6 +156,17 @@ fn replace(told: &mut Leadership, by: Leadership) -> bool {
         *told = by;
     }
     changed
+}
+
+/// Whether a majority takes this one for the leader, and everything up to the entry that it had `written` is applied. Asking
+/// alone isn't enough: a leader that comes back before anybody misses it goes on in its term, and at first the crate doesn't know
+/// how much of its log was committed.
+async fn confirm(raft: &Raft<Types>, written: Option<u64>) -> bool {
+    let asked = tokio::time::timeout(ASK_LIMIT, raft.ensure_linearizable()).await;
+    if !matches!(asked, Ok(Ok(_))) {
+        return false;
+    }
+    raft.wait(Some(ASK_LIMIT)).applied_index_at_least(written, "all that was written").await.is_ok()
 }
 
 /// What the crate says.

@@ -1,5 +1,5 @@
 //! The logs of finished tasks get their end. Only the ledger knows which end is the last: an attempt that failed may be made
-//! again.
+//! again. And every build that the ledger knows has logs.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::Coordinator;
 use crate::events::Story;
 use crate::ledger::ProposeError;
+use crate::terms;
 
 /// How often all logs are looked at, and not only those of tasks that finished since the last time: some may have been
 /// opened again, or have waited long enough for what an agent still had to tell.
@@ -23,7 +24,10 @@ pub(crate) struct Sealed {
 }
 
 pub(super) async fn run(coordinator: &Coordinator) -> Result<usize, ProposeError> {
-    let finished = finished(coordinator);
+    let (finished, looked_at_all) = finished(coordinator);
+    if looked_at_all {
+        terms::open_missing_logs(coordinator).await;
+    }
     let sealed = finished.len();
     for (task, story) in finished {
         coordinator.events.hear(task, story);
@@ -32,8 +36,8 @@ pub(super) async fn run(coordinator: &Coordinator) -> Result<usize, ProposeError
     Ok(sealed)
 }
 
-/// The finished tasks whose logs may not have ended.
-fn finished(coordinator: &Coordinator) -> Vec<(TaskId, Story)> {
+/// The finished tasks whose logs may not have ended, and whether all were looked at for that.
+fn finished(coordinator: &Coordinator) -> (Vec<(TaskId, Story)>, bool) {
     let mut sealed = coordinator.memory.sealed.lock().unwrap_or_else(PoisonError::into_inner);
     let look_at_all = sealed.looked_at_all.is_none_or(|looked| looked.elapsed() >= LOOK_AT_ALL);
     if look_at_all {
@@ -42,13 +46,15 @@ fn finished(coordinator: &Coordinator) -> Vec<(TaskId, Story)> {
         // What finishes after this is found the next time.
         sealed.endings = coordinator.ledger.read(|farm| farm.counts().endings);
         let open = coordinator.events.open_ended();
-        return coordinator.ledger.read(|farm| {
+        let finished = coordinator.ledger.read(|farm| {
             let tasks = open.into_iter().filter_map(|task| farm.tasks().get(&task));
             tasks.filter(|task| task.is_finished()).map(|task| (task.id, Story::of(farm, task))).collect()
         });
+        return (finished, true);
     }
-    coordinator.ledger.read(|farm| {
+    let finished = coordinator.ledger.read(|farm| {
         let since = std::mem::replace(&mut sealed.endings, farm.counts().endings);
         farm.finished_after(since).map(|task| (task.id, Story::of(farm, task))).collect()
-    })
+    });
+    (finished, false)
 }
