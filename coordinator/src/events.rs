@@ -33,6 +33,7 @@ use tokio::sync::watch;
 mod archive;
 mod attempt;
 mod log;
+pub(crate) mod retry_note;
 mod story;
 
 #[cfg(test)]

@@ -7,7 +7,8 @@
 //!   DesiredState ◄── desired(state, agent) ◄───┘
 //! ```
 //!
-//! Plans come from the object store beside all that: a store that doesn't answer must not keep the agent from being heard.
+//! Plans come from the object store beside all that: a store that doesn't answer must not keep the agent from being heard. A
+//! task whose plan can't be read is handed back, and tried again later ([`crate::postponed`]).
 //!
 //! Nothing is kept here that the next stream of the same agent would miss: on a new stream the agent says all
 //! it has, and is told all it should have.
@@ -23,7 +24,7 @@ use kiln_model::{
 };
 use kiln_plan::event::TaskOutcome;
 use kiln_plan::fingerprint::Fingerprint;
-use kiln_plan::id::{AgentId, AttemptId, BuildId, TaskId};
+use kiln_plan::id::{AgentId, BuildId, TaskId};
 use kiln_plan::{Failure, Fault};
 use kiln_proto::link::{
     Assignment, AttemptKey, AttemptPhase, CurrentState, DesiredState, HeldAttempt, Hello, WantedAttempt,
@@ -33,7 +34,6 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
-use uuid::Uuid;
 
 use crate::Coordinator;
 use crate::events::Story;
@@ -53,6 +53,9 @@ const RENEW_AFTER: Duration = Duration::from_millis(RENEW_MS / 2);
 /// How often an agent speaks, in milliseconds.
 #[expect(clippy::cast_possible_truncation, reason = "a few seconds")]
 const SPEAK_MS: u32 = RENEW_MS as u32;
+
+/// How long an assignment waits until it is looked up where its task's events begin. The lease stands meanwhile.
+const LOOK_UP_LIMIT: Duration = Duration::from_secs(30);
 
 /// Bytes of plans after which a message is full.
 const MESSAGE_PLANS: usize = 1 << 20;
@@ -134,6 +137,8 @@ struct Session {
     renewed: Option<Instant>,
     /// Attempts that the agent has, or was given on this stream.
     given: BTreeSet<AttemptKey>,
+    /// Attempts that it should have and was not given yet: what they need is on its way. Since when.
+    preparing: BTreeMap<AttemptKey, Instant>,
     /// Plans that are on their way, for attempts that were asked for.
     loading: JoinSet<(AttemptKey, Loaded)>,
     asked: BTreeSet<AttemptKey>,
@@ -167,6 +172,7 @@ impl Session {
             draining: false,
             renewed: None,
             given: first.held.iter().map(|held| held.key).collect(),
+            preparing: BTreeMap::new(),
             loading: JoinSet::new(),
             asked: BTreeSet::new(),
             loaded: BTreeMap::new(),
@@ -209,7 +215,9 @@ impl Session {
         }
         self.coordinator.pulse.with(|liveness, now| {
             liveness.heard(self.agent, now);
-            for (key, idle_ms) in alive {
+            // It can't claim what it wasn't told of, which is not its fault.
+            let prepared = self.preparing.keys().map(|key| (*key, Some(0)));
+            for (key, idle_ms) in alive.into_iter().chain(prepared) {
                 liveness.claimed(key.task, key.epoch, idle_ms, now);
             }
         });
@@ -242,6 +250,9 @@ impl Session {
         });
         self.told = Some((hold, drain));
         let desired = |begin| DesiredState { hold: timed.clone(), begin, speak_within_ms: SPEAK_MS, drain };
+        let now = Instant::now();
+        self.preparing =
+            new.iter().map(|holding| key(holding)).map(|key| (key, self.since(key, now))).collect();
         let mut begin = Vec::new();
         let mut bytes = 0;
         for holding in new {
@@ -273,12 +284,19 @@ impl Session {
         let key = key(holding);
         if !self.coordinator.events.is_known(key.task) {
             // Where its events begin is being looked up; the agent hears of it with a later state.
+            if self.since(key, Instant::now()).elapsed() >= LOOK_UP_LIMIT {
+                return self.hand_back(key, "it is not known yet which of its events are at rest").await;
+            }
             return Ok(None);
         }
         let Some(loaded) = self.plan(key, holding.plan) else { return Ok(None) };
         self.given.insert(key);
+        self.preparing.remove(&key);
         let plan = match loaded {
             Ok(Some(plan)) => plan,
+            Err(error) if error.may_pass() => {
+                return self.hand_back(key, &kiln_plan::fault::chain(&error)).await;
+            }
             Ok(None) => return self.fail(key, "the plan is not kept any more".into()).await,
             Err(error) => return self.fail(key, kiln_plan::fault::chain(&error)).await,
         };
@@ -287,6 +305,7 @@ impl Session {
         let Some(first_sequence) = self.coordinator.events.begin(key.task, key.epoch) else {
             return self.give_anew(key).await;
         };
+        self.coordinator.postponed.succeeded(key.task);
         Ok(Some(Assignment { build, key, first_sequence, plan: Bytes::clone(&plan) }))
     }
 
@@ -300,8 +319,8 @@ impl Session {
         if ran {
             return self.fail(key, "its agent lost it, and the coordinator was replaced".into()).await;
         }
-        let attempt = AttemptId::new(Uuid::now_v7());
-        self.coordinator.ledger.propose(Action::GiveAgain { task, epoch, attempt }).await?;
+        // Nobody began it, so that counts as no attempt.
+        self.coordinator.ledger.propose(Action::HandBack { task, epoch }).await?;
         Ok(None)
     }
 
@@ -328,6 +347,23 @@ impl Session {
             let task = farm.tasks().get(&task)?;
             Some((task.build, Story::of(farm, task)))
         })
+    }
+
+    /// Since when an attempt has waited for what it needs.
+    fn since(&self, key: AttemptKey, now: Instant) -> Instant {
+        self.preparing.get(&key).copied().unwrap_or(now)
+    }
+
+    /// Has a task wait for the object store, and for some agent.
+    async fn hand_back(&mut self, key: AttemptKey, why: &str) -> Result<Option<Assignment>, Status> {
+        tracing::warn!(task = %key.task, why, "an attempt could not begin; its task is tried again later");
+        self.given.insert(key);
+        self.preparing.remove(&key);
+        self.coordinator.postponed.failed(key.task, why);
+        let AttemptKey { task, epoch, .. } = key;
+        // Refused, when the task has gone elsewhere meanwhile.
+        self.coordinator.ledger.propose(Action::HandBack { task, epoch }).await?;
+        Ok(None)
     }
 
     async fn fail(&self, key: AttemptKey, message: String) -> Result<Option<Assignment>, Status> {

@@ -41,6 +41,8 @@ pub struct Table {
 #[derive(Debug)]
 struct Attempt {
     phase: Phase,
+    /// When it last got anywhere, as far as is known.
+    moved: Option<u64>,
     log: Box<dyn Log>,
     /// Whether it was told to stop.
     stopped: bool,
@@ -87,8 +89,8 @@ impl Table {
         attempt.log = log;
     }
 
-    /// What the coordinator is told.
-    pub fn held(&self) -> Vec<HeldAttempt> {
+    /// What the coordinator is told at `now`, in milliseconds of a monotonic clock.
+    pub fn held(&self, now: u64) -> Vec<HeldAttempt> {
         let phase = |phase: &Phase| match phase {
             Phase::Accepted => AttemptPhase::Accepted,
             Phase::Running | Phase::Ending(_) => AttemptPhase::Running,
@@ -99,13 +101,20 @@ impl Table {
             Phase::Accepted | Phase::Running | Phase::Ending(_) => None,
         };
         let mine = self.attempts.iter().filter(|(_, attempt)| !attempt.lost);
-        let told = |(key, Attempt { phase: at, .. }): (&AttemptKey, &Attempt)| HeldAttempt {
+        let told = |(key, attempt): (&AttemptKey, &Attempt)| HeldAttempt {
             key: *key,
-            phase: phase(at),
-            idle_ms: None,
-            said: said(at),
+            phase: phase(&attempt.phase),
+            idle_ms: attempt.moved.map(|at| now.saturating_sub(at)),
+            said: said(&attempt.phase),
         };
         mine.map(told).collect()
+    }
+
+    /// An attempt got somewhere, by the same clock.
+    pub fn moved(&mut self, key: AttemptKey, at: u64) {
+        if let Some(attempt) = self.attempts.get_mut(&key) {
+            attempt.moved = Some(at);
+        }
     }
 
     /// Follows the coordinator's wishes.
@@ -242,7 +251,14 @@ impl Table {
 impl Attempt {
     fn new(first_sequence: u64) -> Self {
         let log = Box::new(Outlog::new(first_sequence));
-        Self { phase: Phase::Accepted, log, stopped: false, lost: false, answered: BTreeSet::new() }
+        Self {
+            phase: Phase::Accepted,
+            moved: None,
+            log,
+            stopped: false,
+            lost: false,
+            answered: BTreeSet::new(),
+        }
     }
 
     const fn has_ended(&self) -> bool {

@@ -71,15 +71,12 @@ pub enum Action {
         /// The new attempt's identifier.
         attempt: AttemptId,
     },
-    /// Give a task that an agent holds to the same agent anew: the agent knows nothing of the attempt, and the leader doesn't
-    /// know what an earlier leader heard of it.
-    GiveAgain {
+    /// Take a task back that its agent was not told of, since its plan could not be read. That counts as no attempt.
+    HandBack {
         /// The task.
         task: TaskId,
-        /// The lease's fencing number.
+        /// The fencing number under which it was given.
         epoch: Epoch,
-        /// The new attempt's identifier.
-        attempt: AttemptId,
     },
     /// An agent said how an attempt ended.
     Report {

@@ -3,7 +3,7 @@
 //! ```text
 //!             Assign                 Synchronize (the agent says it began)
 //!   Queued ──────────► Leased ─────────────────────────► Running
-//!     ▲ │                │                                  │
+//!     ▲ │ ◄── HandBack ──│                                  │
 //!     │ │ Cancel, GiveUp └──────────────┬───────────────────┘
 //!     │ │                               │ Report, ExpireLease
 //!     │ │            retry elsewhere    ▼
@@ -13,7 +13,7 @@
 //!               Finished ◄──────────────┘
 //! ```
 //!
-//! Finished is final. The epoch grows with each grant and never otherwise; GiveAgain is a grant to the agent that has the task.
+//! Finished is final. The epoch grows with each grant and never otherwise.
 
 use std::sync::Arc;
 
@@ -57,6 +57,9 @@ pub struct Task {
     /// for what lies before, and for nothing that lies behind.
     #[serde(default)]
     pub said: Vec<(Epoch, u64)>,
+    /// The lease of the attempt that finished it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_by: Option<Lease>,
     /// Whether its end was asked for: the holder is told to cancel, and nothing is tried again.
     pub cancelling: bool,
     /// Why the farm ended it, when it took too long: the outcome once its holder has stopped.

@@ -7,6 +7,8 @@ use kiln_plan::event::EventKind;
 use kiln_plan::id::{AgentId, Epoch};
 use kiln_proto::event::{Record, place};
 
+use super::retry_note;
+
 /// A task, as far as the ledger knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Story {
@@ -77,6 +79,6 @@ fn why(farm: &FarmState, task: &Task, epoch: Epoch) -> Option<Record> {
         AttemptEnd::Failed(failure) => failure.to_string(),
     };
     let (from, to) = (name(last.agent), to.map_or("another agent", name));
-    let text = format!("attempt {count} on {from} failed: {reason}; trying again on {to}");
-    Some(Record::new(place::why(epoch), last.ended.0, &EventKind::Error { speaker: None, text }))
+    let note = retry_note::of(count, (from, to), &reason);
+    Some(Record::new(place::why(epoch), last.ended.0, &note))
 }

@@ -118,9 +118,9 @@ pub(super) async fn watch(raft: Raft<Types>, told: watch::Sender<Leadership>) {
             View::Leads { term, .. } => {
                 confirmed = None;
                 told.send_if_modified(|told| replace(told, Leadership::Nobody));
-                let written = metrics.borrow().last_log_index;
-                if confirm(&raft, written).await {
-                    (confirmed, answered) = (Some(term), Instant::now());
+                let asked = Instant::now();
+                if knows_everything(&raft).await {
+                    (confirmed, answered) = (Some(term), asked);
                     continue;
                 }
                 // Asking changes the metrics, so their change alone would ask again at once.
@@ -133,6 +133,18 @@ pub(super) async fn watch(raft: Raft<Types>, told: watch::Sender<Leadership>) {
         let look = if alone { AT_LEAST } else { LOOK };
         drop(tokio::time::timeout(look, metrics.changed()).await);
     }
+}
+
+/// Whether a majority agrees that this coordinator leads, and everything that may have been committed before is applied. The
+/// crate vouches only for what comes before the first entry of the term, but one that restarts within its term leads
+/// on, and then there are entries of that term that it has not applied.
+async fn knows_everything(raft: &Raft<Types>) -> bool {
+    let last = raft.metrics().borrow().last_log_index;
+    let whole = async {
+        raft.ensure_linearizable().await.is_ok()
+            && raft.wait(Some(ASK_LIMIT)).applied_index_at_least(last, "to lead").await.is_ok()
+    };
+    tokio::time::timeout(ASK_LIMIT, whole).await.unwrap_or(false)
 }
 
 /// Asks the others, before it is too late, whether this coordinator still leads. Signs of life queue behind entries,
@@ -156,17 +168,6 @@ fn replace(told: &mut Leadership, by: Leadership) -> bool {
         *told = by;
     }
     changed
-}
-
-/// Whether a majority takes this one for the leader, and everything up to the entry that it had `written` is applied. Asking
-/// alone isn't enough: a leader that comes back before anybody misses it goes on in its term, and at first the crate doesn't know
-/// how much of its log was committed.
-async fn confirm(raft: &Raft<Types>, written: Option<u64>) -> bool {
-    let asked = tokio::time::timeout(ASK_LIMIT, raft.ensure_linearizable()).await;
-    if !matches!(asked, Ok(Ok(_))) {
-        return false;
-    }
-    raft.wait(Some(ASK_LIMIT)).applied_index_at_least(written, "all that was written").await.is_ok()
 }
 
 /// What the crate says.

@@ -172,7 +172,7 @@ impl World {
             return self.close(of, machine, connection);
         }
         match word {
-            Word::State(state) => self.hear_state(of, machine, connection, state),
+            Word::State(state) => self.hear_state(of, machine, connection, *state),
             Word::Events(events) => {
                 let receipts = events.into_iter().map(|events| self.take_events(of, events)).collect();
                 self.send_down(machine, connection, Answer::Receipts(receipts));
@@ -322,7 +322,7 @@ impl World {
             let outcome = TaskOutcome::Failed { failure };
             Action::Report { task, agent, attempt, epoch, outcome, said: None }
         } else {
-            Action::GiveAgain { task, epoch, attempt: AttemptId::new(self.dice.uuid()) }
+            Action::HandBack { task, epoch }
         };
         self.propose(of, action, Reply::Duty);
     }

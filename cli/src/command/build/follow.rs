@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::farm_client::{FarmClient, FarmError, Following};
 use crate::interrupt::{Interrupt, Interrupts};
+use crate::patience::Patience;
 use crate::render::Screen;
 use crate::render::run::RunView;
 
@@ -26,9 +27,6 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// A farm that was followed for so long without a break has come back for good.
 const STEADY: Duration = Duration::from_secs(60);
 
-/// The wait between tries.
-const PAUSE: Duration = Duration::from_secs(1);
-
 /// A build that is being followed.
 pub(crate) struct Follow<'a> {
     client: FarmClient,
@@ -36,9 +34,9 @@ pub(crate) struct Follow<'a> {
     screen: &'a Screen,
     /// The first event of each task that has not been shown.
     places: BTreeMap<TaskId, u64>,
-    /// When the stream was opened, and since when it breaks again and again.
+    /// When the stream was opened, and what is left of the patience with one that breaks again and again.
     opened: Instant,
-    broken_since: Option<Instant>,
+    broken: Option<Patience>,
     interrupted: bool,
     /// Whether a signal ends the build, and not only the showing.
     owner: bool,
@@ -65,7 +63,7 @@ impl<'a> Follow<'a> {
             screen,
             places: BTreeMap::new(),
             opened: Instant::now(),
-            broken_since: None,
+            broken: None,
             interrupted: false,
             owner: true,
         }
@@ -132,27 +130,27 @@ impl<'a> Follow<'a> {
         mut why: FarmError,
         interrupts: &mut Interrupts,
     ) -> Result<Option<Following>, FarmError> {
-        if self.opened.elapsed() >= STEADY {
-            self.broken_since = None;
-        }
-        let was_whole = self.broken_since.is_none();
-        let since = *self.broken_since.get_or_insert_with(Instant::now);
-        if was_whole {
+        let broken = self.broken.take().filter(|_| self.opened.elapsed() < STEADY);
+        let mut is_first = broken.is_none();
+        let mut patience = broken.unwrap_or_else(|| Patience::of(PATIENCE));
+        if is_first {
             self.screen.plain_error("The farm is out of reach; trying again. The build goes on meanwhile.");
         }
-        let mut pause = if was_whole { Duration::ZERO } else { PAUSE };
-        while since.elapsed() < PATIENCE {
-            let wait = std::mem::replace(&mut pause, PAUSE);
-            let opened = async {
-                tokio::time::sleep(wait).await;
-                self.open().await
-            };
+        let was_whole = is_first;
+        loop {
+            if !std::mem::take(&mut is_first) {
+                tokio::select! {
+                    more = patience.pause() => if !more { return Err(why) },
+                    _ = interrupts.next() => return Ok(None),
+                }
+            }
             tokio::select! {
-                opened = opened => match opened {
+                opened = self.resume() => match opened {
                     Ok(following) => {
                         if was_whole {
                             self.screen.say("The farm answers again.");
                         }
+                        self.broken = Some(patience);
                         return Ok(Some(following));
                     }
                     Err(error) if error.is_passing() => why = error,
@@ -161,11 +159,19 @@ impl<'a> Follow<'a> {
                 _ = interrupts.next() => return Ok(None),
             }
         }
-        Err(why)
+    }
+
+    /// Follows on, and asks once more for the end that was asked for: the farm may not have heard of it.
+    async fn resume(&mut self) -> Result<Following, FarmError> {
+        let following = self.open().await?;
+        if self.interrupted {
+            self.client.cancel(self.build).await?;
+        }
+        Ok(following)
     }
 
     fn show(&mut self, event: &Event, view: &mut RunView<'_>) {
-        self.broken_since = None;
+        self.broken = None;
         self.places.insert(event.task, event.sequence + 1);
         view.event(event);
         if self.owner {
@@ -179,7 +185,11 @@ impl<'a> Follow<'a> {
             Interrupt::Cancel(name) => {
                 self.interrupted = true;
                 self.screen.plain_error(&format!("Cancelling build after receiving {name}"));
-                self.client.cancel(self.build).await?;
+                match self.client.cancel(self.build).await {
+                    // It is told once the farm answers again.
+                    Err(error) if error.is_passing() => {}
+                    cancelled => cancelled?,
+                }
                 Ok(Obeyed::Stays)
             }
             Interrupt::Leave => {

@@ -1,4 +1,4 @@
-//! A waiting task is given to an agent, under a new fencing number; or again to the one that has it.
+//! A waiting task is given to an agent, under a new fencing number.
 
 use kiln_plan::id::{AgentId, AttemptId, Epoch, TaskId};
 
@@ -30,21 +30,6 @@ pub(super) fn assign(state: &mut FarmState, id: TaskId, agent: AgentId, attempt:
     state.alter_task(id, |task| {
         task.epoch = epoch;
         task.holder = Some(agent);
-        task.phase = TaskPhase::Leased(lease);
-    });
-    Ok(Outcome::Assigned { epoch })
-}
-
-/// The holder gets the task under a new number, and what was under way under the old one counts for nothing.
-pub(super) fn give_again(state: &mut FarmState, id: TaskId, epoch: Epoch, attempt: AttemptId) -> Applied {
-    let task = state.tasks.get(&id).ok_or(Refusal::UnknownTask(id))?;
-    let Some(lease) = task.lease().filter(|lease| lease.epoch == epoch) else {
-        return Err(Refusal::StaleEpoch { task: id, given: epoch, current: task.epoch });
-    };
-    let epoch = Epoch(epoch.0 + 1);
-    let lease = Lease::granted(attempt, lease.agent, epoch, lease.granted);
-    state.alter_task(id, |task| {
-        task.epoch = epoch;
         task.phase = TaskPhase::Leased(lease);
     });
     Ok(Outcome::Assigned { epoch })

@@ -25,7 +25,6 @@ enum Happening {
     Synchronize { agent: u128, draining: bool, forget_some: bool },
     ClaimAny { agent: u128, task: u128, epoch: u64 },
     Report { nth: usize, how: u8 },
-    GiveAgain { nth: usize },
     ReportAny { task: u128, agent: u128, epoch: u64 },
     Cancel { build: u128 },
     Reconcile,
@@ -33,6 +32,7 @@ enum Happening {
     Depart { agent: u128 },
     Drain { agent: u128, drain: bool },
     Overrun { nth: usize },
+    HandBack { nth: usize },
     Identity { n: u128, what: u8 },
 }
 
@@ -49,7 +49,6 @@ fn happening() -> impl Strategy<Value = Happening> {
             .prop_map(|(agent, draining, forget_some)| Synchronize { agent, draining, forget_some }),
         1 => (0..3_u128, 0..24_u128, 0..5_u64).prop_map(|(agent, task, epoch)| ClaimAny { agent, task, epoch }),
         4 => (0..9_usize, 0..6_u8).prop_map(|(nth, how)| Report { nth, how }),
-        1 => (0..9_usize).prop_map(|nth| GiveAgain { nth }),
         1 => (0..24_u128, 0..3_u128, 0..5_u64)
             .prop_map(|(task, agent, epoch)| ReportAny { task, agent, epoch }),
         1 => (0..4_u128).prop_map(|build| Cancel { build }),
@@ -58,6 +57,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (0..3_u128).prop_map(|agent| Depart { agent }),
         1 => (0..3_u128, any::<bool>()).prop_map(|(agent, drain)| Drain { agent, drain }),
         1 => (0..9_usize).prop_map(|nth| Overrun { nth }),
+        1 => (0..9_usize).prop_map(|nth| HandBack { nth }),
         2 => (0..3_u128, 0..9_u8).prop_map(|(n, what)| Identity { n, what }),
     ]
 }
@@ -83,6 +83,7 @@ fn actions(happening: &Happening, state: &FarmState, now: Timestamp) -> Vec<Acti
                 project: format!("p{}", n % 2),
                 priority: i32::try_from(*n).unwrap_or(0) * 40 - 60,
                 fingerprint: Some(Fingerprint::of_bytes(&[count])),
+                request: (n % 2 == 1).then(|| Fingerprint::of_bytes(&[count, 1])),
                 ..Origin::default()
             };
             let parallel = std::num::NonZeroU32::new(*parallel);
@@ -124,13 +125,16 @@ fn actions(happening: &Happening, state: &FarmState, now: Timestamp) -> Vec<Acti
             outcome: succeeded(),
             said: None,
         }],
-        Happening::GiveAgain { nth } => give_again(state, *nth).into_iter().collect(),
         Happening::Cancel { build: n } => vec![Action::Cancel { build: build(*n) }],
         Happening::Reconcile => everything_due(state, now),
         Happening::Depart { agent: n } => vec![Action::Depart { agent: agent(*n) }],
         Happening::Drain { agent: n, drain: true } => vec![Action::DrainAgent { agent: agent(*n) }],
         Happening::Drain { agent: n, drain: false } => vec![Action::UndrainAgent { agent: agent(*n) }],
         Happening::Overrun { nth } => overrun(state, *nth),
+        Happening::HandBack { nth } => {
+            let leases = state.tasks().values().filter_map(|task| Some((task.id, task.lease()?.epoch)));
+            leases.skip(*nth).take(1).map(|(task, epoch)| Action::HandBack { task, epoch }).collect()
+        }
         Happening::Identity { n, what } => vec![Action::Identity(identity(*n, *what))],
         Happening::Wait { .. } => Vec::new(),
     }
@@ -142,13 +146,6 @@ fn report(state: &FarmState, nth: usize, how: u8) -> Option<Action> {
     let (agent, attempt, epoch) = (lease.agent, lease.attempt, lease.epoch);
     let said = (how != 1).then_some(epoch.0 + 7);
     Some(Action::Report { task, agent, attempt, epoch, outcome: outcome(how), said })
-}
-
-/// The nth lease under a new number.
-fn give_again(state: &FarmState, nth: usize) -> Option<Action> {
-    let (task, lease) = state.tasks().values().filter_map(|t| Some((t.id, t.lease()?))).nth(nth)?;
-    let attempt = attempt(u128::from(lease.epoch.0 + 1));
-    Some(Action::GiveAgain { task, epoch: lease.epoch, attempt })
 }
 
 fn overrun(state: &FarmState, nth: usize) -> Vec<Action> {
