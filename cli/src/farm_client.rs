@@ -29,6 +29,9 @@ pub(crate) enum FarmError {
     /// Its answer makes no sense.
     #[error("the farm's answer cannot be read")]
     Answer(#[from] ConvertError),
+    /// It ended the stream of a build as if all had been told.
+    #[error("the farm did not tell how every task of the build ended")]
+    Untold,
     /// The files of the template can't be sent.
     #[error("the template's files cannot be sent")]
     Bundle(#[from] BundleError),
@@ -124,6 +127,7 @@ impl FarmError {
             Self::Refused { status, .. } => {
                 Problem::from((**status).clone()).code == Code::Unavailable && !transport::is_distrust(status)
             }
+            Self::Untold => true,
             Self::Answer(_) | Self::Bundle(_) => false,
         }
     }
@@ -134,7 +138,8 @@ fn refused(operation: &'static str) -> impl Fn(tonic::Status) -> FarmError {
 }
 
 impl Following {
-    /// The next events; `None` once the build has ended and all is told. May be dropped at any time.
+    /// The next events; `None` when the stream ended, as it should only once the end of each task was told. May be dropped
+    /// at any time.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<Event>>, FarmError> {
         let Some(update) = self.updates.message().await.map_err(refused("tell of the build"))? else {
             return Ok(None);

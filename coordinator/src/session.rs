@@ -20,11 +20,11 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use kiln_model::lease::RENEW_MS;
 use kiln_model::{
-    Action, AttemptEnd, FarmState, Held, HeldPhase, Holding, Offer, Outcome, Refusal, apply, desired,
+    Action, FarmState, Held, HeldPhase, Holding, Offer, Outcome, Refusal, TaskPhase, apply, desired,
 };
-use kiln_plan::event::{EventKind, TaskOutcome};
+use kiln_plan::event::TaskOutcome;
 use kiln_plan::fingerprint::Fingerprint;
-use kiln_plan::id::{AgentId, TaskId};
+use kiln_plan::id::{AgentId, BuildId, TaskId};
 use kiln_plan::{Failure, Fault};
 use kiln_proto::link::{
     Assignment, AttemptKey, AttemptPhase, CurrentState, DesiredState, HeldAttempt, Hello, WantedAttempt,
@@ -36,7 +36,7 @@ use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use crate::Coordinator;
-use crate::events::retry_note;
+use crate::events::Story;
 use crate::identity::caller::Caller;
 use crate::roster::Presence;
 use crate::store::StoreError;
@@ -228,8 +228,9 @@ impl Session {
     fn report(&mut self, held: HeldAttempt) -> Option<Action> {
         let AttemptPhase::Ended(outcome) = held.phase else { return None };
         let AttemptKey { task, attempt, epoch } = held.key;
-        let agent = self.agent;
-        self.reported.insert(held.key).then_some(Action::Report { task, agent, attempt, epoch, outcome })
+        let (agent, said) = (self.agent, held.said);
+        let report = Action::Report { task, agent, attempt, epoch, outcome, said };
+        self.reported.insert(held.key).then_some(report)
     }
 
     /// Tells the agent what it should have, if that is not what it was told last.
@@ -299,14 +300,28 @@ impl Session {
             Ok(None) => return self.fail(key, "the plan is not kept any more".into()).await,
             Err(error) => return self.fail(key, kiln_plan::fault::chain(&error)).await,
         };
+        let Some((build, story)) = self.story(key.task) else { return Ok(None) };
+        self.coordinator.events.hear(key.task, story);
+        let Some(first_sequence) = self.coordinator.events.begin(key.task, key.epoch) else {
+            return self.give_anew(key).await;
+        };
         self.coordinator.postponed.succeeded(key.task);
-        let first_sequence = self.coordinator.events.begin(key.task, key.epoch, self.note(key.task));
-        Ok(self.build_of(key.task).map(|build| Assignment {
-            build,
-            key,
-            first_sequence,
-            plan: Bytes::clone(&plan),
-        }))
+        Ok(Some(Assignment { build, key, first_sequence, plan: Bytes::clone(&plan) }))
+    }
+
+    /// An agent knows nothing of an attempt that an earlier leader may have given it. What that leader heard of it can't be
+    /// known, so it isn't begun a second time under the same epoch.
+    async fn give_anew(&self, key: AttemptKey) -> Result<Option<Assignment>, Status> {
+        let AttemptKey { task, epoch, .. } = key;
+        let ran = self.coordinator.ledger.read(|farm| {
+            matches!(farm.tasks().get(&task).map(|task| &task.phase), Some(TaskPhase::Running(_)))
+        });
+        if ran {
+            return self.fail(key, "its agent lost it, and the coordinator was replaced".into()).await;
+        }
+        // Nobody began it, so that counts as no attempt.
+        self.coordinator.ledger.propose(Action::HandBack { task, epoch }).await?;
+        Ok(None)
     }
 
     /// The plan of an attempt; `None` while it is on its way.
@@ -327,8 +342,11 @@ impl Session {
         None
     }
 
-    fn build_of(&self, task: TaskId) -> Option<kiln_plan::id::BuildId> {
-        self.coordinator.ledger.read(|farm| farm.tasks().get(&task).map(|task| task.build))
+    fn story(&self, task: TaskId) -> Option<(BuildId, Story)> {
+        self.coordinator.ledger.read(|farm| {
+            let task = farm.tasks().get(&task)?;
+            Some((task.build, Story::of(farm, task)))
+        })
     }
 
     /// Since when an attempt has waited for what it needs.
@@ -352,26 +370,9 @@ impl Session {
         tracing::error!(task = %key.task, message, "an attempt could not begin");
         let AttemptKey { task, attempt, epoch } = key;
         let outcome = TaskOutcome::Failed { failure: Failure::new(Fault::Farm, message) };
-        let report = Action::Report { task, agent: self.agent, attempt, epoch, outcome };
+        let report = Action::Report { task, agent: self.agent, attempt, epoch, outcome, said: None };
         self.coordinator.ledger.propose(report).await?;
         Ok(None)
-    }
-
-    /// For readers of the task: that this is not the first attempt, and why.
-    fn note(&self, task: TaskId) -> Option<(u64, EventKind)> {
-        let note = self.coordinator.ledger.read(|farm| {
-            let task = farm.tasks().get(&task)?;
-            let last = task.attempts.last()?;
-            let name =
-                |agent| farm.agents().get(&agent).map_or("a former agent", |agent| agent.name.as_str());
-            let reason = match &last.how {
-                AttemptEnd::LeaseExpired => "nothing was heard of it any more".to_owned(),
-                AttemptEnd::Failed(failure) => failure.to_string(),
-            };
-            let machines = (name(last.agent), name(self.agent));
-            Some(retry_note::of(task.attempts.len(), machines, &reason))
-        })?;
-        Some((self.coordinator.clock.now().0, note))
     }
 
     async fn leave(&self) -> Result<(), Status> {

@@ -141,7 +141,7 @@ async fn story(coordinator: &Coordinator, build: BuildId) -> Option<Story> {
     }
     let steps = tokio::time::timeout(LAST_EVENTS, async {
         let mut reader = coordinator.events.follow(build, [])?;
-        while let Some(update) = coordinator.events.next(&mut reader).await {
+        while let Ok(Some(update)) = coordinator.events.next(&mut reader).await {
             for records in update {
                 let steps: &mut Steps = story.steps.entry(records.task).or_default();
                 let events = records.records.iter().filter_map(|record| record.open(records.task).ok()?);

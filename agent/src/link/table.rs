@@ -58,7 +58,8 @@ enum Phase {
     Running,
     /// It ended, but not all its events have been taken.
     Ending(TaskOutcome),
-    Ended(TaskOutcome),
+    /// With the place after its last event.
+    Ended(TaskOutcome, Option<u64>),
 }
 
 impl Table {
@@ -93,13 +94,18 @@ impl Table {
         let phase = |phase: &Phase| match phase {
             Phase::Accepted => AttemptPhase::Accepted,
             Phase::Running | Phase::Ending(_) => AttemptPhase::Running,
-            Phase::Ended(outcome) => AttemptPhase::Ended(outcome.clone()),
+            Phase::Ended(outcome, _) => AttemptPhase::Ended(outcome.clone()),
+        };
+        let said = |phase: &Phase| match phase {
+            Phase::Ended(_, said) => *said,
+            Phase::Accepted | Phase::Running | Phase::Ending(_) => None,
         };
         let mine = self.attempts.iter().filter(|(_, attempt)| !attempt.lost);
         let told = |(key, attempt): (&AttemptKey, &Attempt)| HeldAttempt {
             key: *key,
             phase: phase(&attempt.phase),
             idle_ms: attempt.moved.map(|at| now.saturating_sub(at)),
+            said: said(&attempt.phase),
         };
         mine.map(told).collect()
     }
@@ -185,7 +191,8 @@ impl Table {
     /// An attempt ended; the first word about it counts. `None` when that is no news.
     pub fn finish(&mut self, key: AttemptKey, outcome: TaskOutcome) -> Option<Vec<Effect>> {
         let attempt = self.attempts.get_mut(&key).filter(|attempt| !attempt.has_ended())?;
-        attempt.phase = if attempt.log.is_flushed() { Phase::Ended(outcome) } else { Phase::Ending(outcome) };
+        attempt.phase = Phase::Ending(outcome);
+        attempt.flush();
         Some(self.let_go(key).into_iter().collect())
     }
 
@@ -255,17 +262,17 @@ impl Attempt {
     }
 
     const fn has_ended(&self) -> bool {
-        matches!(self.phase, Phase::Ending(_) | Phase::Ended(_))
+        matches!(self.phase, Phase::Ending(_) | Phase::Ended(..))
     }
 
     /// Moves on from `Ending` when all its events have been taken.
     fn flush(&mut self) -> bool {
         match &self.phase {
             Phase::Ending(outcome) if self.log.is_flushed() => {
-                self.phase = Phase::Ended(outcome.clone());
+                self.phase = Phase::Ended(outcome.clone(), self.log.said());
                 true
             }
-            Phase::Accepted | Phase::Running | Phase::Ending(_) | Phase::Ended(_) => false,
+            Phase::Accepted | Phase::Running | Phase::Ending(_) | Phase::Ended(..) => false,
         }
     }
 }

@@ -100,6 +100,11 @@ impl<'a> RunView<'a> {
         }
     }
 
+    /// Whether it was told of each build how it ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.builds.iter().all(|build| build.outcome.is_some())
+    }
+
     /// The name of a task's build.
     pub(crate) fn name(&self, task: TaskId) -> &str {
         self.builds.iter().find(|b| b.task == task).map_or("", |b| &b.name)

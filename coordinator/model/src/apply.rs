@@ -36,8 +36,8 @@ pub fn apply(state: &mut FarmState, command: &Command) -> Outcome {
         }
         Action::Assign { task, agent, attempt } => assign::assign(state, *task, *agent, *attempt),
         Action::HandBack { task, epoch } => hand_back::hand_back(state, *task, *epoch),
-        Action::Report { task, agent, attempt, epoch, outcome } => {
-            report::report(state, *task, (*agent, *attempt, *epoch), outcome)
+        Action::Report { task, agent, attempt, epoch, outcome, said } => {
+            report::report(state, *task, (*agent, *attempt, *epoch), outcome, *said)
         }
         Action::Cancel { build } => cancel::cancel(state, *build),
         Action::ExpireLease { task, epoch, silent_ms } => {

@@ -90,6 +90,9 @@ pub enum Action {
         epoch: Epoch,
         /// How it ended.
         outcome: TaskOutcome,
+        /// The place after the last event that its agent told of it; `None` when nobody knows.
+        #[serde(default)]
+        said: Option<u64>,
     },
     /// End a build: what waits is finished as cancelled, what runs is told to stop.
     Cancel {

@@ -17,8 +17,10 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::bundles::Bundles;
+use crate::events::Gone;
 use crate::identity::caller::Caller;
 use crate::identity::layer::about;
+use crate::terms::Term;
 use crate::{Coordinator, admission};
 
 /// How long the first part of a bundle may take.
@@ -60,26 +62,35 @@ impl Submission for Service {
         let FollowRequest { build, from } = request.into_inner().try_into()?;
         self.coordinator.may(&caller, Role::Viewer, build)?;
         let term = self.coordinator.terms.current()?;
-        let Some(reader) = self.coordinator.events.follow(build, from) else {
-            return Err(Problem::from_error(Code::NotFound, &Refusal::UnknownBuild(build)).into());
-        };
         let coordinator = Arc::clone(&self.coordinator);
-        let updates =
-            futures::stream::unfold((coordinator, Some((reader, term))), |(coordinator, following)| async {
+        let ended = move |coordinator: &Coordinator, term: &Term| {
+            if term.is_over() {
+                // The logs end with the term, too; that is not the end of the build.
+                return term.end();
+            }
+            if coordinator.ledger.read(|farm| farm.builds().contains_key(&build)) {
+                return Problem::new(Code::Unavailable, "the build's events are not there yet; try again");
+            }
+            Problem::from_error(Code::NotFound, &Refusal::UnknownBuild(build))
+        };
+        let reader = coordinator.events.follow(build, from).ok_or_else(|| ended(&coordinator, &term))?;
+        let updates = futures::stream::unfold(
+            (coordinator, Some((reader, term))),
+            move |(coordinator, following)| async move {
                 let (mut reader, term) = following?;
                 let update = tokio::select! {
                     update = coordinator.events.next(&mut reader) => update,
-                    _ = term.ended() => None,
+                    _ = term.ended() => Err(Gone),
                 };
                 match update {
-                    Some(update) => {
+                    Ok(Some(update)) => {
                         Some((Ok(v1::FollowUpdate::from(update)), (coordinator, Some((reader, term)))))
                     }
-                    // The logs end with the term, too; that is not the end of the build.
-                    None if term.is_over() => Some((Err(term.end().into()), (coordinator, None))),
-                    None => None,
+                    Ok(None) => None,
+                    Err(Gone) => Some((Err(ended(&coordinator, &term).into()), (coordinator, None))),
                 }
-            });
+            },
+        );
         Ok(Response::new(Box::pin(updates)))
     }
 

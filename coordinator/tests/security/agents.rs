@@ -4,7 +4,7 @@ use kiln_coordinator::identity::authority::{Authority, Lives, Requested, Subject
 use kiln_model::Timestamp;
 use kiln_plan::event::EventKind;
 use kiln_plan::id::AgentId;
-use kiln_proto::event::Record;
+use kiln_proto::event::{Record, place};
 use kiln_proto::link::{AttemptEvents, AttemptKey, AttemptPhase, AttemptReceipt, HeldAttempt};
 use kiln_proto::transport::{Peer, PrivateKey};
 use kiln_proto::v1;
@@ -51,8 +51,8 @@ async fn an_agent_speaks_only_for_itself() {
     assert!(append(&mut intruder, key, "lies").await.refused, "events of another's task are refused");
     assert!(!append(&mut link, key, "truth").await.refused);
     let ended = AttemptPhase::Ended(kiln_plan::event::TaskOutcome::Succeeded { artifacts: vec![] });
-    intruder.exchange(vec![HeldAttempt { key, phase: ended, idle_ms: None }]).await.unwrap();
-    let lies = vec![HeldAttempt { key, phase: AttemptPhase::Running, idle_ms: None }];
+    intruder.exchange(vec![HeldAttempt { key, phase: ended, idle_ms: None, said: None }]).await.unwrap();
+    let lies = vec![HeldAttempt { key, phase: AttemptPhase::Running, idle_ms: None, said: None }];
     let desired = intruder.exchange(lies).await.unwrap();
     assert!(desired.hold.is_empty(), "and so is a claim to its lease");
     let (task, attempt, epoch) = (key.task.to_string(), key.attempt.to_string(), key.epoch.0);
@@ -65,13 +65,16 @@ async fn an_agent_speaks_only_for_itself() {
     let finished = farm.handle.read(|state| state.tasks()[&key.task].is_finished());
     assert!(!finished, "and so is its report");
     assert!(
-        link.exchange(vec![HeldAttempt { key, phase: AttemptPhase::Running, idle_ms: None }]).await.is_ok()
+        link.exchange(vec![HeldAttempt { key, phase: AttemptPhase::Running, idle_ms: None, said: None }])
+            .await
+            .is_ok()
     );
 }
 
 async fn append(link: &mut Link, key: AttemptKey, text: &str) -> AttemptReceipt {
     let say = EventKind::Say { speaker: None, text: text.into() };
-    let events = AttemptEvents { task: key.task, epoch: key.epoch, records: vec![Record::new(0, 1, &say)] };
+    let records = vec![Record::new(place::first(key.epoch), 1, &say)];
+    let events = AttemptEvents { task: key.task, epoch: key.epoch, records };
     let batches = tokio_stream::once(v1::EventBatch::from(vec![events]));
     let mut receipts = bounded(link.client.append_events(batches)).await.unwrap().into_inner();
     let receipt: Vec<AttemptReceipt> =

@@ -116,7 +116,8 @@ fn states_of_agents_are_carried() {
     };
     let ended = outcomes().into_iter().map(AttemptPhase::Ended);
     let phases = [AttemptPhase::Accepted, AttemptPhase::Running].into_iter().chain(ended);
-    let held = phases.map(|phase| HeldAttempt { key: key(), phase, idle_ms: Some(3) }).collect();
+    let held =
+        phases.map(|phase| HeldAttempt { key: key(), phase, idle_ms: Some(3), said: Some(9) }).collect();
     let state = CurrentState { hello: Some(hello), held, draining: true, leaving: false };
     assert_eq!(carried::<_, v1::CurrentState>(state.clone()), state);
     let leaving = CurrentState { leaving: true, ..CurrentState::default() };
@@ -172,8 +173,14 @@ fn submissions_are_carried() {
 
 #[test]
 fn nonsense_is_refused_with_the_reason() {
-    let held =
-        |phase| v1::HeldAttempt { task: UUID.into(), attempt: UUID.into(), epoch: 1, phase, idle_ms: None };
+    let held = |phase| v1::HeldAttempt {
+        task: UUID.into(),
+        attempt: UUID.into(),
+        epoch: 1,
+        phase,
+        idle_ms: None,
+        said: None,
+    };
     let told = |error: ConvertError| crate::Problem::from(error).message;
     let cases = [
         (told(id::<BuildId>("build", "7").unwrap_err()), "\"7\" is no build identifier: "),

@@ -129,7 +129,8 @@ async fn agent(
                     let mut arrivals = arrivals.lock().unwrap_or_else(PoisonError::into_inner);
                     arrivals.insert(assignment.key.task, Instant::now());
                     let phase = AttemptPhase::Ended(TaskOutcome::Succeeded { artifacts: vec![] });
-                    held.push(HeldAttempt { key: assignment.key, phase, idle_ms: None });
+                    let said = Some(assignment.first_sequence);
+                    held.push(HeldAttempt { key: assignment.key, phase, idle_ms: None, said });
                 }
                 if !changed {
                     continue;

@@ -1,9 +1,9 @@
 //! A build that is followed to its end, near or far: events are shown, questions answered, signals obeyed.
 //!
 //! ```text
-//!   following ── the farm is out of reach ──► trying again, for as long as an agent would hold out ──► following
-//!       │                                                                       └──► given up
-//!       ├── all has been told ──► the end
+//!   following ── the farm is out of reach, or ends before all is told ──► trying again, for as long as an agent would
+//!       │        ◄────────────────── it tells of it again ───────────────────┘   hold out ──► given up
+//!       ├── how each task ended was told ──► the end
 //!       ├── first signal ──► cancelled; follows on
 //!       └── second signal ──► left
 //! ```
@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use kiln_plan::id::{BuildId, TaskId};
 use kiln_plan::{Event, EventKind};
+use tokio::time::Instant;
 
 use crate::farm_client::{FarmClient, FarmError, Following};
 use crate::interrupt::{Interrupt, Interrupts};
@@ -23,6 +24,9 @@ use crate::render::run::RunView;
 /// How long a farm that is out of reach is tried again: as long as its agents keep their guests.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// A farm that was followed for so long without a break has come back for good.
+const STEADY: Duration = Duration::from_secs(60);
+
 /// A build that is being followed.
 pub(crate) struct Follow<'a> {
     client: FarmClient,
@@ -30,6 +34,9 @@ pub(crate) struct Follow<'a> {
     screen: &'a Screen,
     /// The first event of each task that has not been shown.
     places: BTreeMap<TaskId, u64>,
+    /// When the stream was opened, and what is left of the patience with one that breaks again and again.
+    opened: Instant,
+    broken: Option<Patience>,
     interrupted: bool,
     /// Whether a signal ends the build, and not only the showing.
     owner: bool,
@@ -50,7 +57,16 @@ pub(crate) enum Followed {
 impl<'a> Follow<'a> {
     /// A build to be followed from its beginning.
     pub(crate) fn new(client: FarmClient, build: BuildId, screen: &'a Screen) -> Self {
-        Self { client, build, screen, places: BTreeMap::new(), interrupted: false, owner: true }
+        Self {
+            client,
+            build,
+            screen,
+            places: BTreeMap::new(),
+            opened: Instant::now(),
+            broken: None,
+            interrupted: false,
+            owner: true,
+        }
     }
 
     /// The same for somebody who only looks: a signal doesn't end the build, and questions are others' to answer.
@@ -69,7 +85,7 @@ impl<'a> Follow<'a> {
     ) -> Result<Followed, FarmError> {
         let mut events = match self.open().await {
             // The leader that took the build may be gone by now.
-            Err(error) if error.is_passing() => match self.again(interrupts).await? {
+            Err(error) if error.is_passing() => match self.again(error, interrupts).await? {
                 Some(following) => following,
                 None => return Ok(Followed::Left),
             },
@@ -79,12 +95,18 @@ impl<'a> Follow<'a> {
             tokio::select! {
                 update = events.next() => match update {
                     Ok(Some(update)) => update.iter().for_each(|event| self.show(event, view)),
-                    Ok(None) => return Ok(Followed::ToTheEnd { interrupted: self.interrupted }),
-                    Err(error) if error.is_passing() => {
-                        let Some(again) = self.again(interrupts).await? else { return Ok(Followed::Left) };
+                    Ok(None) if view.has_ended() => {
+                        return Ok(Followed::ToTheEnd { interrupted: self.interrupted });
+                    }
+                    ended => {
+                        // A stream that was cut may look like one that ended.
+                        let why = ended.err().unwrap_or(FarmError::Untold);
+                        if !why.is_passing() {
+                            return Err(why);
+                        }
+                        let Some(again) = self.again(why, interrupts).await? else { return Ok(Followed::Left) };
                         events = again;
                     }
-                    Err(error) => return Err(error),
                 },
                 interrupt = interrupts.next() => {
                     if self.obey(interrupt).await? == Obeyed::Leaves {
@@ -97,27 +119,43 @@ impl<'a> Follow<'a> {
 
     async fn open(&mut self) -> Result<Following, FarmError> {
         let places = self.places.iter().map(|(task, place)| (*task, *place)).collect();
-        self.client.follow(self.build, places).await
+        let following = self.client.follow(self.build, places).await;
+        self.opened = Instant::now();
+        following
     }
 
     /// Tries until the farm answers; `None` when a person leaves meanwhile.
-    async fn again(&mut self, interrupts: &mut Interrupts) -> Result<Option<Following>, FarmError> {
-        let mut patience = Patience::of(PATIENCE);
-        self.screen.plain_error("The farm is out of reach; trying again. The build goes on meanwhile.");
+    async fn again(
+        &mut self,
+        mut why: FarmError,
+        interrupts: &mut Interrupts,
+    ) -> Result<Option<Following>, FarmError> {
+        let broken = self.broken.take().filter(|_| self.opened.elapsed() < STEADY);
+        let mut is_first = broken.is_none();
+        let mut patience = broken.unwrap_or_else(|| Patience::of(PATIENCE));
+        if is_first {
+            self.screen.plain_error("The farm is out of reach; trying again. The build goes on meanwhile.");
+        }
+        let was_whole = is_first;
         loop {
-            let error = tokio::select! {
+            if !std::mem::take(&mut is_first) {
+                tokio::select! {
+                    more = patience.pause() => if !more { return Err(why) },
+                    _ = interrupts.next() => return Ok(None),
+                }
+            }
+            tokio::select! {
                 opened = self.resume() => match opened {
                     Ok(following) => {
-                        self.screen.say("The farm answers again.");
+                        if was_whole {
+                            self.screen.say("The farm answers again.");
+                        }
+                        self.broken = Some(patience);
                         return Ok(Some(following));
                     }
-                    Err(error) if error.is_passing() => error,
+                    Err(error) if error.is_passing() => why = error,
                     Err(error) => return Err(error),
                 },
-                _ = interrupts.next() => return Ok(None),
-            };
-            tokio::select! {
-                more = patience.pause() => if !more { return Err(error) },
                 _ = interrupts.next() => return Ok(None),
             }
         }
@@ -133,6 +171,7 @@ impl<'a> Follow<'a> {
     }
 
     fn show(&mut self, event: &Event, view: &mut RunView<'_>) {
+        self.broken = None;
         self.places.insert(event.task, event.sequence + 1);
         view.event(event);
         if self.owner {

@@ -17,6 +17,7 @@ pub(super) fn report(
     id: TaskId,
     (agent, attempt, epoch): (AgentId, AttemptId, Epoch),
     outcome: &TaskOutcome,
+    said: Option<u64>,
 ) -> Applied {
     let task = state.tasks.get(&id).ok_or(Refusal::UnknownTask(id))?;
     let (expired, granted) = match task.standing(agent, attempt, epoch) {
@@ -29,6 +30,9 @@ pub(super) fn report(
     if expired {
         // It did not end that way after all.
         state.alter_task(id, |task| drop(task.attempts.pop()));
+    }
+    if let Some(next) = said {
+        state.alter_task(id, |task| task.said.push((epoch, next)));
     }
     let now = state.now;
     let granted = granted.unwrap_or(now);

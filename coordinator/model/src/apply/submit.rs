@@ -95,6 +95,7 @@ fn waiting(new: &NewTask, build: BuildId, index: u32, since: crate::Timestamp) -
         holder: None,
         finished_by: None,
         attempts: Vec::new(),
+        said: Vec::new(),
         cancelling: false,
         overrun: None,
         ending: None,

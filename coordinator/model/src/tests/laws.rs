@@ -123,6 +123,7 @@ fn actions(happening: &Happening, state: &FarmState, now: Timestamp) -> Vec<Acti
             attempt: attempt(u128::from(*epoch)),
             epoch: Epoch(*epoch),
             outcome: succeeded(),
+            said: None,
         }],
         Happening::Cancel { build: n } => vec![Action::Cancel { build: build(*n) }],
         Happening::Reconcile => everything_due(state, now),
@@ -143,7 +144,8 @@ fn actions(happening: &Happening, state: &FarmState, now: Timestamp) -> Vec<Acti
 fn report(state: &FarmState, nth: usize, how: u8) -> Option<Action> {
     let (task, lease) = state.tasks().values().filter_map(|t| Some((t.id, t.lease()?))).nth(nth)?;
     let (agent, attempt, epoch) = (lease.agent, lease.attempt, lease.epoch);
-    Some(Action::Report { task, agent, attempt, epoch, outcome: outcome(how) })
+    let said = (how != 1).then_some(epoch.0 + 7);
+    Some(Action::Report { task, agent, attempt, epoch, outcome: outcome(how), said })
 }
 
 fn overrun(state: &FarmState, nth: usize) -> Vec<Action> {

@@ -245,6 +245,27 @@ fn a_draining_agent_keeps_what_it_has_and_takes_nothing_new() {
 }
 
 #[test]
+fn what_an_attempt_said_is_known_once_it_has_told_its_end() {
+    let mut farm = Farm::with_one_running();
+    let (first, second) = (Some(agent(1)), Some(agent(2)));
+    let told = |farm: &Farm, epoch| {
+        let task = &farm.state.tasks()[&task(1)];
+        (task.said(Epoch(epoch)), task.teller(Epoch(epoch)))
+    };
+    assert_eq!((told(&farm, 1), told(&farm, 2)), ((None, first), (None, None)));
+    farm.report(1, 1, 1, failed(Fault::Machine));
+    assert_eq!(told(&farm, 1), (Some(100), first));
+    farm.assign(1, 2);
+    farm.expire(1, 2);
+    assert_eq!((told(&farm, 1), told(&farm, 2)), ((Some(100), first), (None, second)));
+    farm.connect(3, offers(1, &["builder/null"]));
+    farm.assign(1, 3);
+    assert_eq!(told(&farm, 2), (None, None), "who fell silent is shut out");
+    farm.report(1, 3, 3, succeeded());
+    assert_eq!((told(&farm, 1), told(&farm, 3)), ((Some(100), first), (Some(300), Some(agent(3)))));
+}
+
+#[test]
 fn a_task_that_nobody_can_take_is_given_up_with_the_reason() {
     let cases = [
         (Some("builder/null"), "failed: no agent of the farm offers builder/qemu"),

@@ -42,6 +42,7 @@ fn story() -> Story {
         },
         epoch: Epoch(2),
         holder: Some(a2),
+        said: Vec::new(),
         attempts: vec![first],
         finished_by: Some(last),
         cancelling: false,
