@@ -45,6 +45,7 @@ mod images;
 mod ledger;
 mod pipe;
 mod plan_store;
+mod postponed;
 mod pulse;
 mod reconcile;
 mod roster;
@@ -53,17 +54,19 @@ mod settings;
 mod shutdown;
 pub mod store;
 mod terms;
+mod traces;
 mod view;
 mod vigil;
 
 pub use admission::{Answered, Asked, Evaluated, Evaluator};
 pub use ledger::{
     Begin, ChangeError, ClusterSettings, DialError, LEDGER_FAILED_EXIT, Leadership, LedgerFailure, Member,
-    OpenLedgerError, PeerDial, ProposeError, Storage, TlsDial,
+    OpenLedgerError, PeerDial, ProposeError, RecoverError, Storage, TlsDial, recover,
 };
 pub use pipe::{ConnectError, Pipe};
 pub use settings::Settings;
 pub use store::{Links, OpenStoreError, Store, StoreSettings};
+pub use traces::{Collector, CollectorError};
 
 use answers::Answers;
 use bundles::Bundles;
@@ -80,6 +83,7 @@ use images::Images;
 use ledger::{Ledger, NoPeers, Surroundings};
 use pipe::Dialler;
 use plan_store::PlanStore;
+use postponed::Postponed;
 use pulse::Pulse;
 use roster::Roster;
 use shutdown::Lifecycle;
@@ -111,6 +115,7 @@ pub struct Coordinator {
     pulse: Pulse,
     meters: Meters,
     memory: reconcile::Memory,
+    postponed: Postponed,
 }
 
 /// The coordinator could not start.
@@ -202,9 +207,11 @@ impl Coordinator {
             pulse: Pulse::begin(),
             meters: Meters::default(),
             memory: reconcile::Memory::default(),
+            postponed: Postponed::default(),
         });
         terms::start(&coordinator);
         reconcile::start(&coordinator);
+        traces::start(&coordinator);
         let (dialler, incoming) = pipe::pipe();
         grpc::serve(&coordinator, incoming);
         Ok(Handle { coordinator, dialler })

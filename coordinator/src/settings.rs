@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::ledger::{ClusterSettings, Storage};
 use crate::store::{Links, StoreSettings};
+use crate::traces::Collector;
 
 /// How a coordinator works.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct Settings {
     pub no_progress: Option<Duration>,
     /// How long builds are kept after their end, and agents after they left.
     pub keep: Duration,
+    /// Where traces of builds are sent; nowhere unless given.
+    pub collector: Option<Collector>,
 }
 
 impl Settings {
@@ -47,6 +50,7 @@ impl Settings {
             deadline: None,
             no_progress: None,
             keep: Duration::from_secs(3_600),
+            collector: None,
         }
     }
 

@@ -263,3 +263,46 @@ build {{
     farm.until("both agents are ready", "agents", |told| told.matches(" ready ").count() == 2);
     farm.end();
 }
+
+#[test]
+fn a_build_waits_for_a_farm_that_is_out_of_reach_and_is_built_once() {
+    let mut farm = Farm::of(1, 1);
+    let text = r#"
+source "null" "a" {
+  communicator = "none"
+}
+build {
+  sources = ["source.null.a"]
+  provisioner "shell-local" {
+    inline = ["echo done here"]
+  }
+}
+"#;
+    let person = farm.person();
+    person.write("t.pkr.hcl", text);
+    farm.coordinators.remove(0).kill();
+    let again = "trying again for up to 5 minutes";
+    let mut left = person.start(["build", "t.pkr.hcl"]);
+    left.wait_for(again);
+    left.signal("INT");
+    left.finish().expect_code(1).expect("Cancelling build after receiving interrupt");
+    let mut build = person.start(["build", "t.pkr.hcl"]);
+    build.wait_for(again);
+    farm.start_coordinator(1);
+    let built = build.finish();
+    built.expect_code(0).expect("The farm answers again.").expect("==> null.a: done here");
+    assert_eq!(built.all().matches(again).count(), 1, "it is said once");
+    let told = farm.until("the build is told of", "builds", |told| told.contains("null.a succeeded"));
+    assert_eq!(told.matches("null.a").count(), 1, "{told}");
+    // Who isn't believed is not asked again.
+    let made = farm.place.run(["farm", "token", "create", "-name", "brief", "builder"]).stdout;
+    let listed = farm.place.run(["farm", "token", "list"]).stdout;
+    let brief = listed.lines().find(|line| line.contains("brief")).expect("it is listed");
+    let id = brief.split_whitespace().find(|word| word.len() == 36).expect("its identifier is told");
+    farm.place.run(["farm", "token", "revoke", id]).expect_code(0);
+    let mut stranger = farm.person();
+    stranger.set("KILN_TOKEN", made.trim());
+    stranger.write("t.pkr.hcl", text);
+    stranger.run(["build", "t.pkr.hcl"]).expect_code(1).expect_not("trying again");
+    farm.end();
+}

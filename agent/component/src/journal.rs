@@ -306,9 +306,9 @@ impl Entry {
     }
 
     /// The living processes that belong to this intent: the process itself, and those that it started.
-    pub fn processes(&self) -> Vec<ProcessId> {
+    pub async fn processes(&self) -> Vec<ProcessId> {
         let (name, value) = self.mark();
-        table::carrying(&format!("{name}={value}"))
+        table::carrying(&format!("{name}={value}")).await
     }
 
     /// Notes that what was intended is gone again, or has become a result that is to stay.

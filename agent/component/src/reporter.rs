@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use kiln_plan::event::ProgressUnit;
 use kiln_plan::{EventKind, Redactor};
+use tokio::time::Instant;
 
 /// Where events go. Must not block: a slow reader costs it progress events, never words.
 #[async_trait]
@@ -63,6 +64,16 @@ impl Reporter {
     /// A step, a bar or an end, as it is.
     pub fn event(&self, event: EventKind) {
         self.sink.send(event);
+    }
+
+    /// Does something as a step, which begins and ends with it.
+    pub async fn step<T>(&self, step: String, work: impl Future<Output = T>) -> T {
+        self.event(EventKind::StepStarted { step: step.clone() });
+        let begun = Instant::now();
+        let result = work.await;
+        let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.event(EventKind::StepFinished { step, took_ms });
+        result
     }
 
     /// How far something has come.

@@ -72,6 +72,11 @@ pub enum IdentityError {
     Refused(Problem),
 }
 
+/// Whether the agent of that run directory has a certificate, and needs no token any more.
+pub fn is_enrolled(run_dir: &Path) -> bool {
+    run_dir.join("identity").join("chain.pem").exists()
+}
+
 /// A certificate, the key it is for, and where both lie.
 #[derive(Debug)]
 pub(super) struct Enrolment {

@@ -70,7 +70,8 @@ impl Publisher {
         }
         let name = name(made.task_name);
         let publication = Publication { name, files, provenance: self.provenance(made) };
-        match publish(self.channel.clone(), &self.transfer, &publication, reporter, cancel).await {
+        let sent = publish(self.channel.clone(), &self.transfer, &publication, reporter, cancel);
+        match reporter.step("publish the image".to_owned(), sent).await {
             Ok(_) => outcome,
             Err(_) if cancel.is_cancelled() => TaskOutcome::Cancelled,
             Err(error) => TaskOutcome::Failed { failure: error.into() },

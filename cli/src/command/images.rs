@@ -3,6 +3,8 @@
 mod pull;
 mod words;
 
+use std::time::Duration;
+
 use kiln_agent::image::{PeoplesImages, PullError, TransferError};
 use kiln_plan::fault::chain;
 use kiln_proto::image::{ImageFormatError, ImageManifest, ImageRecord};
@@ -16,6 +18,7 @@ use crate::arguments::images::{GcArguments, ImagesArguments, ImagesCommand};
 use crate::exit_code::Ended;
 use crate::farm_connection::{self, NoConnection};
 use crate::render::{Reader, Screen};
+use crate::runtime;
 
 /// Why a command about images failed.
 #[derive(Debug, thiserror::Error)]
@@ -51,29 +54,20 @@ pub(crate) fn run(arguments: &ImagesArguments, screen: &Screen) -> Ended {
         );
         return Ended::Failed;
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            screen.error(&format!("cannot start: {error}"));
-            return Ended::Failed;
-        }
-    };
-    let ended = runtime.block_on(async {
-        let done = match farm_connection::open(&farm) {
+    let ended = runtime::run(Duration::ZERO, async {
+        match farm_connection::open(&farm) {
             Ok(connection) => {
                 let images = ImagesClient::new(connection).max_decoding_message_size(MESSAGE_LIMIT);
                 carry_out(&arguments.command, (images, &farm), screen).await.map_err(|error| chain(&error))
             }
             Err(error) => Err(chain(&error)),
-        };
-        done.unwrap_or_else(|told| {
-            screen.error(&told);
-            Ended::Failed
-        })
+        }
     });
     screen.settle();
-    runtime.shutdown_background();
-    ended
+    ended.flatten().unwrap_or_else(|told| {
+        screen.error(&told);
+        Ended::Failed
+    })
 }
 
 async fn carry_out(

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kiln_coordinator::StoreSettings;
 use kiln_coordinator::store::{AzureSettings, GcsSettings, KeyPair, S3Settings};
+use kiln_coordinator::{Collector, StoreSettings};
 use kiln_lang::Diagnostic;
 use kiln_plan::Sensitive;
 use kiln_plan::requirements::{DEADLINE_MS, NO_PROGRESS_MS};
@@ -43,6 +43,8 @@ pub(crate) struct CoordinatorSettings {
     pub(crate) deadline: Duration,
     /// How long an attempt may show no progress when the task doesn't say.
     pub(crate) no_progress: Duration,
+    /// Where traces of builds are sent; nowhere unless given.
+    pub(crate) collector: Option<Collector>,
 }
 
 /// Where health, figures and the objects of a directory are answered.
@@ -77,6 +79,7 @@ fn of(reader: &Reader, top: &Section<'_>) -> Option<CoordinatorSettings> {
     let listen = top.parsed("listen", str::parse::<SocketAddr>);
     let others = top.each_parsed("others", str::parse::<Endpoint>).unwrap_or_default();
     let (http, store) = (http(reader, top), store(reader, top));
+    let collector = telemetry(reader, top);
     let keep = top.duration("keep").unwrap_or(KEEP);
     let event_memory = top.bytes("event_memory").unwrap_or(128 << 20);
     let agent_patience = top.duration("agent_patience").unwrap_or(Duration::from_secs(60));
@@ -95,6 +98,7 @@ fn of(reader: &Reader, top: &Section<'_>) -> Option<CoordinatorSettings> {
         placement_patience,
         deadline: deadline.unwrap_or(Duration::from_millis(DEADLINE_MS)),
         no_progress: no_progress.unwrap_or(Duration::from_millis(NO_PROGRESS_MS)),
+        collector,
     })
 }
 
@@ -118,6 +122,34 @@ fn http(reader: &Reader, top: &Section<'_>) -> Option<PlainHttp> {
         }
         block.end();
         found = listen.map(|listen| PlainHttp { listen, address });
+    }
+    found
+}
+
+/// The collector of the block `telemetry`, with the headers that it wants.
+fn telemetry(reader: &Reader, top: &Section<'_>) -> Option<Collector> {
+    let mut found = None;
+    for block in top.blocks("telemetry") {
+        let collector = block.parsed("otlp", Collector::at);
+        if collector.is_none() && !block.has("otlp") {
+            let detail = "The block telemetry says where traces are sent, as \"http://127.0.0.1:4318\".";
+            reader.complain(Diagnostic::error("Missing setting \"otlp\"", detail));
+        }
+        let headers = block.path("headers_file").and_then(|path| match secret_lines(&path) {
+            Ok(lines) => Some(Sensitive::new(lines.join("\n"))),
+            Err(why) => {
+                reader.complain(block.fault("headers_file", &why));
+                None
+            }
+        });
+        found = collector.and_then(|collector| match headers {
+            None => Some(collector),
+            Some(headers) => {
+                let complain = |error| reader.complain(block.fault("headers_file", &error));
+                collector.with_headers(&headers).map_err(complain).ok()
+            }
+        });
+        block.end();
     }
     found
 }

@@ -27,6 +27,21 @@ pub struct Dialler {
     first: Arc<AtomicUsize>,
 }
 
+/// What a failed handshake is told as: whoever answers is not of the farm, or doesn't speak TLS.
+const DISTRUST: io::ErrorKind = io::ErrorKind::InvalidData;
+
+/// Whether a call failed since none of those who answer can be believed. Trying again helps little against that.
+pub fn is_distrust(status: &tonic::Status) -> bool {
+    let mut cause = std::error::Error::source(status);
+    while let Some(error) = cause {
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == DISTRUST) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// A channel to whichever of these coordinators answers. It connects with its first request, and again when its
 /// connection breaks, then perhaps to another coordinator and with newer credentials.
 pub fn dial(endpoints: &[Endpoint], credentials: &Credentials) -> Channel {
@@ -91,7 +106,7 @@ impl Dialler {
     async fn connect(&self) -> io::Result<TlsStream<TcpStream>> {
         let count = self.endpoints.len();
         let first = self.first.load(Ordering::Relaxed);
-        let mut failures = Vec::new();
+        let (mut failures, mut distrusted) = (Vec::new(), 0);
         for place in (0..count).map(|step| (first.wrapping_add(step)) % count) {
             let endpoint = &self.endpoints[place];
             match self.try_endpoint(endpoint).await {
@@ -99,12 +114,16 @@ impl Dialler {
                     self.first.store(place, Ordering::Relaxed);
                     return Ok(stream);
                 }
-                Err(error) => failures.push(format!("{endpoint}: {error}")),
+                Err(error) => {
+                    distrusted += usize::from(error.kind() == DISTRUST);
+                    failures.push(format!("{endpoint}: {error}"));
+                }
             }
         }
+        let kind = if distrusted == count && count > 0 { DISTRUST } else { io::ErrorKind::NotConnected };
         let reasons = if failures.is_empty() { "no address is given".into() } else { failures.join("; ") };
         let message = format!("failed to reach a coordinator of the farm ({reasons})");
-        Err(io::Error::new(io::ErrorKind::NotConnected, message))
+        Err(io::Error::new(kind, message))
     }
 
     /// A name may have several addresses, of one coordinator each.

@@ -214,7 +214,7 @@ impl World {
         let Some(connection) = of.connection.as_mut() else { return };
         let hello = (!std::mem::replace(&mut connection.greeted, true)).then_some(hello);
         let held = of.table.held(self.now);
-        self.send_up(machine, Word::State(CurrentState { hello, held, ..CurrentState::default() }));
+        self.send_up(machine, Word::State(Box::new(CurrentState { hello, held, ..CurrentState::default() })));
     }
 
     fn say(&mut self, machine: usize, key: AttemptKey, text: &str) {

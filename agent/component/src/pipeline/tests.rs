@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kiln_plan::build::{Dialect, TemplateContext};
-use kiln_plan::{BuildPlan, ComponentConfig, ComponentKind, ConfigBody, Redactor, RunOptions};
+use kiln_plan::{BuildPlan, ComponentConfig, ComponentKind, ConfigBody, EventKind, Redactor, RunOptions};
 
 use super::*;
 use crate::journal::Journal;
