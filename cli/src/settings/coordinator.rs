@@ -242,6 +242,7 @@ fn gcs(block: Section<'_>) -> StoreSettings {
         prefix: block.text("prefix").unwrap_or_default(),
         service_account: block.path("service_account"),
         endpoint: block.text("endpoint"),
+        allow_http: block.switch("allow_http").unwrap_or(false),
     };
     block.end();
     StoreSettings::Gcs(settings)

@@ -139,7 +139,7 @@ fn amazon(settings: &S3Settings) -> Result<AmazonS3, object_store::Error> {
 fn google(settings: &GcsSettings) -> GoogleCloudStorageBuilder {
     let mut builder = GoogleCloudStorageBuilder::from_env()
         .with_bucket_name(&settings.bucket)
-        .with_client_options(client())
+        .with_client_options(client().with_allow_http(settings.allow_http))
         .with_retry(retry());
     if let Some(file) = &settings.service_account {
         builder = builder.with_service_account_path(file.display().to_string());
