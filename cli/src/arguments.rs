@@ -159,15 +159,8 @@ pub(crate) struct BuildArguments {
     pub(crate) accepted_alone: BuildOnlyAcceptedArguments,
     #[command(flatten)]
     pub(crate) farm: farm::FarmArguments,
-    /// On a farm: whose build it is
-    #[arg(long, value_name = "NAME", default_value = "")]
-    pub(crate) project: String,
-    /// On a farm: higher is sooner, from -100 to 100
-    #[arg(long, value_name = "N", default_value = "0", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-100..=100))]
-    pub(crate) priority: i32,
-    /// On a farm: follow a build of the same that is under way, if there is one
-    #[arg(long, action = ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
-    pub(crate) join: bool,
+    #[command(flatten)]
+    pub(crate) on_farm: farm::OnFarmArguments,
 }
 
 /// How a run is shown.

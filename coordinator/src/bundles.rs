@@ -46,7 +46,8 @@ pub(crate) enum BundlesError {
 impl From<BundlesError> for Problem {
     fn from(error: BundlesError) -> Self {
         let code = match error {
-            BundlesError::Store(_) => Code::Unavailable,
+            BundlesError::Store(ref error) if error.may_pass() => Code::Unavailable,
+            BundlesError::Store(_) => Code::Internal,
             BundlesError::Refused(BundleError::TooLarge | BundleError::TooMany) => Code::TooLarge,
             BundlesError::Refused(_) => Code::Invalid,
             BundlesError::Damaged(_) => Code::Internal,

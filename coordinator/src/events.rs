@@ -25,6 +25,7 @@ use tokio::sync::watch;
 
 mod archive;
 mod log;
+pub(crate) mod retry_note;
 
 #[cfg(test)]
 mod tests;

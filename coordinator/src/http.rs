@@ -27,7 +27,7 @@ pub mod objects;
 mod rights;
 mod server;
 
-pub(crate) use metrics::Meters;
+pub(crate) use metrics::{Export, Meters};
 pub(crate) use server::{serve_one, serve_plain};
 
 use crate::identity::Caller;

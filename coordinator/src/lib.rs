@@ -46,6 +46,7 @@ mod ledger;
 pub mod open_files;
 mod pipe;
 mod plan_store;
+mod postponed;
 mod pulse;
 mod reconcile;
 mod roster;
@@ -54,17 +55,20 @@ mod settings;
 mod shutdown;
 pub mod store;
 mod terms;
+mod traces;
 mod view;
 mod vigil;
 
 pub use admission::{Answered, Asked, Evaluated, Evaluator};
+pub use identity::authority::Lives;
 pub use ledger::{
     Begin, ChangeError, ClusterSettings, DialError, LEDGER_FAILED_EXIT, Leadership, LedgerFailure, Member,
-    OpenLedgerError, PeerDial, ProposeError, Storage, TlsDial,
+    OpenLedgerError, PeerDial, ProposeError, RecoverError, Storage, TlsDial, recover,
 };
 pub use pipe::{ConnectError, Pipe};
 pub use settings::Settings;
 pub use store::{Links, OpenStoreError, Store, StoreSettings};
+pub use traces::{Collector, CollectorError};
 
 use answers::Answers;
 use bundles::Bundles;
@@ -81,14 +85,15 @@ use images::Images;
 use ledger::{Ledger, NoPeers, Surroundings};
 use pipe::Dialler;
 use plan_store::PlanStore;
+use postponed::Postponed;
 use pulse::Pulse;
 use roster::Roster;
 use shutdown::Lifecycle;
 use terms::Terms;
 use vigil::Vigil;
 
-/// How often a coordinator looks whether its own certificate should be renewed.
-const RENEWAL_LOOK: Duration = Duration::from_secs(3_600);
+/// How often a coordinator looks at least whether its own certificate should be renewed, and how often at most.
+const RENEWAL_LOOK: (Duration, Duration) = (Duration::from_secs(3_600), Duration::from_secs(1));
 
 /// A running coordinator's parts, each built from its own settings and handed what it needs.
 #[derive(Debug)]
@@ -112,6 +117,7 @@ pub struct Coordinator {
     pulse: Pulse,
     meters: Meters,
     memory: reconcile::Memory,
+    postponed: Postponed,
 }
 
 /// The coordinator could not start.
@@ -203,9 +209,11 @@ impl Coordinator {
             pulse: Pulse::begin(),
             meters: Meters::default(),
             memory: reconcile::Memory::default(),
+            postponed: Postponed::default(),
         });
         terms::start(&coordinator);
         reconcile::start(&coordinator);
+        traces::start(&coordinator);
         let (dialler, incoming) = pipe::pipe();
         grpc::serve(&coordinator, incoming);
         Ok(Handle { coordinator, dialler })
@@ -320,7 +328,9 @@ impl Handle {
                         tracing::error!(error, "this coordinator's certificate could not be renewed");
                     }
                 }
-                tokio::time::sleep(RENEWAL_LOOK).await;
+                let now = Duration::from_millis(coordinator.clock.now().0);
+                let (at_least, at_most) = RENEWAL_LOOK;
+                tokio::time::sleep(credentials.until_next_look(now).clamp(at_most, at_least)).await;
             }
         }));
     }

@@ -7,7 +7,8 @@
 //!   DesiredState ◄── desired(state, agent) ◄───┘
 //! ```
 //!
-//! Plans come from the object store beside all that: a store that doesn't answer must not keep the agent from being heard.
+//! Plans come from the object store beside all that: a store that doesn't answer must not keep the agent from being heard. A
+//! task whose plan can't be read is handed back, and tried again later ([`crate::postponed`]).
 //!
 //! Nothing is kept here that the next stream of the same agent would miss: on a new stream the agent says all
 //! it has, and is told all it should have.
@@ -35,6 +36,7 @@ use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use crate::Coordinator;
+use crate::events::retry_note;
 use crate::identity::caller::Caller;
 use crate::roster::Presence;
 use crate::store::StoreError;
@@ -51,6 +53,9 @@ const RENEW_AFTER: Duration = Duration::from_millis(RENEW_MS / 2);
 /// How often an agent speaks, in milliseconds.
 #[expect(clippy::cast_possible_truncation, reason = "a few seconds")]
 const SPEAK_MS: u32 = RENEW_MS as u32;
+
+/// How long an assignment waits until it is looked up where its task's events begin. The lease stands meanwhile.
+const LOOK_UP_LIMIT: Duration = Duration::from_secs(30);
 
 /// Bytes of plans after which a message is full.
 const MESSAGE_PLANS: usize = 1 << 20;
@@ -132,6 +137,8 @@ struct Session {
     renewed: Option<Instant>,
     /// Attempts that the agent has, or was given on this stream.
     given: BTreeSet<AttemptKey>,
+    /// Attempts that it should have and was not given yet: what they need is on its way. Since when.
+    preparing: BTreeMap<AttemptKey, Instant>,
     /// Plans that are on their way, for attempts that were asked for.
     loading: JoinSet<(AttemptKey, Loaded)>,
     asked: BTreeSet<AttemptKey>,
@@ -165,6 +172,7 @@ impl Session {
             draining: false,
             renewed: None,
             given: first.held.iter().map(|held| held.key).collect(),
+            preparing: BTreeMap::new(),
             loading: JoinSet::new(),
             asked: BTreeSet::new(),
             loaded: BTreeMap::new(),
@@ -207,7 +215,9 @@ impl Session {
         }
         self.coordinator.pulse.with(|liveness, now| {
             liveness.heard(self.agent, now);
-            for (key, idle_ms) in alive {
+            // It can't claim what it wasn't told of, which is not its fault.
+            let prepared = self.preparing.keys().map(|key| (*key, Some(0)));
+            for (key, idle_ms) in alive.into_iter().chain(prepared) {
                 liveness.claimed(key.task, key.epoch, idle_ms, now);
             }
         });
@@ -239,6 +249,9 @@ impl Session {
         });
         self.told = Some((hold, drain));
         let desired = |begin| DesiredState { hold: timed.clone(), begin, speak_within_ms: SPEAK_MS, drain };
+        let now = Instant::now();
+        self.preparing =
+            new.iter().map(|holding| key(holding)).map(|key| (key, self.since(key, now))).collect();
         let mut begin = Vec::new();
         let mut bytes = 0;
         for holding in new {
@@ -270,15 +283,23 @@ impl Session {
         let key = key(holding);
         if !self.coordinator.events.is_known(key.task) {
             // Where its events begin is being looked up; the agent hears of it with a later state.
+            if self.since(key, Instant::now()).elapsed() >= LOOK_UP_LIMIT {
+                return self.hand_back(key, "it is not known yet which of its events are at rest").await;
+            }
             return Ok(None);
         }
         let Some(loaded) = self.plan(key, holding.plan) else { return Ok(None) };
         self.given.insert(key);
+        self.preparing.remove(&key);
         let plan = match loaded {
             Ok(Some(plan)) => plan,
+            Err(error) if error.may_pass() => {
+                return self.hand_back(key, &kiln_plan::fault::chain(&error)).await;
+            }
             Ok(None) => return self.fail(key, "the plan is not kept any more".into()).await,
             Err(error) => return self.fail(key, kiln_plan::fault::chain(&error)).await,
         };
+        self.coordinator.postponed.succeeded(key.task);
         let first_sequence = self.coordinator.events.begin(key.task, key.epoch, self.note(key.task));
         Ok(self.build_of(key.task).map(|build| Assignment {
             build,
@@ -310,6 +331,23 @@ impl Session {
         self.coordinator.ledger.read(|farm| farm.tasks().get(&task).map(|task| task.build))
     }
 
+    /// Since when an attempt has waited for what it needs.
+    fn since(&self, key: AttemptKey, now: Instant) -> Instant {
+        self.preparing.get(&key).copied().unwrap_or(now)
+    }
+
+    /// Has a task wait for the object store, and for some agent.
+    async fn hand_back(&mut self, key: AttemptKey, why: &str) -> Result<Option<Assignment>, Status> {
+        tracing::warn!(task = %key.task, why, "an attempt could not begin; its task is tried again later");
+        self.given.insert(key);
+        self.preparing.remove(&key);
+        self.coordinator.postponed.failed(key.task, why);
+        let AttemptKey { task, epoch, .. } = key;
+        // Refused, when the task has gone elsewhere meanwhile.
+        self.coordinator.ledger.propose(Action::HandBack { task, epoch }).await?;
+        Ok(None)
+    }
+
     async fn fail(&self, key: AttemptKey, message: String) -> Result<Option<Assignment>, Status> {
         tracing::error!(task = %key.task, message, "an attempt could not begin");
         let AttemptKey { task, attempt, epoch } = key;
@@ -321,7 +359,7 @@ impl Session {
 
     /// For readers of the task: that this is not the first attempt, and why.
     fn note(&self, task: TaskId) -> Option<(u64, EventKind)> {
-        let text = self.coordinator.ledger.read(|farm| {
+        let note = self.coordinator.ledger.read(|farm| {
             let task = farm.tasks().get(&task)?;
             let last = task.attempts.last()?;
             let name =
@@ -330,10 +368,10 @@ impl Session {
                 AttemptEnd::LeaseExpired => "nothing was heard of it any more".to_owned(),
                 AttemptEnd::Failed(failure) => failure.to_string(),
             };
-            let (count, from, to) = (task.attempts.len(), name(last.agent), name(self.agent));
-            Some(format!("attempt {count} on {from} failed: {reason}; trying again on {to}"))
+            let machines = (name(last.agent), name(self.agent));
+            Some(retry_note::of(task.attempts.len(), machines, &reason))
         })?;
-        Some((self.coordinator.clock.now().0, EventKind::Error { speaker: None, text }))
+        Some((self.coordinator.clock.now().0, note))
     }
 
     async fn leave(&self) -> Result<(), Status> {

@@ -25,6 +25,7 @@ use object_store::signer::Signer;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutPayload};
 
 pub(crate) mod link;
+mod mark;
 mod open;
 mod settings;
 #[cfg(test)]
@@ -32,6 +33,7 @@ mod tests;
 mod writing;
 
 pub use link::{Links, RefusedLink};
+pub use mark::Owner;
 pub use open::OpenStoreError;
 pub use settings::{AzureSettings, GcsSettings, KeyPair, S3Settings, StoreSettings};
 pub use writing::Writing;
@@ -78,11 +80,32 @@ pub enum StoreError {
     /// The key is none.
     #[error("{0:?} can't be the key of an object")]
     Key(String),
+    /// It can't be sealed, or was sealed with a key that is not here, or changed.
+    #[error("the object store could not {operation} {key}")]
+    Seal {
+        /// What was tried, as in `unseal`.
+        operation: &'static str,
+        /// The object.
+        key: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Links were asked of a store that has no address.
     #[error(
         "the object store is {0}, which others can't reach; give the coordinator an address of its own for objects"
     )]
     NoLinks(String),
+}
+
+impl StoreError {
+    /// Whether the same may succeed later: the store failed, and not what was asked of it.
+    pub const fn may_pass(&self) -> bool {
+        match self {
+            Self::Failed { .. } | Self::TimedOut { .. } => true,
+            Self::TooLarge { .. } | Self::Key(_) | Self::Seal { .. } | Self::NoLinks(_) => false,
+        }
+    }
 }
 
 /// What is known of an object without reading it.

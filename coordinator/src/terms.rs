@@ -127,6 +127,7 @@ fn settle(coordinator: &Arc<Coordinator>, leadership: &Leadership) {
         coordinator.vigil.restart();
         coordinator.pulse.with(|liveness, _| liveness.restart());
         coordinator.memory.forget();
+        coordinator.postponed.clear();
         let closing = coordinator.lifecycle.closing();
         let term = Term { number, ended: closing.child_token(), closing: closing.clone() };
         reopen_logs(coordinator, &term);

@@ -212,6 +212,7 @@ impl Host {
             tokio::select! {
                 news = words.next() => match news {
                     Some(News::Running {}) => voice.running(),
+                    Some(News::Moved {}) => voice.moved(),
                     Some(News::Events { .. }) => voice.more_events(),
                     None => return,
                 },

@@ -31,6 +31,10 @@ pub(super) async fn after(
     voice: &Voice,
     cancel: &CancellationToken,
 ) -> TaskOutcome {
+    let media = match place.media() {
+        Ok(media) => media,
+        Err(error) => return TaskOutcome::Failed { failure: Failure::from_error(Fault::Machine, &error) },
+    };
     let spool = match Writer::open(&place.events(), about.first_sequence, Limits::default()) {
         Ok(spool) => spool,
         Err(error) => return TaskOutcome::Failed { failure: Failure::from_error(Fault::Machine, &error) },
@@ -44,6 +48,8 @@ pub(super) async fn after(
         bundle: about.bundle,
         working_dir: place.work().join(&about.working_directory),
         times_ms: (about.began_ms, now_ms()),
+        media,
+        inputs: about.inputs.clone(),
     };
     publisher.after(&made, outcome, &reporter, cancel).await
 }

@@ -41,6 +41,8 @@ pub struct Table {
 #[derive(Debug)]
 struct Attempt {
     phase: Phase,
+    /// When it last got anywhere, as far as is known.
+    moved: Option<u64>,
     log: Box<dyn Log>,
     /// Whether it was told to stop.
     stopped: bool,
@@ -86,16 +88,27 @@ impl Table {
         attempt.log = log;
     }
 
-    /// What the coordinator is told.
-    pub fn held(&self) -> Vec<HeldAttempt> {
+    /// What the coordinator is told at `now`, in milliseconds of a monotonic clock.
+    pub fn held(&self, now: u64) -> Vec<HeldAttempt> {
         let phase = |phase: &Phase| match phase {
             Phase::Accepted => AttemptPhase::Accepted,
             Phase::Running | Phase::Ending(_) => AttemptPhase::Running,
             Phase::Ended(outcome) => AttemptPhase::Ended(outcome.clone()),
         };
         let mine = self.attempts.iter().filter(|(_, attempt)| !attempt.lost);
-        mine.map(|(key, attempt)| HeldAttempt { key: *key, phase: phase(&attempt.phase), idle_ms: None })
-            .collect()
+        let told = |(key, attempt): (&AttemptKey, &Attempt)| HeldAttempt {
+            key: *key,
+            phase: phase(&attempt.phase),
+            idle_ms: attempt.moved.map(|at| now.saturating_sub(at)),
+        };
+        mine.map(told).collect()
+    }
+
+    /// An attempt got somewhere, by the same clock.
+    pub fn moved(&mut self, key: AttemptKey, at: u64) {
+        if let Some(attempt) = self.attempts.get_mut(&key) {
+            attempt.moved = Some(at);
+        }
     }
 
     /// Follows the coordinator's wishes.
@@ -231,7 +244,14 @@ impl Table {
 impl Attempt {
     fn new(first_sequence: u64) -> Self {
         let log = Box::new(Outlog::new(first_sequence));
-        Self { phase: Phase::Accepted, log, stopped: false, lost: false, answered: BTreeSet::new() }
+        Self {
+            phase: Phase::Accepted,
+            moved: None,
+            log,
+            stopped: false,
+            lost: false,
+            answered: BTreeSet::new(),
+        }
     }
 
     const fn has_ended(&self) -> bool {

@@ -18,6 +18,7 @@ pub mod requirements;
 pub mod schema;
 pub mod secret;
 pub mod secret_question;
+pub mod trace_parent;
 pub mod version;
 
 pub use artifact::ArtifactRecord;
@@ -31,4 +32,5 @@ pub use requirements::{Acceleration, Accelerator, Requirements, Terms};
 pub use schema::{Catalog, ComponentSchema, OptionSchema};
 pub use secret::{Redactor, Sensitive};
 pub use secret_question::SecretQuestion;
+pub use trace_parent::TraceParent;
 pub use version::{Constraints, Version};

@@ -3,7 +3,7 @@
 //! ```text
 //!             Assign                 Synchronize (the agent says it began)
 //!   Queued ──────────► Leased ─────────────────────────► Running
-//!     ▲ │                │                                  │
+//!     ▲ │ ◄── HandBack ──│                                  │
 //!     │ │ Cancel, GiveUp └──────────────┬───────────────────┘
 //!     │ │                               │ Report, ExpireLease
 //!     │ │            retry elsewhere    ▼
@@ -53,6 +53,9 @@ pub struct Task {
     pub holder: Option<AgentId>,
     /// Attempts that ended without finishing the task, oldest first.
     pub attempts: Vec<EndedAttempt>,
+    /// The lease of the attempt that finished it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_by: Option<Lease>,
     /// Whether its end was asked for: the holder is told to cancel, and nothing is tried again.
     pub cancelling: bool,
     /// Why the farm ended it, when it took too long: the outcome once its holder has stopped.

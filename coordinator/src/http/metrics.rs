@@ -39,6 +39,20 @@ struct Ended {
     verdict: Verdict,
 }
 
+/// What became of a build's trace, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum Export {
+    /// The collector has it.
+    Sent,
+    /// It was given up.
+    Dropped,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Exported {
+    outcome: Export,
+}
+
 type Count = Counter<u64, AtomicU64>;
 
 /// The counters of a coordinator.
@@ -54,6 +68,8 @@ pub(crate) struct Meters {
     ready: Gauge,
     submissions: Family<Ended, Count>,
     assignments: Count,
+    traces: Family<Exported, Count>,
+    store_failures: Count,
     queue_seconds: Histogram,
 }
 
@@ -70,6 +86,8 @@ impl Default for Meters {
             ready: Gauge::default(),
             submissions: Family::default(),
             assignments: Count::default(),
+            traces: Family::default(),
+            store_failures: Count::default(),
             queue_seconds: Histogram::new(exponential_buckets(0.005, 4.0, 10)),
         };
         let r = &mut meters.registry;
@@ -82,6 +100,9 @@ impl Default for Meters {
         r.register("ready", "1 while this coordinator answers requests", meters.ready.clone());
         r.register("submissions", "Builds that were asked for", meters.submissions.clone());
         r.register("assignments", "Tasks that were given to agents", meters.assignments.clone());
+        r.register("traces", "Traces of builds for the collector", meters.traces.clone());
+        let told = "Times that events could not be put to rest in the object store";
+        r.register("store_failures", told, meters.store_failures.clone());
         let told = "Time that tasks waited for an agent";
         r.register_with_unit("queue", told, Unit::Seconds, meters.queue_seconds.clone());
         meters
@@ -98,6 +119,16 @@ impl Meters {
     pub(crate) fn assigned(&self, waited_seconds: f64) {
         self.assignments.inc();
         self.queue_seconds.observe(waited_seconds);
+    }
+
+    /// The trace of a build was sent, or given up.
+    pub(crate) fn traced(&self, outcome: Export) {
+        self.traces.get_or_create(&Exported { outcome }).inc();
+    }
+
+    /// The object store didn't take what should rest there.
+    pub(crate) fn store_failed(&self) {
+        self.store_failures.inc();
     }
 
     /// All of it as text.

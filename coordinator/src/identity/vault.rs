@@ -60,7 +60,7 @@ fn failed(
     key: &str,
     source: impl std::error::Error + Send + Sync + 'static,
 ) -> StoreError {
-    StoreError::Failed { operation, key: key.to_owned(), source: Box::new(source) }
+    StoreError::Seal { operation, key: key.to_owned(), source: Box::new(source) }
 }
 
 #[cfg(test)]

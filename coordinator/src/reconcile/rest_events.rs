@@ -8,6 +8,7 @@ pub(super) async fn run(coordinator: &Coordinator) -> Result<usize, ProposeError
     match coordinator.events.put_to_rest(confirm).await {
         Ok(done) => Ok(done),
         Err(error) => {
+            coordinator.meters.store_failed();
             let error = kiln_plan::fault::chain(&error);
             tracing::warn!(error, "events could not be put to rest; agents keep them meanwhile");
             Ok(0)

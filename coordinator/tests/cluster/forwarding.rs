@@ -82,6 +82,19 @@ async fn streams_end_when_the_leader_changes_and_an_attempt_goes_on_with_the_nex
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_submission_whose_answer_was_lost_with_the_leader_is_not_built_again_by_the_next() {
+    let mut trio = Trio::start().await;
+    let _agent = FakeAgent::connect(&trio.up[&1], 1, 0).await;
+    let first = trio.client(2).await.submit_keyed(1).await.unwrap();
+    trio.stop(1).await;
+    let leader = trio.leader().await;
+    let _agent = FakeAgent::connect(&trio.up[&leader], 1, 0).await;
+    let again = trio.client(trio.others(leader)[0]).await.submit_keyed(1).await.unwrap();
+    assert_eq!(again, first);
+    assert_eq!(trio.converge().await.builds().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_new_leader_gives_every_holder_a_full_term() {
     let mut trio = Trio::start().await;
     let mut agent = FakeAgent::connect(&trio.up[&1], 1, 1).await;

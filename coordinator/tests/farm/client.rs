@@ -7,7 +7,7 @@ use kiln_coordinator::{Asked, Coordinator, Evaluated, Evaluator, Handle, Setting
 use kiln_lang::{Diagnostic, Diagnostics};
 use kiln_plan::build::{Dialect, PLAN_FORMAT, TemplateContext};
 use kiln_plan::event::{Event, EventKind, TaskOutcome};
-use kiln_plan::id::{BuildId, TaskId};
+use kiln_plan::id::{BuildId, RequestId, TaskId};
 use kiln_plan::{BuildPlan, ComponentConfig, ComponentKind, ConfigBody, Requirements, RunOptions};
 use kiln_proto::event::TaskRecords;
 use kiln_proto::submission::{AnswerRequest, FollowRequest, SubmitReply, SubmitRequest};
@@ -90,6 +90,17 @@ impl Client {
         let request = SubmitRequest {
             request: request.to_string().into_bytes().into(),
             parallel,
+            ..SubmitRequest::default()
+        };
+        let reply = bounded(self.service.submit(v1::SubmitRequest::from(request))).await?;
+        Ok(reply.into_inner().try_into().unwrap())
+    }
+
+    /// Submits one task, as a client does that may have to send it again.
+    pub(crate) async fn submit_keyed(&mut self, key: u128) -> Result<SubmitReply, Status> {
+        let request = SubmitRequest {
+            request: json!({ "tasks": 1 }).to_string().into_bytes().into(),
+            key: Some(RequestId::new(uuid::Uuid::from_u128(key))),
             ..SubmitRequest::default()
         };
         let reply = bounded(self.service.submit(v1::SubmitRequest::from(request))).await?;

@@ -61,7 +61,7 @@ async fn a_submission_waits_for_the_first_agent_but_not_for_ever() {
     let farm = coordinator(Settings::farm_of_one()).await;
     let mut client = Client::of(&farm).await;
     let status = client.try_submit(json!({}), 0).await.unwrap_err();
-    assert_eq!(status.code(), Code::Unavailable);
+    assert_eq!(status.code(), Code::FailedPrecondition);
     assert!(status.message().starts_with("no agent has joined the farm"), "{status}");
     let mut early = client.clone();
     let (reply, _agent) = tokio::join!(early.try_submit(json!({}), 0), FakeAgent::connect(&farm, 1, 1));

@@ -6,7 +6,9 @@ use std::time::Duration;
 use kiln_coordinator::{Settings, Storage};
 use kiln_model::lease::LEASE_MS;
 use kiln_plan::event::TaskOutcome;
-use kiln_plan::id::Epoch;
+use kiln_plan::id::{BuildId, Epoch};
+use kiln_proto::v1;
+use kiln_proto::v1::farm_client::FarmClient;
 use tonic::Code;
 
 use crate::agent::FakeAgent;
@@ -153,6 +155,94 @@ async fn a_restarted_coordinator_goes_on_where_it_was() {
     let expected = "0:1 earlier events of this task are no longer kept 1:after 2:succeeded";
     assert_eq!(told(&events, tasks[0]), expected);
     assert_eq!(told(&events, tasks[1]), "0:succeeded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_submission_that_is_sent_again_is_the_same_build_also_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = Storage::Directory(directory.path().to_owned());
+    let settings = Settings { storage, ..Settings::farm_of_one() };
+    let farm = coordinator(settings.clone()).await;
+    let agent = FakeAgent::connect(&farm, 1, 0).await;
+    let mut client = Client::of(&farm).await;
+    let first = client.submit_keyed(1).await.unwrap();
+    assert_eq!(client.submit_keyed(1).await.unwrap(), first);
+    let mut clones = [client.clone(), client.clone(), client.clone()];
+    let at_once = futures::future::join_all(clones.iter_mut().map(|client| client.submit_keyed(2))).await;
+    let other = at_once[0].clone().unwrap();
+    assert_ne!(other.build, first.build);
+    assert!(at_once.into_iter().all(|reply| reply.unwrap() == other));
+    farm.shut_down(Duration::from_secs(5)).await;
+    drop(agent);
+
+    let farm = coordinator(settings).await;
+    let mut agent = FakeAgent::connect(&farm, 1, 1).await;
+    let mut client = Client::of(&farm).await;
+    assert_eq!(client.submit_keyed(1).await.unwrap(), first);
+    assert_ne!(client.submit_keyed(3).await.unwrap().build, first.build);
+    agent.work(3).await;
+    assert_eq!(client.submit_keyed(2).await.unwrap(), other, "it has ended");
+    assert_eq!(farm.read(|state| state.builds().len()), 3);
+}
+
+/// The reasons for which the first task of a build waits.
+async fn explained(farm: &kiln_coordinator::Handle, build: BuildId) -> String {
+    let mut client = FarmClient::new(farm.connect().await.unwrap());
+    let request = v1::ExplainRequest { build: build.to_string() };
+    let json = bounded(client.explain(request)).await.unwrap().into_inner().json;
+    let told: Vec<kiln_proto::view::Explanation> = serde_json::from_slice(&json).unwrap();
+    told[0].reasons.join("\n")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_for_a_while_costs_no_attempt() {
+    let directory = tempfile::tempdir().unwrap();
+    let (plans, away) = (directory.path().join("objects/plans"), directory.path().join("away"));
+    let storage = Storage::Directory(directory.path().to_owned());
+    let farm = coordinator(Settings { storage, ..Settings::farm_of_one() }).await;
+    let idle = FakeAgent::connect(&farm, 1, 0).await;
+    let mut client = Client::of(&farm).await;
+    let (build, tasks) = client.submit(5, 0).await;
+    std::fs::rename(&plans, &away).unwrap();
+    std::fs::write(&plans, "no directory").unwrap();
+    drop(idle);
+    let mut agent = FakeAgent::connect(&farm, 1, 2).await;
+    let began = tokio::time::Instant::now();
+    let mut why = String::new();
+    while began.elapsed() < Duration::from_secs(900) {
+        agent.say().await;
+        drop(tokio::time::timeout(Duration::from_secs(5), agent.hear()).await);
+        assert!(agent.desired.begin.is_empty());
+        let told = explained(&farm, build).await;
+        if told.contains("which counts as no attempt") {
+            why = told;
+        }
+    }
+    assert!(why.contains("waiting for") && why.contains("the object store could not get plans/"), "{why}");
+    let (grants, attempts) = farm.read(|state| {
+        let tasks = || state.tasks().values();
+        (
+            tasks().map(|task| task.epoch.0).sum::<u64>(),
+            tasks().map(|task| task.attempts.len()).sum::<usize>(),
+        )
+    });
+    assert_eq!(attempts, 0);
+    assert!((10..120).contains(&grants), "the store is tried, and not too often: {grants}");
+
+    std::fs::remove_file(&plans).unwrap();
+    std::fs::rename(&away, &plans).unwrap();
+    let mut done = 0;
+    while done < tasks.len() {
+        renew_until_wanted(&mut agent).await;
+        for begun in agent.take().await {
+            agent.end(begun.key, succeeded()).await;
+            done += 1;
+        }
+    }
+    let events = client.all(build).await;
+    for task in tasks {
+        assert_eq!(told(&events, task), "0:succeeded");
+    }
 }
 
 #[tokio::test(start_paused = true)]

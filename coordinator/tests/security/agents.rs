@@ -1,6 +1,6 @@
 //! Agents: each speaks for itself, as long as it may.
 
-use kiln_coordinator::identity::authority::{Authority, Requested, Subject};
+use kiln_coordinator::identity::authority::{Authority, Lives, Requested, Subject};
 use kiln_model::Timestamp;
 use kiln_plan::event::EventKind;
 use kiln_plan::id::AgentId;
@@ -23,7 +23,7 @@ fn authority(farm: &Farm) -> Authority {
 
 /// A certificate for this agent's key, made so many days ago.
 fn aged(farm: &Farm, agent: AgentId, key: &PrivateKey, days: u64) -> String {
-    let subject = Subject { peer: Peer::Agent(agent), names: vec![] };
+    let subject = Subject { peer: Peer::Agent(agent), names: vec![], life: Lives::default().agent };
     let requested = Requested::read(&key.request().unwrap()).unwrap();
     let then = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
     let then = Timestamp(u64::try_from(then).unwrap() - days * DAY);

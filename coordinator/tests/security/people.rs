@@ -56,6 +56,31 @@ async fn a_viewer_looks_a_builder_builds_and_an_operator_rules() {
 }
 
 #[tokio::test]
+async fn the_key_of_a_request_is_its_senders_own() {
+    let farm = Farm::found().await;
+    let agent = farm.agent().await;
+    let _link = Link::open(farm.channel(&agent.credentials), agent.id).await.unwrap();
+    // Two tokens of one name.
+    let (first, second) =
+        (farm.client_token(v1::Role::Builder, None).await, farm.client_token(v1::Role::Builder, None).await);
+    let mut builds = Vec::new();
+    for token in [&first, &second, &first, &farm.operator, &second] {
+        let request = v1::SubmitRequest {
+            request: br#"{"tasks": 1}"#.as_slice().into(),
+            key: Some("0192f0c1-0000-7000-8000-000000000001".into()),
+            ..<_>::default()
+        };
+        builds
+            .push(bounded(farm.submission(token).submit(request)).await.unwrap().into_inner().build.unwrap());
+    }
+    assert_eq!((&builds[0], &builds[1]), (&builds[2], &builds[4]));
+    assert!(builds[0] != builds[1] && builds[0] != builds[3] && builds[1] != builds[3]);
+    let request = v1::SubmitRequest { key: Some("again".into()), ..<_>::default() };
+    let status = bounded(farm.submission(&first).submit(request)).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+}
+
+#[tokio::test]
 async fn whoever_shows_nothing_or_nonsense_is_told_so() {
     let farm = Farm::found().await;
     let none = bounded(farm.stranger().list_tokens(v1::ListTokensRequest {})).await.unwrap_err();

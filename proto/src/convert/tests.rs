@@ -154,7 +154,10 @@ fn submissions_are_carried() {
         project: "web".into(),
         priority: -3,
         join: true,
+        key: Some(a()),
+        trace_parent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().ok(),
     };
+    assert!(request.trace_parent.is_some());
     assert_eq!(carried::<_, v1::SubmitRequest>(request.clone()), request);
     let diagnostics: Diagnostics = Diagnostic::error("Unsupported argument", "no such option").into();
     let tasks = vec![(a(), "null.a".into())];

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use kiln_plan::id::AgentId;
 use rustls_pki_types::CertificateDer;
@@ -83,6 +84,15 @@ impl fmt::Display for Peer {
             Self::Unidentified => f.write_str("somebody without certificate"),
         }
     }
+}
+
+/// Certificates are good from this long before they were made: clocks differ.
+pub const BACKDATED: Duration = Duration::from_secs(24 * 3_600);
+
+/// When a certificate was made, in seconds since the Unix epoch.
+pub(super) fn made_at(certificate: &CertificateDer<'_>) -> Option<i64> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    Some(parsed.validity().not_before.timestamp().saturating_add_unsigned(BACKDATED.as_secs()))
 }
 
 /// Whom a certificate names, and when it ends. It has been verified already.

@@ -163,7 +163,7 @@ impl World {
             return self.close(of, machine, connection);
         }
         match word {
-            Word::State(state) => self.hear_state(of, machine, connection, state),
+            Word::State(state) => self.hear_state(of, machine, connection, *state),
             Word::Events(events) => {
                 let receipts = events.into_iter().map(|events| self.take_events(of, events)).collect();
                 self.send_down(machine, connection, Answer::Receipts(receipts));

@@ -116,7 +116,7 @@ pub(super) enum Reply {
 /// What a machine says.
 #[derive(Clone, Debug)]
 pub(super) enum Word {
-    State(CurrentState),
+    State(Box<CurrentState>),
     Events(Vec<AttemptEvents>),
 }
 

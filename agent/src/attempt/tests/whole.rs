@@ -93,6 +93,8 @@ async fn a_hundred_attempts_at_once_end_soon() {
             working_dir: trial.directory.path().to_owned(),
             cache_dir: trial.path("cache"),
             run_dir: trial.path("run"),
+            origins: kiln_component::Origins::default(),
+            own_process: false,
             cancel: CancellationToken::new(),
         };
         let (plan, diary) = (Arc::new(trial.plan.clone()), trial.diary.clone());

@@ -13,18 +13,15 @@ use std::time::Duration;
 
 use kiln_plan::id::{BuildId, TaskId};
 use kiln_plan::{Event, EventKind};
-use tokio::time::Instant;
 
 use crate::farm_client::{FarmClient, FarmError, Following};
 use crate::interrupt::{Interrupt, Interrupts};
+use crate::patience::Patience;
 use crate::render::Screen;
 use crate::render::run::RunView;
 
 /// How long a farm that is out of reach is tried again: as long as its agents keep their guests.
 const PATIENCE: Duration = Duration::from_secs(600);
-
-/// The wait between tries.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// A build that is being followed.
 pub(crate) struct Follow<'a> {
@@ -105,22 +102,34 @@ impl<'a> Follow<'a> {
 
     /// Tries until the farm answers; `None` when a person leaves meanwhile.
     async fn again(&mut self, interrupts: &mut Interrupts) -> Result<Option<Following>, FarmError> {
-        let since = Instant::now();
+        let mut patience = Patience::of(PATIENCE);
         self.screen.plain_error("The farm is out of reach; trying again. The build goes on meanwhile.");
         loop {
-            tokio::select! {
-                opened = self.open() => match opened {
+            let error = tokio::select! {
+                opened = self.resume() => match opened {
                     Ok(following) => {
                         self.screen.say("The farm answers again.");
                         return Ok(Some(following));
                     }
-                    Err(error) if error.is_passing() && since.elapsed() < PATIENCE => {}
+                    Err(error) if error.is_passing() => error,
                     Err(error) => return Err(error),
                 },
                 _ = interrupts.next() => return Ok(None),
+            };
+            tokio::select! {
+                more = patience.pause() => if !more { return Err(error) },
+                _ = interrupts.next() => return Ok(None),
             }
-            tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    /// Follows on, and asks once more for the end that was asked for: the farm may not have heard of it.
+    async fn resume(&mut self) -> Result<Following, FarmError> {
+        let following = self.open().await?;
+        if self.interrupted {
+            self.client.cancel(self.build).await?;
+        }
+        Ok(following)
     }
 
     fn show(&mut self, event: &Event, view: &mut RunView<'_>) {
@@ -137,7 +146,11 @@ impl<'a> Follow<'a> {
             Interrupt::Cancel(name) => {
                 self.interrupted = true;
                 self.screen.plain_error(&format!("Cancelling build after receiving {name}"));
-                self.client.cancel(self.build).await?;
+                match self.client.cancel(self.build).await {
+                    // It is told once the farm answers again.
+                    Err(error) if error.is_passing() => {}
+                    cancelled => cancelled?,
+                }
                 Ok(Obeyed::Stays)
             }
             Interrupt::Leave => {

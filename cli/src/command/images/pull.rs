@@ -8,14 +8,16 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{ImagesError, is_data, words};
+use crate::arguments::farm::ChosenFarm;
 use crate::arguments::images::PullArguments;
 use crate::exit_code::Ended;
+use crate::farm_connection;
 use crate::interrupt::Interrupts;
 use crate::render::{Movement, Screen};
 
 /// `kiln images pull`
 pub(super) async fn pull(
-    images: PeoplesImages,
+    images: (PeoplesImages, &ChosenFarm),
     arguments: &PullArguments,
     screen: &Screen,
 ) -> Result<Ended, ImagesError> {
@@ -37,7 +39,11 @@ pub(super) async fn pull(
 }
 
 /// `kiln images verify -deep`
-pub(super) async fn check(images: PeoplesImages, image: &str, screen: &Screen) -> Result<Ended, ImagesError> {
+pub(super) async fn check(
+    images: (PeoplesImages, &ChosenFarm),
+    image: &str,
+    screen: &Screen,
+) -> Result<Ended, ImagesError> {
     let checked = read(images, (image, None), screen).await?;
     let chunks = checked.manifest.chunks.len();
     if is_data(screen) {
@@ -52,11 +58,13 @@ pub(super) async fn check(images: PeoplesImages, image: &str, screen: &Screen) -
 }
 
 async fn read(
-    images: PeoplesImages,
+    (images, farm): (PeoplesImages, &ChosenFarm),
     what: (&str, Option<&Path>),
     screen: &Screen,
 ) -> Result<Pulled, ImagesError> {
-    let transfer = Transfer::new(&[], Patience::default())?;
+    // A coordinator that keeps objects in a directory hands them out itself, under the farm's own authority.
+    let authorities = farm_connection::authorities(farm).await?;
+    let transfer = Transfer::new(&authorities, Patience::default())?;
     let cancel = CancellationToken::new();
     let mut interrupts = Interrupts::listen().map_err(ImagesError::Signals)?;
     let label = what.0.to_owned();

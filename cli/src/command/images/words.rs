@@ -2,8 +2,11 @@
 
 use std::fmt::Write as _;
 
-use kiln_proto::image::{ImageManifest, ImageRecord};
+use kiln_proto::image::{ImageManifest, ImageRecord, InputDigest};
 use serde_json::{Value, json};
+
+/// The most inputs that are told in words.
+const INPUTS: usize = 20;
 
 /// An image as an object.
 pub(super) fn object(image: &ImageRecord) -> Value {
@@ -75,6 +78,14 @@ pub(super) fn table(images: &[ImageRecord]) -> String {
     columns(&std::iter::once(head).chain(images.iter().map(row)).collect::<Vec<_>>())
 }
 
+/// What went in, in one line.
+fn origin(of: &InputDigest) -> String {
+    let size = of.size.map(|size| format!("  {}", bytes(size))).unwrap_or_default();
+    let digest = of.digest.as_ref().map(|digest| format!("  {digest}")).unwrap_or_default();
+    // It may be a file's name, and those may hold anything.
+    format!("{}{size}{digest}", of.name.replace(char::is_control, "?"))
+}
+
 /// All about an image.
 pub(super) fn page(image: &ImageRecord, manifest: &ImageManifest) -> String {
     let head = &manifest.head;
@@ -103,8 +114,11 @@ pub(super) fn page(image: &ImageRecord, manifest: &ImageManifest) -> String {
     for (name, digest) in [("bundle", &from.bundle), ("plan", &from.plan)] {
         digest.iter().for_each(|digest| line(name, digest));
     }
-    from.media.iter().for_each(|media| line("medium", &format!("{} {}", media.name, media.digest)));
-    from.inputs.iter().for_each(|input| line("input", &format!("{} {}", input.name, input.digest)));
+    from.media.iter().for_each(|medium| line("medium", &origin(medium)));
+    from.inputs.iter().take(INPUTS).for_each(|input| line("input", &origin(input)));
+    if let Some(others) = from.inputs.len().checked_sub(INPUTS).filter(|others| *others > 0) {
+        line("", &format!("and {others} more; -format json has all"));
+    }
     from.tools.iter().for_each(|(tool, version)| line("tool", &format!("{tool} {version}")));
     let stored: u64 = manifest.chunks.iter().map(|chunk| u64::from(chunk.stored)).sum();
     let (chunks, packs) = (manifest.chunks.len(), head.packs.len());
@@ -132,6 +146,22 @@ mod tests {
             (u64::MAX, "16383.9 PiB"),
         ] {
             assert_eq!(bytes(count), told);
+        }
+    }
+
+    #[test]
+    fn what_went_in_is_one_line_whatever_is_known_of_it() {
+        let of = |digest: Option<&str>, size| InputDigest {
+            name: "a\n\u{1b}b".into(),
+            digest: digest.map(str::to_owned),
+            size,
+        };
+        for (input, told) in [
+            (of(Some("sha256:0"), Some(2_048)), "a??b  2.0 KiB  sha256:0"),
+            (of(None, Some(1)), "a??b  1 B"),
+            (of(None, None), "a??b"),
+        ] {
+            assert_eq!(origin(&input), told);
         }
     }
 

@@ -10,6 +10,42 @@ use crate::lease::LEASE_MS;
 use crate::{Action, BuildPhase, BuildResult, Outcome, Refusal, Verdict, due};
 
 #[test]
+fn what_an_agent_never_got_is_handed_back_as_often_as_need_be() {
+    let hand_back = |epoch| Action::HandBack { task: task(1), epoch: Epoch(epoch) };
+    let mut farm = Farm { now: 1_000, ..Farm::default() };
+    farm.connect(1, offers(2, &["builder/null"]));
+    farm.submit(1, 1, vec![new_task(1, needs("builder/null")), new_task(2, needs("builder/null"))]);
+    for epoch in 1..10 {
+        farm.assign(1, 1);
+        assert_eq!(farm.phase(1), format!("leased to a1 epoch {epoch}"));
+        assert!(matches!(farm.apply(hand_back(epoch - 1)), Outcome::Refused(Refusal::StaleEpoch { .. })));
+        farm.must(hand_back(epoch));
+        assert_eq!(farm.phase(1), "queued");
+        assert!(matches!(farm.apply(hand_back(epoch)), Outcome::Refused(Refusal::StaleEpoch { .. })));
+    }
+    assert_eq!(farm.state.tasks()[&task(1)].attempts, []);
+    // Another of the build may have its place meanwhile.
+    farm.assign(2, 1);
+    farm.report(2, 1, 1, succeeded());
+    farm.assign(1, 1);
+    farm.synchronize(1, vec![Farm::claim(1, 10)]);
+    assert_eq!(farm.apply(hand_back(10)), Outcome::Refused(Refusal::HasBegun(task(1))));
+    farm.report(1, 1, 10, succeeded());
+    assert_eq!(farm.phase(1), "succeeded");
+}
+
+#[test]
+fn what_is_handed_back_after_its_end_was_asked_for_ends() {
+    let mut farm = Farm { now: 1_000, ..Farm::default() };
+    farm.connect(1, offers(2, &["builder/null"]));
+    farm.submit(1, 0, vec![new_task(1, needs("builder/null"))]);
+    farm.assign(1, 1);
+    farm.must(Action::Cancel { build: build(1) });
+    farm.must(Action::HandBack { task: task(1), epoch: Epoch(1) });
+    assert_eq!(farm.phase(1), "cancelled");
+}
+
+#[test]
 fn a_task_goes_from_queue_to_finish() {
     let mut farm = Farm { now: 1_000, ..Farm::default() };
     farm.connect(1, offers(1, &["builder/null"]));
