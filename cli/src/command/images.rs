@@ -6,6 +6,7 @@ mod words;
 use std::time::Duration;
 
 use kiln_agent::image::{PeoplesImages, PullError, TransferError};
+use kiln_plan::byte_count::in_words;
 use kiln_plan::fault::chain;
 use kiln_proto::image::{ImageFormatError, ImageManifest, ImageRecord};
 use kiln_proto::v1::images_client::ImagesClient;
@@ -178,9 +179,9 @@ async fn collect(
     screen.say(&format!(
         "{what} {} packs ({}); {} packs ({}) stay.",
         done.packs,
-        words::bytes(done.bytes),
+        in_words(done.bytes),
         done.kept_packs,
-        words::bytes(done.kept_bytes)
+        in_words(done.kept_bytes)
     ));
     Ok(Ended::Well)
 }

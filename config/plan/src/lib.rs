@@ -7,6 +7,7 @@
 pub mod artifact;
 pub mod build;
 pub mod bundle_root;
+pub mod byte_count;
 pub mod component;
 pub mod data;
 pub mod event;

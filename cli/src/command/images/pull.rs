@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use kiln_agent::image::{Patience, PeoplesImages, PullError, Pulled, Transfer, pull as bring};
+use kiln_plan::byte_count::in_words;
 use kiln_plan::event::ProgressUnit;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -30,10 +31,10 @@ pub(super) async fn pull(
         screen.object(&object);
         return Ok(Ended::Well);
     }
-    let came = words::bytes(pulled.received);
+    let came = in_words(pulled.received);
     screen.say(&format!("Pulled {}:{}; {came} came from the object store:", image.name, image.version));
     for (path, file) in pulled.files.iter().zip(&pulled.manifest.head.files) {
-        screen.note(&format!("  {}  {}", path.display(), words::bytes(file.size)));
+        screen.note(&format!("  {}  {}", path.display(), in_words(file.size)));
     }
     Ok(Ended::Well)
 }
@@ -51,7 +52,7 @@ pub(super) async fn check(
             &json!({ "image": image, "chunks": chunks, "received": checked.received, "problems": [] }),
         );
     } else {
-        let came = words::bytes(checked.received);
+        let came = in_words(checked.received);
         screen.say(&format!("All {chunks} chunks of {image} are as they were sent ({came} read)."));
     }
     Ok(Ended::Well)

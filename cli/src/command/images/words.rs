@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use kiln_plan::byte_count::in_words;
 use kiln_proto::image::{ImageManifest, ImageRecord, InputDigest};
 use serde_json::{Value, json};
 
@@ -22,21 +23,6 @@ pub(super) fn object(image: &ImageRecord) -> Value {
         "task": image.task.to_string(),
         "digest": image.digest,
     })
-}
-
-/// As `1.5 GiB`.
-pub(super) fn bytes(bytes: u64) -> String {
-    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-    let mut scale = 0;
-    while scale + 1 < units.len() && bytes >> (10 * (scale + 1)) > 0 {
-        scale += 1;
-    }
-    if scale == 0 {
-        return format!("{bytes} B");
-    }
-    // Shifted by one unit less, so that one decimal is left and nothing overflows.
-    let tenths = (bytes >> (10 * (scale - 1))) * 10 / 1_024;
-    format!("{}.{} {}", tenths / 10, tenths % 10, units[scale])
 }
 
 fn time(ms: u64) -> String {
@@ -70,7 +56,7 @@ pub(super) fn table(images: &[ImageRecord]) -> String {
         [
             image.name.clone(),
             image.version.to_string(),
-            bytes(image.size),
+            in_words(image.size),
             time(image.published_ms),
             image.image.to_string(),
         ]
@@ -80,7 +66,7 @@ pub(super) fn table(images: &[ImageRecord]) -> String {
 
 /// What went in, in one line.
 fn origin(of: &InputDigest) -> String {
-    let size = of.size.map(|size| format!("  {}", bytes(size))).unwrap_or_default();
+    let size = of.size.map(|size| format!("  {}", in_words(size))).unwrap_or_default();
     let digest = of.digest.as_ref().map(|digest| format!("  {digest}")).unwrap_or_default();
     // It may be a file's name, and those may hold anything.
     format!("{}{size}{digest}", of.name.replace(char::is_control, "?"))
@@ -122,9 +108,9 @@ pub(super) fn page(image: &ImageRecord, manifest: &ImageManifest) -> String {
     from.tools.iter().for_each(|(tool, version)| line("tool", &format!("{tool} {version}")));
     let stored: u64 = manifest.chunks.iter().map(|chunk| u64::from(chunk.stored)).sum();
     let (chunks, packs) = (manifest.chunks.len(), head.packs.len());
-    line("stored", &format!("{} in {chunks} chunks of {packs} packs", bytes(stored)));
+    line("stored", &format!("{} in {chunks} chunks of {packs} packs", in_words(stored)));
     for file in &head.files {
-        line("file", &format!("{}  {}  sha256:{}", file.path, bytes(file.size), file.sha256));
+        line("file", &format!("{}  {}  sha256:{}", file.path, in_words(file.size), file.sha256));
     }
     out
 }
@@ -134,20 +120,6 @@ mod tests {
     use kiln_plan::id::{BuildId, ImageId, TaskId};
 
     use super::*;
-
-    #[test]
-    fn bytes_are_told_with_one_decimal() {
-        for (count, told) in [
-            (0, "0 B"),
-            (1_023, "1023 B"),
-            (1_024, "1.0 KiB"),
-            (1_536, "1.5 KiB"),
-            (442_761_216, "422.2 MiB"),
-            (u64::MAX, "16383.9 PiB"),
-        ] {
-            assert_eq!(bytes(count), told);
-        }
-    }
 
     #[test]
     fn what_went_in_is_one_line_whatever_is_known_of_it() {
