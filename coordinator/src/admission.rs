@@ -163,9 +163,8 @@ async fn evaluate(
     coordinator: &Arc<Coordinator>,
     request: &SubmitRequest,
     bundle: Option<Arc<BundleFiles>>,
-    catalog: Catalog,
+    catalog: Arc<Catalog>,
 ) -> Result<Evaluated, Problem> {
-    let catalog = Arc::new(catalog);
     let mut answers: Vec<Answered> = Vec::new();
     for _ in 0..ROUNDS {
         let (evaluator, request) = (Arc::clone(&coordinator.evaluator), request.request.clone());
@@ -209,7 +208,7 @@ pub(crate) async fn ask(
     }
 }
 
-async fn catalog(coordinator: &Coordinator) -> Result<Catalog, Problem> {
+async fn catalog(coordinator: &Coordinator) -> Result<Arc<Catalog>, Problem> {
     let patience = coordinator.settings.agent_patience;
     tokio::time::timeout(patience, coordinator.roster.first_catalog()).await.map_err(|_| {
         let seconds = patience.as_secs();

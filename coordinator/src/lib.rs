@@ -44,6 +44,7 @@ pub mod http;
 pub mod identity;
 mod images;
 mod ledger;
+pub mod open_files;
 mod pipe;
 mod plan_store;
 mod postponed;
@@ -357,6 +358,11 @@ impl Handle {
     /// meanwhile.
     pub fn read<T>(&self, look: impl FnOnce(&FarmState) -> T) -> T {
         self.coordinator.ledger.read(look)
+    }
+
+    /// How many agents have their streams here: none unless this coordinator leads.
+    pub fn connected_agents(&self) -> usize {
+        self.coordinator.roster.count()
     }
 
     /// Waits until the farm's state satisfies a condition. The caller bounds it.

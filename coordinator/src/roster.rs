@@ -9,16 +9,26 @@ use kiln_plan::id::AgentId;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+mod catalogs;
+
+use self::catalogs::Catalogs;
+
 /// Who is connected.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
-    connected: Mutex<BTreeMap<AgentId, Connected>>,
+    here: Mutex<Here>,
     changed: watch::Sender<()>,
+}
+
+#[derive(Debug, Default)]
+struct Here {
+    connected: BTreeMap<AgentId, Connected>,
+    catalogs: Catalogs,
 }
 
 #[derive(Debug)]
 struct Connected {
-    catalog: Catalog,
+    catalog: Arc<Catalog>,
     wake: Arc<Notify>,
     superseded: CancellationToken,
 }
@@ -36,39 +46,43 @@ impl Roster {
     /// An agent is here. A stream that it had before is superseded: it is a leftover of a broken connection.
     pub(crate) fn enter(self: &Arc<Self>, agent: AgentId, catalog: Catalog) -> Presence {
         let (superseded, wake) = (CancellationToken::new(), Arc::new(Notify::new()));
-        let entry = Connected { catalog, wake: Arc::clone(&wake), superseded: superseded.clone() };
-        if let Some(earlier) = self.with(|connected| connected.insert(agent, entry)) {
-            earlier.superseded.cancel();
-        }
+        self.with(|here| {
+            let catalog = here.catalogs.share(catalog);
+            let entry = Connected { catalog, wake: Arc::clone(&wake), superseded: superseded.clone() };
+            if let Some(earlier) = here.connected.insert(agent, entry) {
+                here.catalogs.give_back(&earlier.catalog);
+                earlier.superseded.cancel();
+            }
+        });
         self.changed.send_replace(());
         Presence { roster: Arc::clone(self), agent, wake, superseded }
     }
 
     /// Wakes the streams of these agents, since what they should hold changed. Returns how many are here.
     pub(crate) fn wake(&self, agents: &[AgentId]) -> usize {
-        self.with(|connected| {
-            let here = agents.iter().filter_map(|agent| connected.get(agent));
+        self.with(|here| {
+            let here = agents.iter().filter_map(|agent| here.connected.get(agent));
             here.map(|agent| agent.wake.notify_one()).count()
         })
     }
 
     /// Every component that some agent here offers; `None` when no agent is here.
-    pub(crate) fn catalog(&self) -> Option<Catalog> {
-        self.with(|connected| {
-            if connected.is_empty() {
-                return None;
-            }
-            let all = connected.values().flat_map(|agent| &agent.catalog.components);
-            let merged: BTreeMap<_, _> =
-                all.map(|component| ((component.kind, component.name.clone()), component)).collect();
-            Some(Catalog { components: merged.into_values().cloned().collect() })
-        })
+    pub(crate) fn catalog(&self) -> Option<Arc<Catalog>> {
+        self.with(|here| here.catalogs.merged())
+    }
+
+    /// How many agents are here.
+    pub(crate) fn count(&self) -> usize {
+        self.with(|here| here.connected.len())
     }
 
     /// The agents here whose catalogs `suit`.
     pub(crate) fn agents_with(&self, suit: impl Fn(&Catalog) -> bool) -> Vec<AgentId> {
-        self.with(|connected| {
-            connected.iter().filter(|(_, agent)| suit(&agent.catalog)).map(|(id, _)| *id).collect()
+        self.with(|here| {
+            let suiting = here.catalogs.all().filter(|catalog| suit(catalog)).collect::<Vec<_>>();
+            let suits =
+                |agent: &Connected| suiting.iter().any(|catalog| Arc::ptr_eq(catalog, &agent.catalog));
+            here.connected.iter().filter(|(_, agent)| suits(agent)).map(|(id, _)| *id).collect()
         })
     }
 
@@ -78,7 +92,7 @@ impl Roster {
     }
 
     /// The same, once an agent is here.
-    pub(crate) async fn first_catalog(&self) -> Catalog {
+    pub(crate) async fn first_catalog(&self) -> Arc<Catalog> {
         let mut changed = self.changed.subscribe();
         loop {
             changed.mark_unchanged();
@@ -91,8 +105,8 @@ impl Roster {
         }
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut BTreeMap<AgentId, Connected>) -> T) -> T {
-        work(&mut self.connected.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with<T>(&self, work: impl FnOnce(&mut Here) -> T) -> T {
+        work(&mut self.here.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -111,7 +125,11 @@ impl Presence {
 impl Drop for Presence {
     fn drop(&mut self) {
         if !self.superseded.is_cancelled() {
-            self.roster.with(|connected| connected.remove(&self.agent));
+            self.roster.with(|here| {
+                if let Some(gone) = here.connected.remove(&self.agent) {
+                    here.catalogs.give_back(&gone.catalog);
+                }
+            });
             self.roster.changed.send_replace(());
         }
     }
@@ -156,5 +174,24 @@ mod tests {
         assert_eq!(offered(&roster).unwrap(), ["null"], "a superseded stream takes nothing with it");
         drop(again);
         assert_eq!(offered(&roster), None);
+    }
+
+    #[tokio::test]
+    async fn equal_catalogs_are_kept_once_and_put_together_once() {
+        let roster = Arc::new(Roster::default());
+        let agent = |n| AgentId::new(Uuid::from_u128(n));
+        let all: Vec<_> = (0..100).map(|n| roster.enter(agent(n), catalog(&["null"]))).collect();
+        let other = roster.enter(agent(100), catalog(&["qemu"]));
+        assert_eq!(roster.with(|here| here.catalogs.all().count()), 2);
+        let (one, again) = (roster.catalog().unwrap(), roster.catalog().unwrap());
+        assert!(Arc::ptr_eq(&one, &again));
+        assert_eq!(
+            roster.agents_with(|catalog| catalog.get(ComponentKind::Builder, "qemu").is_some()).len(),
+            1
+        );
+        drop(other);
+        assert_eq!(offered(&roster).unwrap(), ["null"]);
+        drop(all);
+        assert_eq!(roster.with(|here| here.catalogs.all().count()), 0);
     }
 }

@@ -15,7 +15,7 @@ use kiln_agent::daemon::notify::Supervisor;
 use kiln_coordinator::identity::{Place, announce};
 use kiln_coordinator::{
     Begin, ClusterSettings, Coordinator, Handle, LEDGER_FAILED_EXIT, Links, Settings, Storage, StoreSettings,
-    TlsDial,
+    TlsDial, open_files,
 };
 use kiln_plan::fault::chain;
 use kiln_proto::token::Token;
@@ -144,11 +144,20 @@ fn settled(settings: &CoordinatorSettings) -> Result<(Place, u64), String> {
     }
 }
 
+/// Each connection is an open file.
+fn allow_many_connections() {
+    match open_files::raise_limit() {
+        Ok(most) => tracing::debug!(most, "so many files may be open, one for each connection"),
+        Err(error) => tracing::warn!(%error, "no more connections than usual can be taken in"),
+    }
+}
+
 /// Works until a signal or the ledger's failure.
 async fn work(settings: &CoordinatorSettings, screen: &Screen) -> Result<Ended, String> {
     let (place, number) = settled(settings)?;
     let credentials = place.credentials().map_err(|error| chain(&error))?;
     shared_store::may_start(&farm_settings(settings, number, None).store(), &place, number).await?;
+    allow_many_connections();
     let supervisor = Supervisor::of_this_process();
     let mut interrupts =
         Interrupts::listen().map_err(|error| format!("cannot listen to signals: {error}"))?;
