@@ -9,6 +9,8 @@
 //! What an emulator does not check (a signature, an expiry) is told, and no failure: nobody can tell with it whether the
 //! true store would. What it does wrong is one.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is what it is for")]
+
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
