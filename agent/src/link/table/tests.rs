@@ -139,9 +139,9 @@ fn an_end_is_reported_only_after_its_events_were_taken() {
         assert!(table.taken(&[receipt(one, 2, refused)]).0);
         assert_eq!((told(&table).as_str(), table.event_bytes), ("1 ended", 0));
         let said = (!refused).then_some(2);
-        assert_eq!(table.held()[0].said, said, "and says how far they went");
+        assert_eq!(table.held(0)[0].said, said, "and says how far they went");
         table.rewind();
-        assert_eq!(table.held()[0].said, said);
+        assert_eq!(table.held(0)[0].said, said);
     }
 }
 
