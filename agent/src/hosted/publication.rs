@@ -7,6 +7,11 @@
 //!
 //! The daemon publishes, not the attempt's process: it has the farm's confidence, and that process ran what the template
 //! brought. One that is replaced meanwhile begins again; what was sent already is found there.
+//!
+//! The spool never has two writers. The attempt's process is gone before this begins: its parent has collected it, or its lock
+//! was free, which this side then holds. A process that had not come to lock yet finds no order any more and ends
+//! before it opens the spool. Of two daemons the second doesn't get past `daemon.lock`, and one that was killed has left at
+//! most a torn record, behind which the next one goes on in a file of its own ([`crate::spool`]).
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
