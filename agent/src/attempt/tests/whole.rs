@@ -1,7 +1,5 @@
 //! Whole attempts, from plan to outcome.
 
-use std::time::{Duration, Instant};
-
 use kiln_plan::Sensitive;
 
 use super::*;

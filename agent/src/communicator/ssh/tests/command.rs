@@ -61,7 +61,8 @@ async fn eight_commands_run_at_a_time_on_one_connection() {
     let many = (0..8).map(|i| {
         let (ssh, place) = (ssh.clone(), meeting.path().display());
         // Each waits for all others: one after the other, none would end.
-        let command = format!("cd {place}; : >{i}; while [ $(ls | wc -l) -lt 8 ]; do sleep 0.05; done; echo {i}");
+        let command =
+            format!("cd {place}; : >{i}; while [ $(ls | wc -l) -lt 8 ]; do sleep 0.05; done; echo {i}");
         async move { run(&ssh, &command).await.out }
     });
     let outputs = bounded(futures::future::join_all(many)).await;
@@ -189,9 +190,7 @@ async fn a_read_write_timeout_gives_up_a_server_that_stands_still() {
         ("ssh_keep_alive_interval", Value::from("-1s")),
     ]);
     let ssh = connect(&sshd.target(config)).await;
-    let began = Instant::now();
-    assert_eq!(bounded(run(&ssh, "sleep 30")).await.exit, Exit::Disconnected);
-    assert!(began.elapsed() < Duration::from_secs(5));
+    assert_eq!(bounded(run(&ssh, "sleep 600")).await.exit, Exit::Disconnected);
 }
 
 #[tokio::test]
