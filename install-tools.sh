@@ -22,7 +22,9 @@ packages=(
     xorriso cpio zstd                                       # ISO images, initramfs, compressed kernel modules
     busybox-static dropbear-bin openssh-sftp-server         # what the small guest is made of
     openssh-server openssh-client ansible-core socat openssl
-    iproute2 nftables                                       # agents that keep attempts apart
+    iproute2 nftables iptables                              # agents that keep attempts apart
+    libfaketime                                             # agents whose clocks are wrong
+    python3-venv procps                                     # an S3 server to test against, and who runs on a machine
     python3 curl git ca-certificates xz-utils time kmod shellcheck bsdutils
     zsh fish                                                # besides Bash, shells that complete kiln's words
     gcc libc6-dev make pkg-config                           # for the crates that build C

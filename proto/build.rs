@@ -11,6 +11,7 @@ const FILES: &[&str] = &[
     "kiln/v1/peer.proto",
     "kiln/v1/images.proto",
     "kiln/v1/farm.proto",
+    "kiln/otlp/v1/trace.proto",
     "kiln/rest/v1/ledger.proto",
     "kiln/rest/v1/image.proto",
 ];

@@ -1,19 +1,24 @@
 #!/usr/bin/env bash
 # Breaks a farm in every way that machines, networks and stores break, while it builds, and looks at what is left each time.
 #
-#   sudo tests/faults.sh             all but the long ones
-#   sudo tests/faults.sh NAME…       these
-#   sudo tests/faults.sh quick       one of each kind
-#   sudo tests/faults.sh list        their names
+#   sudo tests/faults.sh                        all
+#   sudo tests/faults.sh NAME…                  these
+#   sudo tests/faults.sh usual                  all that take a minute or two
+#   sudo tests/faults.sh quick                  one of each kind
+#   sudo tests/faults.sh list                   their names
+#   sudo tests/faults.sh --shuffle SEED …       in another order
 #
 # After each fault: every build that was accepted has ended as it should, each task that makes an image has made exactly one, all
 # images verify, and nothing runs or lies on the agents that should not. One farm (tests/farm/machines.sh) serves all faults; after
-# one that isn't survived there is a new one. KILN names another program than the release build.
+# one that isn't survived there is a new one. Long faults happen to farms of their own beside it. KILN names another program than
+# the release build. Where no farm of machines can be made, the script says why and ends with 77.
 # shellcheck disable=SC2154 # many names come from machines.sh
 set -euo pipefail
 
 # shellcheck source=tests/farm/machines.sh
 . "$(dirname "${BASH_SOURCE[0]}")/farm/machines.sh"
+# shellcheck source=tests/farm/verdict.sh
+. "$(dirname "${BASH_SOURCE[0]}")/farm/verdict.sh"
 
 quick=(leader_killed agent_killed_while_it_builds daemon_killed_while_it_builds store_answers_500)
 usual=(
@@ -22,6 +27,7 @@ usual=(
     daemon_killed_while_it_builds daemon_killed_while_it_publishes
     leader_cut_off agent_cut_off agent_hears_nothing agent_is_not_heard leader_hears_nothing leader_is_not_heard
     store_answers_500 store_hangs store_loses_a_put
+    agent_clock_ahead agent_clock_behind
     client_killed coordinator_disk_full everything_restarted_under_load
     guest_outlives_the_daemon guest_dies_with_its_machine
 )
@@ -120,88 +126,6 @@ vain_attempts() {
 # Whether a task on this machine has come to its end, and only its image is missing.
 publishes() { find "$run/$1/run/attempts" -name outcome.json 2>/dev/null | grep -q .; }
 
-# --- what is true after each fault ---
-
-all_have_ended() {
-    asked "
-sent = {line.strip() for line in open('$run/accepted')}
-states = {b['id']: b['state'] for b in seen}
-print({i: states.get(i) for i in sent if states.get(i) != 'succeeded'})
-sys.exit(any(states.get(i) in (None, 'running') for i in sent))" farm builds -most 1000
-}
-
-all_have_succeeded() {
-    asked "
-sent = {line.strip() for line in open('$run/accepted')}
-bad = [(b['id'], t['name'], t['outcome'], t['attempts']) for b in seen if b['id'] in sent and b['state'] != 'succeeded'
-       for t in b['tasks'] if t['state'] != 'succeeded']
-print(*bad[:3], sep='; ')
-sys.exit(bool(bad))" farm builds -most 1000
-}
-
-# Every task has one image, none has two, and nothing else is visible.
-images_are_right() {
-    kiln farm builds -most 1000 -format json >"$run/builds.json"
-    asked "
-from collections import Counter
-builds = [json.loads(line) for line in open('$run/builds.json') if line.strip()]
-builds = builds[0] if len(builds) == 1 and isinstance(builds[0], list) else builds
-count = Counter(image['task'] for image in seen)
-tasks = {t['id']: t['name'] for b in builds for t in b['tasks'] if t['state'] == 'succeeded'}
-wrong = [f'{name} has {count[id]} images' for id, name in tasks.items() if count[id] != 1]
-wrong += [f'an image of {id}, which did not succeed' for id in count if id not in tasks]
-print(*wrong, sep='; ')
-sys.exit(bool(wrong))" images list
-}
-
-images_verify() {
-    local image
-    for image in $(asked 'print(*(image["image"] for image in seen))' images list); do
-        kiln images verify "$image" >"$run/verified" 2>&1 || { cat "$run/verified"; return 1; }
-    done
-}
-
-# What is on an agent besides the agent, in words.
-leftovers() {
-    local name=$1
-    # The first process, the daemon, and this very look at it.
-    on "$name" ps -e -o pid=,ppid=,args= | grep -vE "sleep infinity|$KILN agent|ps -e -o" || true
-    ip -n "$(namespace "$name")" -o link show type veth | grep -oE 'kiln[0-9]+' || true
-    on "$name" grep "$run" /proc/mounts || true
-    find "$run/$name/run/attempts" -mindepth 1 -maxdepth 1 2>/dev/null || true
-}
-
-agent_is_clean() { [ -z "$(leftovers "$1")" ]; }
-
-followers_have_ended() {
-    local place
-    for place in "$run"/me/sent/*/; do
-        [ -e "$place/code" ] || [ -e "$place/given-up" ] || return 1
-    done
-}
-
-judge() {
-    local name place
-    cat "$run"/me/sent/*/id >"$run/accepted"
-    wait_until 90 "the farm is whole again" coordinators_are_whole
-    wait_until 90 "all agents are back" agents_are_whole
-    wait_until "$patience" "all builds have ended" all_have_ended
-    all_have_succeeded >"$run/told" || fail "not all builds succeeded: $(head -c 1500 "$run/told")"
-    wait_until 30 "those who follow are told the end" followers_have_ended
-    for place in "$run"/me/sent/*/; do
-        [ -e "$place/given-up" ] || [ "$(cat "$place/code")" = 0 ] || fail "a client ended badly: $(tail -n 5 "$place/log")"
-    done
-    images_are_right >"$run/told" || fail "$(cat "$run/told")"
-    images_verify >"$run/told" || fail "$(cat "$run/told")"
-    for name in "${agents[@]}"; do
-        for _ in $(seq 60); do
-            agent_is_clean "$name" && break
-            sleep 0.5
-        done
-        agent_is_clean "$name" || fail "left on $name: $(leftovers "$name")"
-    done
-}
-
 # --- the faults ---
 
 restart_coordinator() {
@@ -279,9 +203,10 @@ fault_agent_killed_while_it_publishes() {
     agent_start "$publisher"
 }
 
+# restart_agent NAME [ENVIRONMENT…]
 restart_agent() {
     wait_until 30 "the daemon of $1 is gone" daemon_is_gone "$1"
-    agent_start "$1"
+    agent_start "$@"
 }
 
 attempt_process() { on "$1" pgrep -f "$KILN attempt"; }
@@ -350,7 +275,72 @@ cut_an_agent() {
 fault_agent_cut_off() { cut_an_agent cut-agent both 30; }
 fault_agent_hears_nothing() { cut_an_agent deaf-agent in 30; }
 fault_agent_is_not_heard() { cut_an_agent mute-agent out 30; }
-fault_agent_cut_off_for_15_minutes() { cut_an_agent long-cut-agent both 900; }
+# For longer than an agent keeps what it works on, and for longer than the work takes that goes on elsewhere.
+fault_agent_cut_off_for_15_minutes() {
+    local name since=$SECONDS
+    submit long-cut template long-cut 2 650 1
+    wait_for_ticks long-cut
+    name=$(machine_of long-cut)
+    cut_off "$name" both
+    wait_until 60 "the task goes elsewhere" is_elsewhere long-cut "$name"
+    sleep $((since + 540 - SECONDS))
+    attempt_process "$name" >/dev/null || fail "the attempt was not kept for ten minutes"
+    wait_until 180 "the attempt is given up" is_given_up "$name"
+    sleep $((since + 900 - SECONDS))
+    heal "$name"
+}
+
+is_given_up() { ! attempt_process "$1"; }
+
+# The clock of a machine that has work jumps by so many seconds; work begins and ends there, and the agent starts anew,
+# before it jumps back. The agent, and all that it starts, sees it through libfaketime.
+jump_the_clock() {
+    local build=$1 by=$2 name library
+    library=$(find /usr/lib* -name libfaketimeMT.so.1 2>/dev/null | head -n 1)
+    [ -n "$library" ] || fail "libfaketime is missing; ./install-tools.sh installs it"
+    for name in "${agents[@]}"; do
+        echo +0 >"$run/$name/clock"
+        kill_daemon "$name" KILL
+        restart_agent "$name" LD_PRELOAD="$library" FAKETIME_TIMESTAMP_FILE="$run/$name/clock" FAKETIME_CACHE_DURATION=1 \
+            FAKETIME_DONT_FAKE_MONOTONIC=1
+    done
+    wait_until 90 "all agents are back" agents_are_whole
+    submit "$build" template "$build" 3 15 1
+    wait_for_ticks "$build"
+    name=$(machine_of "$build")
+    printf '%+d\n' "$by" >"$run/$name/clock"
+    wait_until 120 "the end" all_of "$build"
+    # Four of six places, so that one has to be there.
+    submit "on-$build" template "on-$build" 5 8 1
+    wait_for_ticks "on-$build"
+    kill_daemon "$name" KILL
+    restart_agent "$name" LD_PRELOAD="$library" FAKETIME_TIMESTAMP_FILE="$run/$name/clock" FAKETIME_CACHE_DURATION=1 \
+        FAKETIME_DONT_FAKE_MONOTONIC=1
+    wait_until 60 "the agent tells a time that is off by $by s" tells_a_time_off "$name" "$by"
+    wait_until 120 "the end" all_of "on-$build"
+    submit "back-$build" template "back-$build" 3 15 1
+    wait_for_ticks "back-$build"
+    echo +0 >"$run/$name/clock"
+    wait_until 120 "the end" all_of "back-$build"
+    for build in "$build" "on-$build" "back-$build"; do
+        [ "$(vain_attempts "$build")" = 0 ] || fail "a task of $build was tried again, although only a clock was wrong"
+    done
+    for name in "${agents[@]}"; do
+        kill_daemon "$name" KILL
+        restart_agent "$name"
+    done
+}
+
+# Whether the last line of an agent's log was written at a time that is off by about so much.
+tells_a_time_off() {
+    local told
+    told=$(grep -oE '^20[0-9T:-]+' "$run/logs/$1" | tail -n 1)
+    told=$(($(date -u -d "${told}Z" +%s) - $(date +%s) - $2))
+    [ "${told#-}" -lt 600 ]
+}
+
+fault_agent_clock_ahead() { jump_the_clock clock-ahead 3600; }
+fault_agent_clock_behind() { jump_the_clock clock-behind -3600; }
 
 # break_store HOW SECONDS: while tasks end and publish.
 break_store() {
@@ -411,26 +401,39 @@ fault_everything_restarted_under_load() {
     done
 }
 
+# While it boots, and while it is provisioned.
 fault_guest_outlives_the_daemon() {
-    local name
+    local name before
     submit guest-lives guest_template guest-lives
-    wait_for_ticks guest-lives 600
+    wait_until 120 "the guest boots" boots guest-lives
     name=$(machine_of guest-lives)
+    before=$(attempt_process "$name")
     kill_daemon "$name" KILL
     restart_agent "$name"
+    wait_for_ticks guest-lives 600
+    kill_daemon "$name" KILL
+    restart_agent "$name"
+    [ "$(attempt_process "$name")" = "$before" ] || fail "the attempt did not live on"
     wait_until 300 "the end" all_of guest-lives
     [ "$(vain_attempts guest-lives)" = 0 ] || fail "the task was tried again, although its guest lived"
 }
 
-# While it boots; a guest that is provisioned dies no differently.
+boots() { grep -qiE 'waiting for ssh|starting the guest' "$run/me/sent/$1/log"; }
+
+# While it boots, and on the next machine while it is provisioned.
 fault_guest_dies_with_its_machine() {
-    local name
+    local first second
     submit guest-dies guest_template guest-dies
-    wait_until 120 "the guest starts" grep -qiE 'waiting for ssh|starting the guest' "$run/me/sent/guest-dies/log"
-    name=$(machine_of guest-dies)
-    power_off "$name"
-    wait_until 90 "the task goes elsewhere" is_elsewhere guest-dies "$name"
-    agent_start "$name"
+    wait_until 120 "the guest boots" boots guest-dies
+    first=$(machine_of guest-dies)
+    power_off "$first"
+    wait_until 90 "the task goes elsewhere" is_elsewhere guest-dies "$first"
+    agent_start "$first"
+    second=$(machine_of guest-dies)
+    wait_for_ticks guest-dies 600
+    power_off "$second"
+    wait_until 90 "the task goes elsewhere again" is_elsewhere guest-dies "$second"
+    agent_start "$second"
     wait_until 900 "the end" all_of guest-dies
 }
 
@@ -438,6 +441,7 @@ fault_guest_dies_with_its_machine() {
 
 renew_farm() {
     farm_down
+    rm -f "$run/read"
     farm_up
     mkdir -p "$run/me/sent"
 }
@@ -472,23 +476,57 @@ survive() {
     renew_farm
 }
 
+is_long() { [[ " ${long[*]} " == *" $1 "* ]]; }
+
+# Lets long faults happen to a farm of their own, meanwhile. It goes with this script.
+begin_beside() {
+    "${BASH_SOURCE[0]}" "$@" >"$run/beside" 2>&1 &
+    # shellcheck disable=SC2034 # for tear_down
+    beside=$!
+}
+
+end_beside() {
+    wait "$beside" || true
+    beside=''
+    grep -vE '^faults survived' "$run/beside" || true
+    survived=$((survived + $(grep -cE '^ok ' "$run/beside" || true)))
+}
+
+shuffle() {
+    python3 -c 'import random, sys; names = sys.argv[2:]; random.Random(sys.argv[1]).shuffle(names); print(*names, sep="\n")' "$@"
+}
+
 main() {
-    local names=("$@") name
+    local names meanwhile=() seed='' name
+    if [ "${1:-}" = --shuffle ]; then
+        seed=${2:?--shuffle needs a number}
+        shift 2
+    fi
+    names=("$@")
     case ${1:-} in
         list) printf '%s\n' "${usual[@]}" "${long[@]}" && return ;;
         quick) names=("${quick[@]}") ;;
-        '') names=("${usual[@]}") ;;
+        usual) names=("${usual[@]}") ;;
+        '') names=("${usual[@]}" "${long[@]}") ;;
     esac
     for name in "${names[@]}"; do
         declare -F "fault_$name" >/dev/null || fail "no fault is called $name; they are: ${usual[*]} ${long[*]}"
     done
+    [ -z "$seed" ] || mapfile -t names < <(shuffle "$seed" "${names[@]}")
     need_everything
     need_guest
     begin
+    for name in "${names[@]}"; do
+        if is_long "$name" && [ "${#names[@]}" -gt 1 ]; then meanwhile+=("$name"); fi
+    done
+    [ "${#meanwhile[@]}" = 0 ] || begin_beside "${meanwhile[@]}"
     farm_up
     mkdir -p "$run/me/sent"
     survived=0
-    for name in "${names[@]}"; do survive "$name"; done
+    for name in "${names[@]}"; do
+        [[ " ${meanwhile[*]} " == *" $name "* ]] || survive "$name"
+    done
+    [ -z "${beside:-}" ] || end_beside
     printf 'faults survived: %s of %s\n' "$survived" "${#names[@]}"
     [ "$survived" = "${#names[@]}" ]
 }

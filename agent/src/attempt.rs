@@ -16,17 +16,19 @@ use std::sync::Arc;
 use futures::FutureExt;
 use kiln_component::pipeline::panic_text;
 use kiln_component::reporter::EventSink;
-use kiln_component::{Artifact, Builder, Journal, Reporter, Scratch, TaskContext, artifact};
+use kiln_component::{Artifact, Builder, Journal, Origins, Reporter, Scratch, TaskContext, artifact};
 use kiln_plan::build::PLAN_FORMAT;
 use kiln_plan::event::TaskOutcome;
 use kiln_plan::{ArtifactRecord, BuildPlan, Failure, Fault, Redactor};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::catalog::Factories;
 
 pub mod check;
 mod finish_config;
 mod make;
+mod motion;
 mod post_processing;
 mod provisioning;
 mod run_values;
@@ -48,6 +50,10 @@ pub struct AttemptSettings {
     pub cache_dir: PathBuf,
     /// Where journals and scratch directories lie; made when missing. On one file system with enough room.
     pub run_dir: PathBuf,
+    /// Where it is noted what goes into the result.
+    pub origins: Origins,
+    /// Whether the process is the attempt's alone, so that what it does by itself is the attempt's progress.
+    pub own_process: bool,
     /// Ends the attempt early, with everything undone.
     pub cancel: CancellationToken,
 }
@@ -110,6 +116,8 @@ async fn within_journal(
             return Err(machine(&e));
         }
     };
+    let watch = motion::watch(journal.clone(), settings.own_process, reporter.clone());
+    let watched = AbortOnDropHandle::new(tokio::spawn(watch));
     let cx = TaskContext {
         plan,
         reporter: reporter.clone(),
@@ -118,8 +126,10 @@ async fn within_journal(
         journal: journal.clone(),
         working_dir: settings.working_dir,
         cache_dir: settings.cache_dir,
+        origins: settings.origins,
     };
     let result = AssertUnwindSafe(carry_out(&cx, factories)).catch_unwind().await;
+    drop(watched);
     let (place, leaving) = (scratch.path().to_owned(), journal.is_leaving());
     drop(scratch);
     if leaving && place.exists() {

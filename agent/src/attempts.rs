@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use kiln_component::Origins;
 use kiln_component::reporter::EventSink;
 use kiln_plan::{DataAnswer, DataQuery, EventKind};
 use tokio::sync::oneshot;
@@ -80,6 +81,8 @@ impl Attempts for Hands {
             working_dir: order.plan.facts.working_dir.clone().into(),
             cache_dir: underway.settings.cache_dir.clone(),
             run_dir: underway.settings.run_dir.clone(),
+            origins: Origins::default(),
+            own_process: false,
             cancel: entry.cancel.clone(),
         };
         let factories = Arc::clone(&underway.factories);
@@ -135,6 +138,10 @@ struct Speaker {
 impl EventSink for Speaker {
     fn send(&self, event: EventKind) {
         self.voice.say(&event);
+    }
+
+    fn moved(&self) {
+        self.voice.moved();
     }
 
     async fn ask(&self, text: &str) -> Option<String> {

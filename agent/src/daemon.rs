@@ -42,7 +42,7 @@ use crate::link::{self, Hello, LinkEnd, Questions};
 pub mod address;
 pub mod identity;
 mod name;
-mod notify;
+pub mod notify;
 
 use address::Farm;
 use identity::{Enrolment, IdentityError};

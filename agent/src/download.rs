@@ -21,6 +21,7 @@ mod cache;
 pub mod checksum;
 pub mod iso;
 mod netrc;
+pub mod origin;
 pub mod source;
 pub mod sums_file;
 mod transfer;
@@ -152,15 +153,17 @@ async fn fetch_from(cx: &TaskContext, wanted: &Wanted, url: &str) -> Result<Path
         Checksum::Sum(sum) => Some(sum.clone()),
         Checksum::File(file) => Some(sum_from_file(cx, &client, file, &source).await?),
     };
-    match source {
-        Source::Local(path) => verified_in_place(path, sum.as_ref()).await,
+    let path = match source {
+        Source::Local(path) => verified_in_place(path, sum.as_ref()).await?,
         Source::Http(address) => {
             let target = Target::new(wanted, &cx.cache_dir, &cx.working_dir, sum.as_ref(), url);
             let (reporter, scratch) = (&cx.reporter, &*cx.scratch);
-            let download = Download { client, address, target, sum, reporter, scratch };
-            download.run().await
+            let download = Download { client, address, target, sum: sum.clone(), reporter, scratch };
+            download.run().await?
         }
-    }
+    };
+    origin::fetched(cx, (url, &path), sum.as_ref()).await?;
+    Ok(path)
 }
 
 async fn verified_in_place(path: PathBuf, sum: Option<&Sum>) -> Result<PathBuf, DownloadError> {

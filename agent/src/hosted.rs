@@ -39,6 +39,7 @@ use crate::spool::Reader;
 pub mod bundle;
 pub mod control;
 mod host;
+mod inputs;
 pub mod place;
 pub mod process;
 mod publication;
@@ -132,7 +133,7 @@ impl Hosts {
     }
 
     fn prepare(&self, place: &Place, order: Order, files: Option<BundleFiles>) -> Result<(), PlaceError> {
-        place.make(&About::of(&order))?;
+        place.make(&About::of(&order, files.as_ref()))?;
         let (plan, working_dir) = match files {
             Some(files) => {
                 place.lay_out(&files)?;

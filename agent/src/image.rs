@@ -13,6 +13,7 @@
 use std::path::PathBuf;
 
 use kiln_component::Reporter;
+use kiln_plan::byte_count::in_words;
 use kiln_plan::event::ProgressUnit;
 use kiln_plan::id::ImageId;
 use kiln_plan::{Failure, Fault};
@@ -241,15 +242,6 @@ fn manifest(publication: &Publication, gathered: Gathered) -> ImageManifest {
 }
 
 fn told(image: &ImageRecord, sent: Sent) -> String {
-    let mib = |bytes: u64| format!("{}.{}", bytes >> 20, ((bytes & 0xf_ffff) * 10) >> 20);
-    let percent = (sent.sent * 1_000).checked_div(sent.size).unwrap_or(0);
-    format!(
-        "Published image {}:{} ({} MiB, of which {} MiB were sent: {}.{} %)",
-        image.name,
-        image.version,
-        mib(sent.size),
-        mib(sent.sent),
-        percent / 10,
-        percent % 10
-    )
+    let (size, sent) = (in_words(sent.size), in_words(sent.sent));
+    format!("Published image {}:{} ({size}, of which {sent} were sent)", image.name, image.version)
 }

@@ -55,6 +55,7 @@ pub(crate) fn task() -> TestTask {
         journal: kiln_component::Journal::in_memory(),
         working_dir: sub("work"),
         cache_dir: sub("cache"),
+        origins: kiln_component::Origins::default(),
     };
     TestTask { cx, heard, _directory: directory }
 }

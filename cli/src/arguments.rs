@@ -159,15 +159,8 @@ pub(crate) struct BuildArguments {
     pub(crate) accepted_alone: BuildOnlyAcceptedArguments,
     #[command(flatten)]
     pub(crate) farm: farm::FarmArguments,
-    /// On a farm: whose build it is
-    #[arg(long, value_name = "NAME", default_value = "")]
-    pub(crate) project: String,
-    /// On a farm: higher is sooner, from -100 to 100
-    #[arg(long, value_name = "N", default_value = "0", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-100..=100))]
-    pub(crate) priority: i32,
-    /// On a farm: follow a build of the same that is under way, if there is one
-    #[arg(long, action = ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
-    pub(crate) join: bool,
+    #[command(flatten)]
+    pub(crate) on_farm: farm::OnFarmArguments,
 }
 
 /// How a run is shown.
@@ -350,7 +343,25 @@ fn root_help(table: &clap::Command) -> String {
 /// The help of a command that consists of others.
 fn group_help(name: &str, group: &clap::Command) -> String {
     let list = command_list(group);
-    format!("Usage: kiln {name} <subcommand> [options] [args]\n\nSubcommands:\n{list}")
+    let options = option_list(group);
+    format!("Usage: kiln {name} <subcommand> [options] [args]\n\nSubcommands:\n{list}{options}")
+}
+
+/// The flags that a group has itself.
+fn option_list(group: &clap::Command) -> String {
+    let shown = || group.get_arguments().filter(|a| !a.is_hide_set() && a.get_id() != "help");
+    let named = |a: &clap::Arg| {
+        let value = a.get_value_names().filter(|_| a.get_action().takes_values()).unwrap_or_default();
+        let value = value.first().filter(|_| !a.is_require_equals_set());
+        Some(format!("-{}{}", a.get_long()?, value.map(|value| format!(" {value}")).unwrap_or_default()))
+    };
+    let width = shown().filter_map(named).map(|name| name.chars().count()).max().unwrap_or(0);
+    let line = |a: &clap::Arg| {
+        let help = a.get_help().map(ToString::to_string).unwrap_or_default();
+        Some(format!("    {:width$}    {help}\n", named(a)?))
+    };
+    let lines: String = shown().filter_map(line).collect();
+    if lines.is_empty() { lines } else { format!("\nOptions:\n{lines}") }
 }
 
 fn command_list(table: &clap::Command) -> String {

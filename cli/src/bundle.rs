@@ -8,19 +8,23 @@
 //! Left out are version control, what earlier runs left (`packer_cache`, `output-*`, `*.manifest.lock`) and what
 //! `.kilnignore` names, in the manner of `.gitignore`.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use ignore::WalkBuilder;
 use ignore::overrides::OverrideBuilder;
-use kiln_proto::bundle::{BundleError, BundleFiles, Entry, LARGEST_BUNDLE};
+use kiln_proto::bundle::{BundleError, BundleFiles, Entry, LARGEST_BUNDLE, MOST_ENTRIES};
 
 #[cfg(test)]
 mod tests;
 
 /// What no farm needs; `.kilnignore` can ask for none of it back.
 const NEVER: [&str; 6] = [".git", ".hg", ".svn", "packer_cache", "output-*/", ".kilnignore"];
+
+/// Directories and other things that are looked at before there are taken to be too many files.
+const MOST_WALKED: usize = 4 * MOST_ENTRIES;
 
 /// A directory as a bundle.
 #[derive(Debug)]
@@ -57,7 +61,9 @@ pub(crate) enum PackError {
         source: std::io::Error,
     },
     /// The directory could not be walked.
-    #[error("failed to list the files for the farm")]
+    #[error(
+        "failed to list the files for the farm; name what can't be read and is not needed in a file .kilnignore, as in .gitignore"
+    )]
     Walk(#[source] ignore::Error),
     /// A file can't be in a bundle.
     #[error("failed to make a bundle of {}", top.display())]
@@ -70,7 +76,8 @@ pub(crate) enum PackError {
     },
     /// It is too large.
     #[error(
-        "the files below {} are too large for a farm ({} MiB at most); the largest are {largest}; name what is not needed in \
+        "the files below {} are too large for a farm ({} MiB at most); the largest seen so far are {largest}; start the build from the \
+         template's own directory, or name what is not needed in \
          a file .kilnignore there, as in .gitignore",
         top.display(),
         LARGEST_BUNDLE >> 20
@@ -78,25 +85,92 @@ pub(crate) enum PackError {
     TooLarge {
         /// The bundle's top.
         top: PathBuf,
-        /// The largest files, with their sizes.
+        /// The largest files that were seen, with their sizes.
+        largest: String,
+    },
+    /// There are too many files.
+    #[error(
+        "there are too many files below {} for a farm ({MOST_ENTRIES} at most), as far as they were counted most of them in {largest}; \
+         start the build from the template's own directory, or name what is not needed in a file .kilnignore there, as in \
+         .gitignore",
+        top.display()
+    )]
+    TooMany {
+        /// The bundle's top.
+        top: PathBuf,
+        /// The directories of which most were seen, with how many.
         largest: String,
     },
 }
 
-/// Packs what the template at `template` (as named from `working_directory`) and the build need.
+/// Packs what the template at `template` (as named from `working_directory`) and the build need. Everything is counted before
+/// anything is read.
 pub(crate) fn pack(template: &str, working_directory: &Path) -> Result<Packed, PackError> {
     let top = top_of(template, working_directory)?;
     let below = working_directory.strip_prefix(&top).unwrap_or(Path::new(""));
     let working_directory = below.to_string_lossy().into_owned();
     let mut files = BundleFiles::default();
-    let mut sizes: Vec<(u64, String)> = Vec::new();
-    for found in walk(&top)? {
-        let found = found.map_err(PackError::Walk)?;
-        let Some(entry) = entry(&found, &mut sizes, &top)? else { continue };
-        let name = found.path().strip_prefix(&top).unwrap_or(found.path()).to_string_lossy();
-        files.add(&name, entry).map_err(|source| PackError::Entry { top: top.clone(), source })?;
+    for found in survey(&top)? {
+        let entry = entry(&found, &top)?;
+        files.add(&found.name, entry).map_err(|source| PackError::Entry { top: top.clone(), source })?;
     }
     Ok(Packed { files, working_directory })
+}
+
+/// A file or link that belongs to a bundle.
+struct Found {
+    path: PathBuf,
+    /// From the bundle's top.
+    name: String,
+    kind: Kind,
+}
+
+/// What of it was seen without reading it.
+enum Kind {
+    Link,
+    File { size: u64, executable: bool },
+}
+
+/// Everything that belongs to a bundle, unless that is more than a bundle may have: then the walk ends where that shows.
+fn survey(top: &Path) -> Result<Vec<Found>, PackError> {
+    let (mut all, mut bytes) = (Vec::new(), 0);
+    for (nth, found) in walk(top)?.enumerate() {
+        if all.len() > MOST_ENTRIES || nth > MOST_WALKED {
+            return Err(too_many(&all, top));
+        }
+        let Some(found) = seen(&found.map_err(PackError::Walk)?, top)? else { continue };
+        bytes += found.size();
+        all.push(found);
+        if bytes > LARGEST_BUNDLE {
+            return Err(too_large(all, top));
+        }
+    }
+    Ok(all)
+}
+
+impl Found {
+    const fn size(&self) -> u64 {
+        match self.kind {
+            Kind::Link => 0,
+            Kind::File { size, .. } => size,
+        }
+    }
+}
+
+/// A file or link as it is seen; none for directories, and for sockets and their kin, which no other machine could use.
+fn seen(found: &ignore::DirEntry, top: &Path) -> Result<Option<Found>, PackError> {
+    let path = found.path().to_owned();
+    let unread = |source| PackError::Read { path: found.path().to_owned(), source };
+    let kind = match found.file_type() {
+        Some(kind) if kind.is_symlink() => Kind::Link,
+        Some(kind) if kind.is_file() => {
+            let metadata = path.metadata().map_err(unread)?;
+            Kind::File { size: metadata.len(), executable: metadata.permissions().mode() & 0o100 != 0 }
+        }
+        _ => return Ok(None),
+    };
+    let name = path.strip_prefix(top).unwrap_or(&path).to_string_lossy().into_owned();
+    Ok(Some(Found { path, name, kind }))
 }
 
 /// The nearest directory above both the working directory and the template.
@@ -113,7 +187,7 @@ fn top_of(template: &str, working_directory: &Path) -> Result<PathBuf, PackError
         .map(|(a, _)| a)
         .collect();
     let home = std::env::home_dir();
-    if common != working_directory && (common.parent().is_none() || Some(&common) == home.as_ref()) {
+    if common.parent().is_none() || (common != working_directory && Some(&common) == home.as_ref()) {
         return Err(PackError::TooWide { template: whole, common });
     }
     Ok(common)
@@ -152,32 +226,20 @@ fn walk(top: &Path) -> Result<ignore::Walk, PackError> {
     Ok(walk.build())
 }
 
-/// The entry of a file or link; none for directories, and for sockets and their kin, which no other machine could use.
-fn entry(
-    found: &ignore::DirEntry,
-    sizes: &mut Vec<(u64, String)>,
-    top: &Path,
-) -> Result<Option<Entry>, PackError> {
-    let path = found.path();
-    let unread = |source| PackError::Read { path: path.to_owned(), source };
-    let Some(kind) = found.file_type() else { return Ok(None) };
-    if kind.is_symlink() {
-        let target = std::fs::read_link(path).map_err(unread)?;
-        return linked(path, &target, top).map(Some);
+/// The entry of a file or link.
+fn entry(found: &Found, top: &Path) -> Result<Entry, PackError> {
+    let path = &found.path;
+    let unread = |source| PackError::Read { path: path.clone(), source };
+    match found.kind {
+        Kind::Link => linked(path, &std::fs::read_link(path).map_err(unread)?, top),
+        Kind::File { executable, .. } => {
+            let mut contents = Vec::new();
+            let file = std::fs::File::open(path).map_err(unread)?;
+            // It may have grown since it was counted.
+            file.take(LARGEST_BUNDLE + 1).read_to_end(&mut contents).map_err(unread)?;
+            Ok(Entry::File { contents: contents.into(), executable })
+        }
     }
-    if !kind.is_file() {
-        return Ok(None);
-    }
-    let metadata = path.metadata().map_err(unread)?;
-    sizes.push((metadata.len(), path.strip_prefix(top).unwrap_or(path).to_string_lossy().into_owned()));
-    if sizes.iter().map(|(size, _)| size).sum::<u64>() > LARGEST_BUNDLE {
-        return Err(too_large(sizes, top));
-    }
-    let mut contents = Vec::new();
-    let file = std::fs::File::open(path).map_err(unread)?;
-    file.take(LARGEST_BUNDLE + 1).read_to_end(&mut contents).map_err(unread)?;
-    let executable = metadata.permissions().mode() & 0o100 != 0;
-    Ok(Some(Entry::File { contents: contents.into(), executable }))
 }
 
 /// A link that stays in the bundle goes as a link; of one that leads out, what it leads to goes.
@@ -193,8 +255,20 @@ fn linked(path: &Path, target: &Path, top: &Path) -> Result<Entry, PackError> {
     Ok(Entry::File { contents: contents.into(), executable: false })
 }
 
-fn too_large(sizes: &mut [(u64, String)], top: &Path) -> PackError {
-    sizes.sort_by(|a, b| b.cmp(a));
-    let largest = sizes.iter().take(3).map(|(size, name)| format!("{name} ({} MiB)", size >> 20));
+fn too_large(mut all: Vec<Found>, top: &Path) -> PackError {
+    all.sort_by(|a, b| (b.size(), &b.name).cmp(&(a.size(), &a.name)));
+    let largest = all.iter().take(3).map(|found| format!("{} ({} MiB)", found.name, found.size() >> 20));
     PackError::TooLarge { top: top.to_owned(), largest: largest.collect::<Vec<_>>().join(", ") }
+}
+
+fn too_many(all: &[Found], top: &Path) -> PackError {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for found in all {
+        let directory = found.name.split_once('/').map_or(".", |(directory, _)| directory);
+        *counts.entry(directory).or_default() += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let largest = counts.iter().take(3).map(|(directory, count)| format!("{directory} ({count} or more)"));
+    PackError::TooMany { top: top.to_owned(), largest: largest.collect::<Vec<_>>().join(", ") }
 }

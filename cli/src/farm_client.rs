@@ -6,6 +6,7 @@ use kiln_plan::{DataAnswer, DataQuery, Event};
 use kiln_proto::bundle::BundleError;
 use kiln_proto::event::TaskRecords;
 use kiln_proto::submission::{AnswerRequest, FollowRequest, SubmitReply, SubmitRequest};
+use kiln_proto::transport;
 use kiln_proto::v1::submission_client::SubmissionClient;
 use kiln_proto::{Bytes, Code, ConvertError, MESSAGE_LIMIT, Problem, v1};
 
@@ -28,6 +29,9 @@ pub(crate) enum FarmError {
     /// Its answer makes no sense.
     #[error("the farm's answer cannot be read")]
     Answer(#[from] ConvertError),
+    /// It ended the stream of a build as if all had been told.
+    #[error("the farm did not tell how every task of the build ended")]
+    Untold,
     /// The files of the template can't be sent.
     #[error("the template's files cannot be sent")]
     Bundle(#[from] BundleError),
@@ -62,13 +66,13 @@ impl FarmClient {
     }
 
     /// Sends a bundle, unless the farm has it.
-    pub(crate) async fn put_bundle(&mut self, digest: Fingerprint, packed: Vec<u8>) -> Result<(), FarmError> {
+    pub(crate) async fn put_bundle(&mut self, digest: Fingerprint, packed: &Bytes) -> Result<(), FarmError> {
         let asked = v1::FindBundleRequest { digest: digest.to_string() };
         let known = self.submissions.find_bundle(asked).await.map_err(refused("look for the bundle"))?;
         if known.into_inner().found {
             return Ok(());
         }
-        let packed = Bytes::from(packed);
+        let packed = packed.clone();
         let parts = (0..packed.len()).step_by(BUNDLE_PART).map(move |start| v1::BundlePart {
             digest: (start == 0).then(|| digest.to_string()),
             data: packed.slice(start..(start + BUNDLE_PART).min(packed.len())),
@@ -120,7 +124,10 @@ impl FarmError {
     /// Whether the farm may answer later: it can't be reached, or its leader is being replaced.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
-            Self::Refused { status, .. } => Problem::from((**status).clone()).code == Code::Unavailable,
+            Self::Refused { status, .. } => {
+                Problem::from((**status).clone()).code == Code::Unavailable && !transport::is_distrust(status)
+            }
+            Self::Untold => true,
             Self::Answer(_) | Self::Bundle(_) => false,
         }
     }
@@ -131,7 +138,8 @@ fn refused(operation: &'static str) -> impl Fn(tonic::Status) -> FarmError {
 }
 
 impl Following {
-    /// The next events; `None` once the build has ended and all is told. May be dropped at any time.
+    /// The next events; `None` when the stream ended, as it should only once the end of each task was told. May be dropped
+    /// at any time.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<Event>>, FarmError> {
         let Some(update) = self.updates.message().await.map_err(refused("tell of the build"))? else {
             return Ok(None);

@@ -40,13 +40,22 @@ pub(crate) enum NoConnection {
         source: std::io::Error,
     },
     /// The token is none.
-    #[error("the token for the farm cannot be used")]
-    Token(#[from] TokenError),
+    #[error("the token in {place} cannot be used")]
+    Token {
+        /// The file or the variable that it is in.
+        place: String,
+        /// Why.
+        #[source]
+        source: TokenError,
+    },
     /// The token is for something else.
     #[error(
         "the token enrols agents or coordinators; builds are asked for with one that begins with kiln_client_"
     )]
     OtherToken,
+    /// No coordinator answers.
+    #[error("the farm's authority can't be asked for")]
+    Unreachable(#[source] std::io::Error),
     /// TLS refuses.
     #[error("failed to prepare the connection to the farm")]
     Credentials(#[from] CredentialsError),
@@ -69,6 +78,16 @@ pub(crate) fn open(farm: &ChosenFarm) -> Result<Connection, NoConnection> {
     Ok(InterceptedService::new(transport::dial(&endpoints, &credentials), Bearer::of(&token)))
 }
 
+/// The certificates (DER) of the farm's authorities, which vouch for the objects that coordinators hand out themselves.
+///
+/// # Errors
+/// When the address or the token can't be used, or no coordinator answers.
+pub(crate) async fn authorities(farm: &ChosenFarm) -> Result<Vec<Vec<u8>>, NoConnection> {
+    let endpoints = Endpoint::list(&farm.addresses)?;
+    let token = token(farm.token_file.as_deref().map(Path::new))?;
+    transport::authorities(&endpoints, &token.trust()).await.map_err(NoConnection::Unreachable)
+}
+
 /// A connection to a farm that knows who asks because it is this process.
 pub(crate) fn within(channel: Channel) -> Connection {
     InterceptedService::new(channel, Bearer::default())
@@ -79,13 +98,25 @@ pub(crate) fn within(channel: Channel) -> Connection {
 /// # Errors
 /// When there is none that can be read.
 pub(crate) fn token(file: Option<&Path>) -> Result<Token, NoConnection> {
-    let text = match file {
+    token_if_any(file)?.ok_or(NoConnection::NoToken)
+}
+
+/// The same, for those who may have none.
+///
+/// # Errors
+/// When what is there can't be read or is none.
+pub(crate) fn token_if_any(file: Option<&Path>) -> Result<Option<Token>, NoConnection> {
+    let (text, place) = match file {
         Some(path) => {
             let unread = |source| NoConnection::TokenFile { path: path.to_owned(), source };
-            std::fs::read_to_string(path).map_err(unread)?
+            (std::fs::read_to_string(path).map_err(unread)?, path.display().to_string())
         }
-        None => std::env::var(TOKEN_VARIABLE).map_err(|_| NoConnection::NoToken)?,
+        None => match std::env::var(TOKEN_VARIABLE) {
+            Ok(text) if !text.trim().is_empty() => (text, TOKEN_VARIABLE.to_owned()),
+            _ => return Ok(None),
+        },
     };
     crate::log::hide([text.trim()]);
-    Ok(text.parse()?)
+    let token = text.parse().map_err(|source| NoConnection::Token { place, source })?;
+    Ok(Some(token))
 }

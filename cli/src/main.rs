@@ -14,11 +14,13 @@ mod farm_of_one;
 mod interrupt;
 mod local_host;
 mod log;
+mod patience;
 mod plugin_store;
 mod render;
 mod replace_file;
 mod request;
 mod run_directory;
+mod runtime;
 mod settings;
 
 use std::process::ExitCode;

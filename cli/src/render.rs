@@ -137,6 +137,16 @@ impl Screen {
         self.message(Tone::Error, Some(style::ERROR), text, false);
     }
 
+    /// Something wrong with a command whose output may be kept in a file: people are told on standard error.
+    pub(crate) fn complain(&self, text: &str) {
+        match (self.look.reader, &self.face) {
+            (Reader::People, Face::Lines(_)) => {
+                let _nobody_listens = writeln!(std::io::stderr(), "{text}");
+            }
+            _ => self.error(text),
+        }
+    }
+
     /// Something wrong, in no colour: what Packer prints of an interruption.
     pub(crate) fn plain_error(&self, text: &str) {
         self.message(Tone::Error, None, text, false);

@@ -108,6 +108,11 @@ impl Reader {
 }
 
 impl<'r> Section<'r> {
+    /// Whether there is an argument of that name, good or bad.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.body.attribute(name).is_some()
+    }
+
     /// A text.
     pub(crate) fn text(&self, name: &'static str) -> Option<String> {
         self.value(name, "a text, as \"words\"", |value| value.as_str().map(str::to_owned))

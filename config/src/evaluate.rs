@@ -63,14 +63,21 @@ pub enum Evaluation {
 
 /// Evaluates a template.
 pub fn evaluate(template: &Template, inputs: Inputs<'_>) -> Evaluation {
+    let (request, chosen) = (inputs.request, |patterns: &[String]| !patterns.is_empty());
+    let whole = !chosen(&request.only) && !chosen(&request.except);
     let mut evaluation = match &template.content {
         Content::Hcl2 { document, assignments } => {
             hcl2::evaluate(document, assignments, &template.root, inputs)
         }
         Content::Legacy { document, given } => legacy::evaluate(document, given, &template.root, inputs),
     };
-    if let Evaluation::Done { plans, .. } = &mut evaluation {
+    if let Evaluation::Done { plans, diagnostics } = &mut evaluation {
         template.farm.apply(plans);
+        // Otherwise there may be more sources than plans.
+        if whole && !plans.is_empty() && !diagnostics.has_errors() {
+            let names: Vec<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();
+            diagnostics.extend(template.farm.unused(&names));
+        }
     }
     evaluation
 }

@@ -55,6 +55,9 @@ pub struct FarmFile {
 #[derive(Clone, Debug)]
 struct TaskRule {
     pattern: Glob,
+    /// As it was written, and where.
+    text: String,
+    span: Span,
     settings: Vec<Setting>,
 }
 
@@ -150,7 +153,29 @@ impl FarmFile {
             let Some(value) = known(attribute, &TASK_ARGUMENTS, found) else { continue };
             settings.extend(take(setting(&attribute.name, &value), attribute, found));
         }
-        self.tasks.push(TaskRule { pattern, settings });
+        let (text, span) = (label.text.clone(), label.span.clone());
+        self.tasks.push(TaskRule { pattern, text, span, settings });
+    }
+
+    /// Warns of each pattern that none of these names fits, which are all that the template has.
+    pub fn unused(&self, names: &[&str]) -> Diagnostics {
+        let fits = |rule: &&TaskRule| names.iter().any(|name| rule.pattern.matches(name));
+        let mut found = Diagnostics::new();
+        for rule in self.tasks.iter().filter(|rule| !fits(rule)) {
+            let told = format!(
+                "No build of the template has a name that fits {:?}, so the block does nothing.",
+                rule.text
+            );
+            let warning = Diagnostic::warning("Unused task block", told).at(rule.span.clone());
+            let kinds = names.iter().filter_map(|name| Some(format!("{}.*", name.split_once('.')?.0)));
+            let alike: Vec<String> = names.iter().map(ToString::to_string).chain(kinds).collect();
+            let hint = match nearest(&rule.text, alike.iter().map(String::as_str)) {
+                Some(similar) => format!("did you mean {similar:?}?"),
+                None => format!("there are {}", names.join(", ")),
+            };
+            found.push(warning.hint(hint));
+        }
+        found
     }
 
     /// Adds to plans what is said of their tasks.

@@ -5,8 +5,9 @@
 mod slip;
 
 use jsonc_parser::ast;
-use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
+use jsonc_parser::{CollectOptions, parse_to_ast};
 use kiln_lang::convert::convert;
+use kiln_lang::json_text::strict;
 use kiln_lang::{Diagnostic, Diagnostics, SourceFile, Span, Type, Value};
 
 /// A value and where it stands.
@@ -167,21 +168,6 @@ fn syntax_errors(file: &SourceFile, first: Diagnostic) -> (Option<ast::Value<'_>
         });
     }
     (Some(value), found)
-}
-
-fn strict() -> ParseOptions {
-    ParseOptions {
-        allow_comments: false,
-        allow_loose_object_property_names: false,
-        allow_trailing_commas: false,
-        allow_missing_commas: false,
-        allow_single_quoted_strings: false,
-        allow_hexadecimal_numbers: false,
-        allow_unary_plus_numbers: false,
-        allow_bare_decimal_point_numbers: false,
-        allow_non_finite_numbers: false,
-        allow_extended_string_escapes: false,
-    }
 }
 
 fn check_syntax(file: &SourceFile) -> Result<(), Diagnostic> {

@@ -7,6 +7,8 @@
 //!                                 answers    └─► questions to data sources?
 //!                                      └── agents ◄──┘
 //! ```
+//!
+//! A request with a key that was carried out before is answered with its build: then the answer was lost, not the request.
 
 use std::fmt::Debug;
 use std::num::NonZeroU32;
@@ -16,7 +18,7 @@ use std::time::Duration;
 use kiln_lang::Diagnostics;
 use kiln_model::{Action, NewTask, Origin, Outcome};
 use kiln_plan::fingerprint::Fingerprint;
-use kiln_plan::id::{BuildId, TaskId};
+use kiln_plan::id::{BuildId, RequestId, TaskId};
 use kiln_plan::{BuildPlan, Catalog, DataAnswer, DataQuery, Requirements};
 use kiln_proto::bundle::BundleFiles;
 use kiln_proto::submission::{SubmitReply, SubmitRequest};
@@ -88,6 +90,10 @@ pub(crate) async fn submit(
     };
     let catalog = catalog(coordinator).await?;
     let Evaluated { mut plans, diagnostics, .. } = evaluate(coordinator, &request, bundle, catalog).await?;
+    let sent = request.key.map(|key| request_of(caller, key));
+    if let Some(build) = sent.and_then(|sent| coordinator.ledger.read(|farm| farm.submitted_by(sent))) {
+        return Ok(already(coordinator, build, diagnostics));
+    }
     if plans.is_empty() {
         return Ok(SubmitReply { diagnostics, ..SubmitReply::default() });
     }
@@ -96,12 +102,22 @@ pub(crate) async fn submit(
     let named = tasks.iter().map(|task| (task.id, task.name.clone())).collect();
     let build = BuildId::new(Uuid::now_v7());
     match enter(coordinator, build, (&request, caller), tasks).await? {
-        None => Ok(SubmitReply { build: Some(build), tasks: named, diagnostics, joined: false }),
-        Some(other) => {
-            let tasks = tasks_of(coordinator, other);
-            Ok(SubmitReply { build: Some(other), tasks, diagnostics, joined: true })
+        Entered::New => Ok(SubmitReply { build: Some(build), tasks: named, diagnostics, joined: false }),
+        Entered::Before(build) => Ok(already(coordinator, build, diagnostics)),
+        Entered::UnderWay(other) => {
+            Ok(SubmitReply { joined: true, ..already(coordinator, other, diagnostics) })
         }
     }
+}
+
+/// The answer to a request whose build is there.
+fn already(coordinator: &Coordinator, build: BuildId, diagnostics: Diagnostics) -> SubmitReply {
+    SubmitReply { build: Some(build), tasks: tasks_of(coordinator, build), diagnostics, joined: false }
+}
+
+/// What a request is known by when it is sent again: its key, among those of its sender.
+fn request_of(caller: &Caller, key: RequestId) -> Fingerprint {
+    Fingerprint::of_bytes(format!("{} {key}", caller.to_header()).as_bytes())
 }
 
 fn tasks_of(coordinator: &Coordinator, build: BuildId) -> Vec<(TaskId, String)> {
@@ -121,6 +137,7 @@ fn origin(request: &SubmitRequest, tasks: &[NewTask]) -> Origin {
         priority: request.priority,
         fingerprint: request.bundle.and_then(|bundle| likeness(bundle, &request.request)),
         bundle: request.bundle,
+        trace_parent: request.trace_parent,
         ..usual
     }
 }
@@ -158,6 +175,7 @@ async fn evaluate(
             let evaluated = evaluator.evaluate(&asked);
             (evaluated, answers)
         };
+        let _thread = coordinator.evaluations.acquire().await;
         let broke_off =
             |_| Problem::new(Code::Internal, "the evaluation of the template broke off; please report it");
         let (evaluated, given) = tokio::task::spawn_blocking(evaluate).await.map_err(broke_off)?;
@@ -195,7 +213,8 @@ async fn catalog(coordinator: &Coordinator) -> Result<Arc<Catalog>, Problem> {
     tokio::time::timeout(patience, coordinator.roster.first_catalog()).await.map_err(|_| {
         let seconds = patience.as_secs();
         let told = format!("no agent has joined the farm for {seconds} s; start one with `kiln agent`");
-        Problem::new(Code::Unavailable, told)
+        // Not "unavailable": whoever asks again and again would only wait longer for a machine that isn't there.
+        Problem::new(Code::Refused, told)
     })
 }
 
@@ -225,22 +244,34 @@ async fn keep_one(coordinator: &Coordinator, plan: &BuildPlan) -> Result<NewTask
     })
 }
 
-/// Opens the logs and puts the build to the ledger, in this order: an agent may speak right after. Returns the build that
-/// does the same and is under way, if there is one and the request wants it.
+/// What the ledger made of a submission.
+enum Entered {
+    /// A build.
+    New,
+    /// Nothing, since the request made this build before.
+    Before(BuildId),
+    /// Nothing, since this build does the same and is under way, and the request wants that.
+    UnderWay(BuildId),
+}
+
+/// Opens the logs and puts the build to the ledger, in this order: an agent may speak right after.
 async fn enter(
     coordinator: &Coordinator,
     build: BuildId,
     (request, caller): (&SubmitRequest, &Caller),
     tasks: Vec<NewTask>,
-) -> Result<Option<BuildId>, Problem> {
-    let origin = Origin { submitter: caller.person().map(str::to_owned), ..origin(request, &tasks) };
+) -> Result<Entered, Problem> {
+    let submitter = caller.person().map(str::to_owned);
+    let sent = request.key.map(|key| request_of(caller, key));
+    let origin = Origin { submitter, request: sent, ..origin(request, &tasks) };
     let (parallel, join) = (NonZeroU32::new(request.parallel), request.join);
     coordinator.events.open(build, tasks.iter().map(|task| task.id));
     let proposed = coordinator.ledger.propose(Action::Submit { build, parallel, tasks, origin, join }).await;
     let ended = match proposed {
         Ok(Outcome::Refused(refusal)) => Err(Problem::from_error(Code::Refused, &refusal)),
-        Ok(Outcome::UnderWay { build }) => Ok(Some(build)),
-        Ok(_) => return Ok(None),
+        Ok(Outcome::UnderWay { build }) => Ok(Entered::UnderWay(build)),
+        Ok(Outcome::SubmittedBefore { build }) => Ok(Entered::Before(build)),
+        Ok(_) => return Ok(Entered::New),
         Err(error) => Err(error.into()),
     };
     coordinator.events.forget(build);

@@ -7,12 +7,13 @@
 //! A bundle counts once its last object is there, so one that broke off half-way is no bundle. Bundles are kept as
 //! private as plans, sealed with the farm key: a template's directory may hold secrets.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use kiln_plan::fingerprint::Fingerprint;
 use kiln_proto::bundle::{BundleError, BundleFiles, LARGEST_BUNDLE};
 use kiln_proto::{Bytes, Code, Problem, rest};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::identity::vault::Vault;
 use crate::store::StoreError;
@@ -23,11 +24,12 @@ mod tests;
 /// The format of the object that says that a bundle is whole.
 const FORMAT: u32 = 1;
 
+/// How slowly a bundle may come in, in bytes a second, once this has passed.
+const SLOWEST: u64 = 64 << 10;
+const GRACE: Duration = Duration::from_secs(30);
+
 /// Bytes of one object of a bundle.
 const PART: usize = 16 << 20;
-
-/// Bundles that may come in at once: each is held in memory until it is whole.
-const AT_ONCE: usize = 4;
 
 /// A bundle could not be kept or read.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +48,8 @@ pub(crate) enum BundlesError {
 impl From<BundlesError> for Problem {
     fn from(error: BundlesError) -> Self {
         let code = match error {
-            BundlesError::Store(_) => Code::Unavailable,
+            BundlesError::Store(ref error) if error.may_pass() => Code::Unavailable,
+            BundlesError::Store(_) => Code::Internal,
             BundlesError::Refused(BundleError::TooLarge | BundleError::TooMany) => Code::TooLarge,
             BundlesError::Refused(_) => Code::Invalid,
             BundlesError::Damaged(_) => Code::Internal,
@@ -66,15 +69,15 @@ struct Whole {
 #[derive(Debug)]
 pub(crate) struct Bundles {
     vault: Vault,
-    incoming: Arc<tokio::sync::Semaphore>,
 }
 
-/// A bundle that is coming in, part by part.
+/// A bundle that is coming in, part by part. It lies in memory until it is whole, so only a few come in at once
+/// ([`crate::grpc`] sees to that).
 #[derive(Debug)]
 pub(crate) struct Incoming {
     digest: Fingerprint,
     bytes: Vec<u8>,
-    _place: tokio::sync::OwnedSemaphorePermit,
+    began: Instant,
 }
 
 fn folder(digest: Fingerprint) -> String {
@@ -84,7 +87,7 @@ fn folder(digest: Fingerprint) -> String {
 impl Bundles {
     /// The bundles of a store.
     pub(crate) fn new(vault: impl Into<Vault>) -> Self {
-        Self { vault: vault.into(), incoming: Arc::new(tokio::sync::Semaphore::new(AT_ONCE)) }
+        Self { vault: vault.into() }
     }
 
     async fn whole(&self, digest: Fingerprint) -> Result<Option<Whole>, BundlesError> {
@@ -101,14 +104,12 @@ impl Bundles {
     /// # Errors
     /// When the store doesn't answer.
     pub(crate) async fn has(&self, digest: Fingerprint) -> Result<bool, BundlesError> {
-        Ok(self.whole(digest).await?.is_some())
+        Ok(self.vault.has(&format!("{}/whole", folder(digest))).await?)
     }
 
-    /// Begins to take a bundle in. Waits while others come in.
-    pub(crate) async fn begin(&self, digest: Fingerprint) -> Incoming {
-        let place = Arc::clone(&self.incoming).acquire_owned().await;
-        let place = place.expect("nobody closes this semaphore");
-        Incoming { digest, bytes: Vec::new(), _place: place }
+    /// Begins to take a bundle in.
+    pub(crate) fn begin(digest: Fingerprint) -> Incoming {
+        Incoming { digest, bytes: Vec::new(), began: Instant::now() }
     }
 
     /// Keeps a bundle that has come in.
@@ -116,7 +117,7 @@ impl Bundles {
     /// # Errors
     /// When it is not what its digest says, contains what a bundle may not, or could not be written.
     pub(crate) async fn keep(&self, incoming: Incoming) -> Result<(), BundlesError> {
-        let Incoming { digest, bytes, _place } = incoming;
+        let Incoming { digest, bytes, .. } = incoming;
         let bytes = Bytes::from(bytes);
         unpack(bytes.clone(), digest).await?;
         let folder = folder(digest);
@@ -173,6 +174,12 @@ impl Bundles {
 }
 
 impl Incoming {
+    /// Until when the next part must be there: whoever trickles keeps others from sending theirs.
+    pub(crate) fn deadline(&self) -> Instant {
+        let earned = Duration::from_secs(self.bytes.len() as u64 / SLOWEST);
+        self.began + GRACE + earned
+    }
+
     /// Takes a part.
     ///
     /// # Errors

@@ -2,9 +2,17 @@
 //!
 //! ```text
 //!   agent ── append(epoch, records) ──► log of the task ──► follow(from …) ── reader, at its own pace
-//!                                            │
-//!              the task finished ── seal ────┘   then the reader comes to an end
+//!                                            ▲
+//!   ledger ── story: attempts, why, the end ─┘   a reader comes to its end when it was told how each task ended
 //! ```
+//!
+//! No reader misses an event or is told a clean end too early, whoever leads, because:
+//! - A number names one event for ever ([`kiln_proto::event::place`]): attempts have numbers of their own, each is begun
+//!   once, and what the ledger knows is told under numbers that follow from it ([`story`]). So a reader may go on at its place
+//!   with any leader, and segments of leaders that didn't know of each other agree.
+//! - The ledger knows how far the events of an attempt go, once its end is reported. So a new leader, which knows only what is at
+//!   rest, waits for the agent to tell the rest again ([`attempt`]), and if that is in vain says what is lost.
+//! - A reader leaves an attempt only when it is closed, and the task only with its end ([`log`]).
 //!
 //! The logs lie in memory, bounded together, and are put to rest in the object store bit by bit; agents keep their events
 //! until then, so that a leader may die. A slow reader holds nothing up and costs nothing: it reads from the log at its
@@ -17,21 +25,25 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 
-use kiln_plan::event::EventKind;
 use kiln_plan::id::{BuildId, Epoch, TaskId};
-use kiln_proto::event::{Record, TaskRecords};
+use kiln_proto::event::{Record, TaskRecords, place};
 use kiln_proto::link::AttemptReceipt;
 use tokio::sync::watch;
 
 mod archive;
+mod attempt;
 mod log;
+pub(crate) mod retry_note;
+mod story;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use self::archive::ArchiveError;
 use self::archive::{Archive, Segment};
+use self::attempt::Missing;
 use self::log::{TaskLog, Unrested};
+pub(crate) use self::story::Story;
 use crate::store::Store;
 
 /// The most bytes of events handed to a reader at once.
@@ -42,9 +54,6 @@ const WRITES: usize = 32;
 
 /// The most segments of one round.
 const ROUND: usize = 1_024;
-
-/// How long an agent has to come to a new leader with the events of an attempt that has ended.
-const RETURN: Duration = Duration::from_secs(20);
 
 /// The wait before the store is asked again what is at rest.
 const LOOK_UP_AGAIN: Duration = Duration::from_secs(1);
@@ -74,6 +83,10 @@ struct BuildLogs {
     changed: watch::Sender<()>,
 }
 
+/// The build is not known any more, or this coordinator leads no more: there is nothing to follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gone;
+
 /// A reader of a build, with its place in each task.
 #[derive(Debug)]
 pub(crate) struct Follower {
@@ -99,12 +112,9 @@ impl Events {
     /// Opens the logs of a build whose events another leader had taken. They take and tell nothing before
     /// [`Events::look_up`] found what is at rest of them; an attempt that is still under way goes on from there, or from
     /// where its agent is.
-    pub(crate) fn reopen(&self, build: BuildId, tasks: impl IntoIterator<Item = (TaskId, Epoch)>) {
-        let resumed = |epoch| match &self.archive {
-            Some(_) => TaskLog::unknown(epoch),
-            None => TaskLog::resumed(epoch, 0, false),
-        };
-        self.add(build, tasks.into_iter().map(|(task, epoch)| (task, resumed(epoch))));
+    pub(crate) fn reopen(&self, build: BuildId, tasks: impl IntoIterator<Item = (TaskId, Story)>) {
+        let known = self.archive.is_none();
+        self.add(build, tasks.into_iter().map(|(task, story)| (task, TaskLog::resumed(story, known))));
     }
 
     /// Looks up what is at rest of a build whose logs were opened again. Tries until the store answers.
@@ -124,17 +134,21 @@ impl Events {
             let Some(build) = logs.builds.get_mut(&build) else { return };
             for (task, log) in &mut build.tasks {
                 let own = || segments.iter().filter(|(of, _)| of == task).map(|(_, segment)| segment);
-                let durable = own().map(|segment| segment.next).max().unwrap_or(0);
-                log.become_known(durable, own().any(|segment| segment.last));
+                log.become_known(|epoch| archive::extent(own(), place::first(epoch)));
             }
             build.changed.send_replace(());
         });
         self.rested.send_replace(());
     }
 
-    /// Whether a task's log can take events.
+    /// Whether a task's log is open and can take events.
     pub(crate) fn is_known(&self, task: TaskId) -> bool {
-        self.look(task, |log| log.is_known()).unwrap_or(true)
+        self.look(task, |log| log.is_known()).unwrap_or(false)
+    }
+
+    /// Whether the logs of a build are open.
+    pub(crate) fn has(&self, build: BuildId) -> bool {
+        self.with(|logs| logs.builds.contains_key(&build))
     }
 
     fn add(&self, build: BuildId, tasks: impl Iterator<Item = (TaskId, TaskLog)>) {
@@ -145,25 +159,21 @@ impl Events {
         });
     }
 
-    /// Begins an attempt: from now on only its epoch may append. Returns the place of its first event. When the
-    /// attempt is a new one and not the first, `note` tells readers so.
-    pub(crate) fn begin(&self, task: TaskId, epoch: Epoch, note: Option<(u64, EventKind)>) -> u64 {
-        self.change(task, |log| {
-            if log.begin(epoch)
-                && let Some((at_ms, kind)) = &note
-            {
-                log.push(*at_ms, kind);
-            }
-            log.next()
-        })
-        .unwrap_or(0)
+    /// Tells readers what the ledger says of a task by now. As often as one likes.
+    pub(crate) fn hear(&self, task: TaskId, story: Story) {
+        self.change(task, |log| log.hear(story));
+    }
+
+    /// The place of the first event that an agent may tell of an attempt which it is about to begin. `None` when that was
+    /// begun under another leader: nobody here knows which places were used, and it needs a new epoch.
+    pub(crate) fn begin(&self, task: TaskId, epoch: Epoch) -> Option<u64> {
+        self.look(task, |log| log.attempt(epoch)?.goes_on())?
     }
 
     /// Appends events of an attempt: those that were taken before are passed over, those beyond a gap are left.
     pub(crate) fn append(&self, task: TaskId, epoch: Epoch, records: Vec<Record>) -> AttemptReceipt {
-        let taken = self.change(task, |log| (log.append(epoch, records), log.next()));
-        let (taken, next_sequence) = taken.unwrap_or((false, 0));
-        AttemptReceipt { task, epoch, next_sequence, durable_sequence: self.durable(task), refused: !taken }
+        let taken = self.change(task, |log| log.append(epoch, records)).unwrap_or(false);
+        AttemptReceipt { refused: !taken, ..self.receipt(task, epoch) }
     }
 
     /// Whether no more events should be taken until those that are here are at rest.
@@ -171,15 +181,15 @@ impl Events {
         self.archive.is_some() && self.with(|logs| logs.bytes) > 2 * self.memory
     }
 
-    /// How far the events of a task have been taken and put to rest.
+    /// How far the events of an attempt have been taken and put to rest.
     pub(crate) fn receipt(&self, task: TaskId, epoch: Epoch) -> AttemptReceipt {
-        let next_sequence = self.look(task, |log| log.next()).unwrap_or(0);
-        AttemptReceipt { task, epoch, next_sequence, durable_sequence: self.durable(task), refused: false }
-    }
-
-    /// The first event of a task that is not at rest.
-    pub(crate) fn durable(&self, task: TaskId) -> u64 {
-        self.look(task, |log| if self.archive.is_some() { log.durable() } else { log.next() }).unwrap_or(0)
+        let rests = self.archive.is_some();
+        let reach = self.look(task, |log| {
+            let attempt = log.attempt(epoch)?;
+            Some((attempt.next(), if rests { attempt.durable() } else { attempt.next() }))
+        });
+        let (next_sequence, durable_sequence) = reach.flatten().unwrap_or_default();
+        AttemptReceipt { task, epoch, next_sequence, durable_sequence, refused: false }
     }
 
     /// Tells of more events that are at rest.
@@ -198,20 +208,17 @@ impl Events {
     {
         let Some(archive) = &self.archive else { return Ok(0) };
         let due = self.unrested();
-        let write = |(build, task, unrested): (BuildId, TaskId, Unrested)| async move {
-            let next = unrested.records.last().map_or(0, |record| record.sequence + 1);
-            archive
-                .write(build, task, unrested.records, unrested.last)
-                .await
-                .map(|()| (task, next, unrested.last))
+        let write = |(build, task, Unrested { epoch, records }): (BuildId, TaskId, Unrested)| async move {
+            let next = records.last().map_or(0, |record| record.sequence + 1);
+            archive.write(build, task, records).await.map(|()| (task, epoch, next))
         };
         let written: Vec<_> =
             futures::stream::iter(due.into_iter().map(write)).buffer_unordered(WRITES).collect().await;
         let (written, failed): (Vec<_>, Vec<_>) = written.into_iter().partition(Result::is_ok);
         let done = written.len();
         if done > 0 && confirm().await {
-            for (task, next, last) in written.into_iter().flatten() {
-                self.look(task, |log| log.rest(next, last));
+            for (task, epoch, next) in written.into_iter().flatten() {
+                self.look(task, |log| log.rest(epoch, next));
             }
             self.rested.send_replace(());
         }
@@ -224,23 +231,29 @@ impl Events {
                 .builds
                 .iter()
                 .flat_map(|(build, logs)| logs.tasks.iter().map(move |(t, l)| (build, t, l)));
-            all.filter_map(|(build, task, log)| Some((*build, *task, log.unrested()?))).take(ROUND).collect()
+            let due = all.flat_map(|(build, task, log)| log.unrested().map(|due| (*build, *task, due)));
+            due.take(ROUND).collect()
         })
     }
 
-    /// Ends a task's log with its last event.
-    pub(crate) fn seal(&self, task: TaskId, at_ms: u64, last: &EventKind) {
-        self.change(task, |log| log.seal(at_ms, last));
+    /// Gives up waiting for agents that had their time to tell again what an earlier leader had not put to rest.
+    pub(crate) fn settle(&self) {
+        self.with(|logs| {
+            for build in logs.builds.values_mut() {
+                let settled =
+                    build.tasks.values_mut().map(TaskLog::settle).fold(false, |any, this| any | this);
+                if settled {
+                    build.changed.send_replace(());
+                }
+            }
+        });
     }
 
-    /// The tasks whose logs have not ended, and to which no agent has anything to add. After a change of leaders an agent
-    /// first has a while to send again what the last leader had not put to rest.
-    pub(crate) fn unsealed(&self) -> Vec<TaskId> {
+    /// The tasks whose logs have no end yet.
+    pub(crate) fn open_ended(&self) -> Vec<TaskId> {
         self.with(|logs| {
             let all = logs.builds.values().flat_map(|build| &build.tasks);
-            all.filter(|(_, log)| log.is_known() && !log.is_sealed() && log.is_quiet(RETURN))
-                .map(|(task, _)| *task)
-                .collect()
+            all.filter(|(_, log)| !log.has_end()).map(|(task, _)| *task).collect()
         })
     }
 
@@ -255,7 +268,7 @@ impl Events {
         }
     }
 
-    /// Removes the logs of a build. Its readers come to an end.
+    /// Removes the logs of a build. Its readers are told that it is gone.
     pub(crate) fn forget(&self, build: BuildId) {
         self.with(|logs| {
             let Some(gone) = logs.builds.remove(&build) else { return };
@@ -266,7 +279,7 @@ impl Events {
         });
     }
 
-    /// Removes all logs. Readers come to an end.
+    /// Removes all logs. Readers are told that they are gone.
     pub(crate) fn clear(&self) {
         self.with(|logs| *logs = Logs::default());
     }
@@ -288,41 +301,44 @@ impl Events {
         })
     }
 
-    /// What comes next for a reader; waits for it. `None` once everything has been told. May be dropped while
+    /// What comes next for a reader; waits for it. `None` once it was told how each task ended. May be dropped while
     /// waiting without losing anything.
-    pub(crate) async fn next(&self, reader: &mut Follower) -> Option<Vec<TaskRecords>> {
+    ///
+    /// # Errors
+    /// When the logs were removed meanwhile.
+    pub(crate) async fn next(&self, reader: &mut Follower) -> Result<Option<Vec<TaskRecords>>, Gone> {
         loop {
             reader.changed.mark_unchanged();
             if let Some(archive) = &self.archive
-                && let Some((task, place)) = self.behind(reader)
-                && let Some(records) = at_rest(archive, reader, task, place).await
+                && let Some((task, missing)) = self.missing(reader)
             {
-                let next = records.last().map_or(place, |record| record.sequence + 1);
+                let records = at_rest(archive, reader, task, missing).await;
+                let next = records.last().map_or(missing.to, |record| record.sequence + 1);
                 reader.places.insert(task, next);
-                return Some(vec![TaskRecords { task, records }]);
+                return Ok(Some(vec![TaskRecords { task, records }]));
             }
-            let (update, ended) = self.with(|logs| match logs.builds.get(&reader.build) {
-                Some(build) => build.after(&mut reader.places),
-                None => (Vec::new(), true),
+            let at_rest = self.archive.is_some();
+            let told = self.with(|logs| {
+                logs.builds.get(&reader.build).map(|build| build.tell(&mut reader.places, at_rest))
             });
+            let (update, ended) = told.ok_or(Gone)?;
             if !update.is_empty() {
-                return Some(update);
+                return Ok(Some(update));
             }
-            if ended || reader.changed.changed().await.is_err() {
-                return None;
+            if ended {
+                return Ok(None);
             }
+            reader.changed.changed().await.map_err(|_| Gone)?;
         }
     }
 
-    /// A task of which the reader lacks events that memory doesn't keep, and from where on.
-    fn behind(&self, reader: &Follower) -> Option<(TaskId, u64)> {
+    /// A task of which a reader wants what memory doesn't keep.
+    fn missing(&self, reader: &Follower) -> Option<(TaskId, Missing)> {
         self.with(|logs| {
             let build = logs.builds.get(&reader.build)?;
-            let behind = |(task, place): (&TaskId, &u64)| {
-                let log = build.tasks.get(task)?;
-                (*place < log.first()).then_some((*task, *place))
-            };
-            reader.places.iter().find_map(behind)
+            let missing =
+                |(task, place): (&TaskId, &u64)| Some((*task, build.tasks.get(task)?.missing(*place)?));
+            reader.places.iter().find_map(missing)
         })
     }
 
@@ -342,7 +358,7 @@ impl Events {
             let before = log.bytes();
             let result = change(log);
             if self.archive.is_none() {
-                log.rest(log.next(), false);
+                log.rest_all();
             }
             logs.bytes = logs.bytes + log.bytes() - before;
             build.changed.send_replace(());
@@ -358,25 +374,42 @@ impl Events {
     }
 }
 
-/// The events from `place` on of the segment that has it; `None` when none has, or it can't be read: the reader is then told
-/// that they are not kept.
-async fn at_rest(archive: &Archive, reader: &mut Follower, task: TaskId, place: u64) -> Option<Vec<Record>> {
-    let holds =
-        |(of, segment): &&(TaskId, Segment)| *of == task && (segment.first..segment.next).contains(&place);
-    if !reader.segments.iter().any(|segment| holds(&segment)) {
-        reader.segments = archive.segments(reader.build).await.unwrap_or_default();
-    }
-    let (_, segment) = reader.segments.iter().find(holds)?;
-    match archive.read(segment).await {
-        Ok(records) => {
-            let wanted: Vec<Record> = records.into_iter().filter(|record| record.sequence >= place).collect();
-            (!wanted.is_empty()).then_some(wanted)
+/// What is at rest of what a reader misses, or a word about what is lost before that. Tries until the store answers.
+async fn at_rest(archive: &Archive, reader: &mut Follower, task: TaskId, missing: Missing) -> Vec<Record> {
+    let Missing { from, to, .. } = missing;
+    let lost = |to: u64| vec![Missing { to, ..missing }.gone()];
+    loop {
+        let own =
+            |(of, segment): &&(TaskId, Segment)| *of == task && segment.next > from && segment.first < to;
+        if !reader.segments.iter().any(|segment| own(&segment) && segment.1.first <= from) {
+            match archive.segments(reader.build).await {
+                Ok(segments) => reader.segments = segments,
+                Err(error) => {
+                    unread(task, &error).await;
+                    continue;
+                }
+            }
         }
-        Err(error) => {
-            tracing::warn!(%task, error = kiln_plan::fault::chain(&error), "events at rest could not be read");
-            None
+        let Some((_, segment)) = reader.segments.iter().find(own) else { return lost(to) };
+        if segment.first > from {
+            return lost(segment.first);
+        }
+        match archive.read(segment).await {
+            Ok(records) => return records.into_iter().filter(|record| record.sequence >= from).collect(),
+            Err(error @ ArchiveError::Store(_)) => unread(task, &error).await,
+            Err(error @ (ArchiveError::Damaged { .. } | ArchiveError::Gone(_))) => {
+                tracing::error!(%task, error = kiln_plan::fault::chain(&error), "events at rest are lost");
+                return lost(segment.next.min(to));
+            }
         }
     }
+}
+
+/// Waits before the store is asked again.
+async fn unread(task: TaskId, error: &ArchiveError) {
+    let error = kiln_plan::fault::chain(error);
+    tracing::warn!(%task, error, "events at rest could not be read; trying again");
+    tokio::time::sleep(LOOK_UP_AGAIN).await;
 }
 
 impl Logs {
@@ -397,23 +430,18 @@ impl Logs {
 impl BuildLogs {
     /// What lies after these places, at most [`UPDATE_BYTES`] of it; moves the places past it. Also tells
     /// whether that is the end of all.
-    fn after(&self, places: &mut BTreeMap<TaskId, u64>) -> (Vec<TaskRecords>, bool) {
+    fn tell(&self, places: &mut BTreeMap<TaskId, u64>, at_rest: bool) -> (Vec<TaskRecords>, bool) {
         let mut room = UPDATE_BYTES;
         let mut update = Vec::new();
-        let mut ended = true;
+        let mut all_ended = true;
         for (task, log) in &self.tasks {
-            let Some(place) = places.get_mut(task) else { continue };
-            if !log.is_known() {
-                ended = false;
-                continue;
-            }
-            let records = log.after(*place, &mut room);
-            if let Some(last) = records.last() {
-                *place = last.sequence + 1;
+            let Some(reader) = places.get_mut(task) else { continue };
+            let (records, ended) = log.tell(reader, &mut room, at_rest);
+            if !records.is_empty() {
                 update.push(TaskRecords { task: *task, records });
             }
-            ended &= log.is_known() && log.is_sealed() && *place >= log.next();
+            all_ended &= ended;
         }
-        (update, ended)
+        (update, all_ended)
     }
 }

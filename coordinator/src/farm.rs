@@ -1,12 +1,12 @@
 //! What people see and do of the farm as a whole, over gRPC and HTTP alike.
 
-use kiln_model::{Action, IdentityAction, Outcome, Refusal, Role};
+use kiln_model::{Action, IdentityAction, Outcome, Refusal, Role, TaskPhase};
 use kiln_plan::id::{AgentId, BuildId};
 use kiln_proto::view::{Build, Explanation, Member, Overview};
 use kiln_proto::{Code, Problem};
 
 use crate::identity::Caller;
-use crate::ledger::Leadership;
+use crate::ledger::{ChangeError, Leadership};
 use crate::{Coordinator, view};
 
 impl Coordinator {
@@ -66,7 +66,17 @@ impl Coordinator {
         let now = self.clock.now();
         let seen =
             self.ledger.read(|farm| farm.builds().get(&build).map(|known| view::explain(farm, known, now)));
-        seen.ok_or_else(|| unknown(build))
+        let mut seen = seen.ok_or_else(|| unknown(build))?;
+        for Explanation { task, reasons, .. } in &mut seen {
+            let waits = self.ledger.read(|farm| {
+                farm.tasks().get(task).is_some_and(|task| matches!(task.phase, TaskPhase::Queued { .. }))
+            });
+            // After how long it has waited, and before what keeps agents from it.
+            if waits && let Some(why) = self.postponed.why(*task) {
+                reasons.insert(reasons.len().min(1), why);
+            }
+        }
+        Ok(seen)
     }
 
     /// Ends a build. One that has ended stays as it is.
@@ -125,9 +135,18 @@ impl Coordinator {
     /// # Errors
     /// When there is no such coordinator, it is the last, or no quorum agrees.
     pub(crate) async fn remove_member(&self, member: u64) -> Result<(), Problem> {
-        let removed = self.ledger.remove_voter(member).await;
-        removed.map_err(|error| Problem::from_error(Code::Refused, &error))?;
         let revoke = IdentityAction::RevokeCoordinator { coordinator: member };
+        match self.ledger.remove_voter(member).await {
+            Ok(()) => {}
+            // It was a voter once, or was about to be: its certificate stands as long as nobody says otherwise.
+            Err(ChangeError::UnknownMember(_)) => {
+                return match self.ledger.propose(Action::Identity(revoke)).await? {
+                    Outcome::Refused(refusal) => Err(Problem::from_error(Code::Refused, &refusal)),
+                    _ => Ok(()),
+                };
+            }
+            Err(error) => return Err(Problem::from_error(Code::Refused, &error)),
+        }
         match self.ledger.propose(Action::Identity(revoke)).await {
             // A farm without certificates has none to revoke.
             Ok(_) => {}

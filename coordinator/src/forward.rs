@@ -20,18 +20,28 @@ use kiln_proto::transport::{Arrival, Peer};
 use kiln_proto::{Code, Problem};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
 use tonic::body::Body;
-use tonic::codegen::http::{HeaderValue, Request, Response};
+use tonic::codegen::http::header::HOST;
+use tonic::codegen::http::{HeaderValue, Request, Response, Version};
 use tower::{Layer, Service, ServiceExt};
 
 mod ending;
 
 use self::ending::Ending;
+use crate::dialect::Dialect;
 use crate::ledger::{Leadership, Ledger, Purpose};
 
-/// Services that each coordinator answers for itself, whoever leads.
-const LOCAL: [&str; 3] = ["/kiln.v1.Peer/", "/grpc.health.v1.Health/", "/grpc.reflection."];
+/// What each coordinator answers for itself, whoever leads.
+const LOCAL: [&str; 8] = [
+    "/kiln.v1.Peer/",
+    "/grpc.health.v1.Health/",
+    "/grpc.reflection.",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/v1/openapi.json",
+    "/objects/",
+];
 
 /// Connections to the leader that share what is passed on, so that one busy stream doesn't hold up all the others.
 const CONNECTIONS: u8 = 4;
@@ -121,7 +131,9 @@ where
                 let layer = self.layer.clone();
                 Box::pin(async move { Ok(layer.pass_on(request, leadership, &address).await) })
             }
-            Way::Nowhere(why) => Box::pin(std::future::ready(Ok(unavailable(why.to_owned())))),
+            Way::Nowhere(why) => {
+                Box::pin(std::future::ready(Ok(unavailable(Dialect::of(&request), why.to_owned()))))
+            }
         }
     }
 }
@@ -139,8 +151,8 @@ fn passed_on(request: &mut Request<Body>) -> bool {
     headers.contains_key(FORWARDED_HEADER)
 }
 
-fn unavailable(told: String) -> Response<Body> {
-    Status::from(Problem::new(Code::Unavailable, told)).into_http()
+fn unavailable(dialect: Dialect, told: String) -> Response<Body> {
+    dialect.refuse(Problem::new(Code::Unavailable, told))
 }
 
 impl ForwardLayer {
@@ -150,8 +162,12 @@ impl ForwardLayer {
         mut leadership: watch::Receiver<Leadership>,
         address: &str,
     ) -> Response<Body> {
+        let dialect = Dialect::of(&request);
         let caller = request.extensions_mut().remove::<CallerName>();
+        // It may have come in another version of HTTP, and goes to another host.
+        *request.version_mut() = Version::HTTP_2;
         let headers = request.headers_mut();
+        headers.remove(HOST);
         headers.insert(FORWARDED_HEADER, HeaderValue::from(self.ledger.id()));
         if let Some(CallerName(name)) = caller {
             headers.insert(CALLER_HEADER, name);
@@ -177,11 +193,13 @@ impl ForwardLayer {
         let mut over: BoxFuture<'static, &'static str> = Box::pin(over);
         let answered = tokio::select! {
             answered = answered => answered,
-            why = &mut over => return unavailable(why.into()),
+            why = &mut over => return unavailable(dialect, why.into()),
         };
         match answered {
             Ok(response) => response.map(|body| Body::new(Ending::answer(body, over, question))),
-            Err(error) => unavailable(format!("the leader of the farm could not be reached: {error}")),
+            Err(error) => {
+                unavailable(dialect, format!("the leader of the farm could not be reached: {error}"))
+            }
         }
     }
 }

@@ -12,19 +12,23 @@ use kiln_proto::v1::peer_server::PeerServer;
 use kiln_proto::v1::submission_server::SubmissionServer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_stream::Stream;
+use tonic::service::Routes;
 use tonic::transport::server::Connected;
 
 mod agent_link;
+mod crowd;
 mod farm;
 mod identity;
 mod images;
 mod peer;
 mod submission;
 
-use crate::Coordinator;
+pub(crate) use crowd::CrowdLayer;
+
 use crate::forward::ForwardLayer;
 use crate::identity::caller::Gatekeeper;
 use crate::identity::layer::{AuthorizeLayer, IdentifyLayer};
+use crate::{Coordinator, http};
 
 /// The most bytes of a message about identities: strangers send them.
 const IDENTITY_LIMIT: usize = 64 << 10;
@@ -52,16 +56,20 @@ where
         .max_decoding_message_size(IDENTITY_LIMIT);
     let gatekeeper = Gatekeeper(Arc::clone(coordinator));
     let closing = coordinator.lifecycle.closing().clone().cancelled_owned();
-    let server = transport::server()
-        .layer(IdentifyLayer(gatekeeper.clone()))
-        .layer(ForwardLayer::new(coordinator.ledger.clone(), coordinator.lifecycle.closing().clone()))
-        .layer(AuthorizeLayer(gatekeeper))
+    // What comes over HTTP/2 and is no gRPC: the JSON API and its kin.
+    let routes = Routes::from(http::whole(coordinator))
         .add_service(submission)
         .add_service(agent_link)
         .add_service(farm)
         .add_service(peer)
         .add_service(images)
-        .add_service(identity)
+        .add_service(identity);
+    let server = transport::server()
+        .layer(IdentifyLayer(gatekeeper.clone()))
+        .layer(ForwardLayer::new(coordinator.ledger.clone(), coordinator.lifecycle.closing().clone()))
+        .layer(AuthorizeLayer(gatekeeper))
+        .layer(coordinator.crowd.clone())
+        .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, closing);
     coordinator.lifecycle.servers().spawn(async move {
         if let Err(error) = server.await {

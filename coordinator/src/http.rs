@@ -7,7 +7,8 @@
 //! | `/metrics` | anybody | OpenMetrics text |
 //! | `/v1/…` | bearer token | the JSON API, described by `/v1/openapi.json` |
 //!
-//! The JSON is that of [`kiln_proto::view`]. What changes something goes the same way as over gRPC.
+//! The JSON is that of [`kiln_proto::view`]. What changes something goes the same way as over gRPC, and what comes to a
+//! coordinator that doesn't lead is passed on to the leader ([`crate::forward`]), but for health, figures and objects.
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{Response, StatusCode, header};
+use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
 use kiln_model::Role;
 use kiln_plan::id::BuildId;
@@ -27,8 +29,8 @@ pub mod objects;
 mod rights;
 mod server;
 
-pub(crate) use metrics::Meters;
-pub(crate) use server::{serve_one, serve_plain};
+pub(crate) use metrics::{Export, Meters};
+pub(crate) use server::{Old, serve_plain};
 
 use crate::identity::Caller;
 use crate::{Coordinator, view};
@@ -57,6 +59,17 @@ pub(crate) fn open(coordinator: &Arc<Coordinator>) -> Router {
 pub(crate) fn whole(coordinator: &Arc<Coordinator>) -> Router {
     let known = axum::middleware::from_fn_with_state(Arc::clone(coordinator), rights::admit);
     open(coordinator).merge(api().layer(known).with_state(Arc::clone(coordinator)))
+}
+
+/// Whether a path is one of these routes, or would be: everything else is a method of gRPC.
+pub(crate) fn is_ours(path: &str) -> bool {
+    ["/v1/", "/objects/"].iter().any(|start| path.starts_with(start))
+        || ["/healthz", "/readyz", "/metrics"].contains(&path)
+}
+
+/// The answer to a request that is refused.
+pub(crate) fn refuse(problem: Problem) -> Response<Body> {
+    Refused(problem).into_response()
 }
 
 /// The routes that need a token.

@@ -20,6 +20,7 @@
 //! | `answer` | what the other voters ask |
 //! | `proposer` | from commands to entries |
 //! | `log_store`, `tail`, `store`, `codec` | the log on disk, and its end in memory |
+//! | `recover` | one that is left when a majority is lost for good |
 //! | `state_machine`, `snapshot` | from entries to the farm's state, and its snapshots |
 
 use std::collections::BTreeMap;
@@ -41,6 +42,7 @@ mod log_store;
 mod members;
 mod peers;
 mod proposer;
+mod recover;
 mod snapshot;
 mod state_machine;
 mod store;
@@ -59,6 +61,7 @@ use self::log_store::LogStore;
 pub use self::peers::{DialError, PeerDial, TlsDial};
 pub(crate) use self::peers::{NoPeers, Peers, Purpose};
 use self::proposer::Proposal;
+pub use self::recover::{RecoverError, recover};
 use self::snapshot::Snapshots;
 use self::state_machine::{Applied, StateMachine};
 use self::store::Store;
@@ -269,6 +272,10 @@ impl Ledger {
         &self,
         look: impl FnOnce(&FarmState) -> T,
     ) -> Result<T, ProposeError> {
+        // Before that, the crate's word may not cover all of its own term.
+        if !self.leads() {
+            return Err(ProposeError::NotLeader);
+        }
         let confirmed = tokio::time::timeout(PROPOSAL_LIMIT, self.raft.ensure_linearizable()).await;
         match confirmed.map_err(|_| ProposeError::TimedOut)? {
             Ok(_) => Ok(self.read(look)),

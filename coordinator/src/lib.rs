@@ -35,6 +35,7 @@ mod answers;
 mod bundles;
 mod clock;
 mod data_desk;
+mod dialect;
 mod events;
 mod farm;
 mod forward;
@@ -46,6 +47,7 @@ mod ledger;
 pub mod open_files;
 mod pipe;
 mod plan_store;
+mod postponed;
 mod pulse;
 mod reconcile;
 mod roster;
@@ -54,23 +56,27 @@ mod settings;
 mod shutdown;
 pub mod store;
 mod terms;
+mod traces;
 mod view;
 mod vigil;
 
 pub use admission::{Answered, Asked, Evaluated, Evaluator};
+pub use identity::authority::Lives;
 pub use ledger::{
     Begin, ChangeError, ClusterSettings, DialError, LEDGER_FAILED_EXIT, Leadership, LedgerFailure, Member,
-    OpenLedgerError, PeerDial, ProposeError, Storage, TlsDial,
+    OpenLedgerError, PeerDial, ProposeError, RecoverError, Storage, TlsDial, recover,
 };
 pub use pipe::{ConnectError, Pipe};
 pub use settings::Settings;
 pub use store::{Links, OpenStoreError, Store, StoreSettings};
+pub use traces::{Collector, CollectorError};
 
 use answers::Answers;
 use bundles::Bundles;
 use clock::Clock;
 use data_desk::DataDesk;
 use events::Events;
+use grpc::CrowdLayer;
 use http::Meters;
 use identity::Identity;
 use identity::audit::{Audit, AuditError};
@@ -81,14 +87,15 @@ use images::Images;
 use ledger::{Ledger, NoPeers, Surroundings};
 use pipe::Dialler;
 use plan_store::PlanStore;
+use postponed::Postponed;
 use pulse::Pulse;
 use roster::Roster;
 use shutdown::Lifecycle;
 use terms::Terms;
 use vigil::Vigil;
 
-/// How often a coordinator looks whether its own certificate should be renewed.
-const RENEWAL_LOOK: Duration = Duration::from_secs(3_600);
+/// How often a coordinator looks at least whether its own certificate should be renewed, and how often at most.
+const RENEWAL_LOOK: (Duration, Duration) = (Duration::from_secs(3_600), Duration::from_secs(1));
 
 /// A running coordinator's parts, each built from its own settings and handed what it needs.
 #[derive(Debug)]
@@ -112,6 +119,11 @@ pub struct Coordinator {
     pulse: Pulse,
     meters: Meters,
     memory: reconcile::Memory,
+    postponed: Postponed,
+    /// Shared by all wires.
+    crowd: CrowdLayer,
+    /// Templates that are evaluated at the same time: it takes a thread each.
+    evaluations: tokio::sync::Semaphore,
 }
 
 /// The coordinator could not start.
@@ -136,6 +148,11 @@ pub enum StartError {
 pub struct Handle {
     coordinator: Arc<Coordinator>,
     dialler: Dialler,
+}
+
+/// How many threads may be busy at once without keeping the rest of the coordinator from running.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(2, |threads| threads.get().max(2))
 }
 
 /// A farm that keeps nothing has no keys and no audit.
@@ -203,9 +220,13 @@ impl Coordinator {
             pulse: Pulse::begin(),
             meters: Meters::default(),
             memory: reconcile::Memory::default(),
+            postponed: Postponed::default(),
+            crowd: CrowdLayer::new(),
+            evaluations: tokio::sync::Semaphore::new(threads()),
         });
         terms::start(&coordinator);
         reconcile::start(&coordinator);
+        traces::start(&coordinator);
         let (dialler, incoming) = pipe::pipe();
         grpc::serve(&coordinator, incoming);
         Ok(Handle { coordinator, dialler })
@@ -286,18 +307,19 @@ impl Handle {
         &self.coordinator.store
     }
 
-    /// Serves whoever comes in over TLS, until the coordinator closes: gRPC, and HTTP/1.1 where `limits` allow it.
+    /// Serves whoever comes in over TLS, until the coordinator closes: gRPC and HTTP over HTTP/2, and HTTP over HTTP/1.1 where
+    /// `limits` allow it.
     pub fn listen(&self, listener: TcpListener, credentials: &Credentials, limits: Limits) {
         let accepted = transport::accept(listener, credentials.clone(), limits);
-        let (coordinator, routes) = (Arc::clone(&self.coordinator), http::whole(&self.coordinator));
-        let grpc = accepted.filter_map(move |connection| match connection {
+        let old = http::Old::new(&self.coordinator);
+        let http2 = accepted.filter_map(move |connection| match connection {
             Ok(connection) if !connection.is_http2() => {
-                http::serve_one(&coordinator, &routes, connection);
+                old.serve(connection);
                 None
             }
             other => Some(other),
         });
-        grpc::serve(&self.coordinator, grpc);
+        grpc::serve(&self.coordinator, http2);
     }
 
     /// Answers over HTTP without TLS what is no secret: health, figures, and the objects of a store that is not a cloud's,
@@ -320,7 +342,9 @@ impl Handle {
                         tracing::error!(error, "this coordinator's certificate could not be renewed");
                     }
                 }
-                tokio::time::sleep(RENEWAL_LOOK).await;
+                let now = Duration::from_millis(coordinator.clock.now().0);
+                let (at_least, at_most) = RENEWAL_LOOK;
+                tokio::time::sleep(credentials.until_next_look(now).clamp(at_most, at_least)).await;
             }
         }));
     }

@@ -79,7 +79,7 @@ impl Connected for Pipe {
     type ConnectInfo = Arrival;
 
     fn connect_info(&self) -> Arrival {
-        self.arrival
+        self.arrival.clone()
     }
 }
 

@@ -7,7 +7,8 @@
 //!   DesiredState ◄── desired(state, agent) ◄───┘
 //! ```
 //!
-//! Plans come from the object store beside all that: a store that doesn't answer must not keep the agent from being heard.
+//! Plans come from the object store beside all that: a store that doesn't answer must not keep the agent from being heard. A
+//! task whose plan can't be read is handed back, and tried again later ([`crate::postponed`]).
 //!
 //! Nothing is kept here that the next stream of the same agent would miss: on a new stream the agent says all
 //! it has, and is told all it should have.
@@ -19,11 +20,11 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use kiln_model::lease::RENEW_MS;
 use kiln_model::{
-    Action, AttemptEnd, FarmState, Held, HeldPhase, Holding, Offer, Outcome, Refusal, apply, desired,
+    Action, FarmState, Held, HeldPhase, Holding, Offer, Outcome, Refusal, TaskPhase, apply, desired,
 };
-use kiln_plan::event::{EventKind, TaskOutcome};
+use kiln_plan::event::TaskOutcome;
 use kiln_plan::fingerprint::Fingerprint;
-use kiln_plan::id::{AgentId, TaskId};
+use kiln_plan::id::{AgentId, BuildId, TaskId};
 use kiln_plan::{Failure, Fault};
 use kiln_proto::link::{
     Assignment, AttemptKey, AttemptPhase, CurrentState, DesiredState, HeldAttempt, Hello, WantedAttempt,
@@ -35,6 +36,7 @@ use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use crate::Coordinator;
+use crate::events::Story;
 use crate::identity::caller::Caller;
 use crate::roster::Presence;
 use crate::store::StoreError;
@@ -51,6 +53,9 @@ const RENEW_AFTER: Duration = Duration::from_millis(RENEW_MS / 2);
 /// How often an agent speaks, in milliseconds.
 #[expect(clippy::cast_possible_truncation, reason = "a few seconds")]
 const SPEAK_MS: u32 = RENEW_MS as u32;
+
+/// How long an assignment waits until it is looked up where its task's events begin. The lease stands meanwhile.
+const LOOK_UP_LIMIT: Duration = Duration::from_secs(30);
 
 /// Bytes of plans after which a message is full.
 const MESSAGE_PLANS: usize = 1 << 20;
@@ -132,6 +137,8 @@ struct Session {
     renewed: Option<Instant>,
     /// Attempts that the agent has, or was given on this stream.
     given: BTreeSet<AttemptKey>,
+    /// Attempts that it should have and was not given yet: what they need is on its way. Since when.
+    preparing: BTreeMap<AttemptKey, Instant>,
     /// Plans that are on their way, for attempts that were asked for.
     loading: JoinSet<(AttemptKey, Loaded)>,
     asked: BTreeSet<AttemptKey>,
@@ -165,6 +172,7 @@ impl Session {
             draining: false,
             renewed: None,
             given: first.held.iter().map(|held| held.key).collect(),
+            preparing: BTreeMap::new(),
             loading: JoinSet::new(),
             asked: BTreeSet::new(),
             loaded: BTreeMap::new(),
@@ -207,7 +215,9 @@ impl Session {
         }
         self.coordinator.pulse.with(|liveness, now| {
             liveness.heard(self.agent, now);
-            for (key, idle_ms) in alive {
+            // It can't claim what it wasn't told of, which is not its fault.
+            let prepared = self.preparing.keys().map(|key| (*key, Some(0)));
+            for (key, idle_ms) in alive.into_iter().chain(prepared) {
                 liveness.claimed(key.task, key.epoch, idle_ms, now);
             }
         });
@@ -218,8 +228,9 @@ impl Session {
     fn report(&mut self, held: HeldAttempt) -> Option<Action> {
         let AttemptPhase::Ended(outcome) = held.phase else { return None };
         let AttemptKey { task, attempt, epoch } = held.key;
-        let agent = self.agent;
-        self.reported.insert(held.key).then_some(Action::Report { task, agent, attempt, epoch, outcome })
+        let (agent, said) = (self.agent, held.said);
+        let report = Action::Report { task, agent, attempt, epoch, outcome, said };
+        self.reported.insert(held.key).then_some(report)
     }
 
     /// Tells the agent what it should have, if that is not what it was told last.
@@ -239,6 +250,9 @@ impl Session {
         });
         self.told = Some((hold, drain));
         let desired = |begin| DesiredState { hold: timed.clone(), begin, speak_within_ms: SPEAK_MS, drain };
+        let now = Instant::now();
+        self.preparing =
+            new.iter().map(|holding| key(holding)).map(|key| (key, self.since(key, now))).collect();
         let mut begin = Vec::new();
         let mut bytes = 0;
         for holding in new {
@@ -270,22 +284,44 @@ impl Session {
         let key = key(holding);
         if !self.coordinator.events.is_known(key.task) {
             // Where its events begin is being looked up; the agent hears of it with a later state.
+            if self.since(key, Instant::now()).elapsed() >= LOOK_UP_LIMIT {
+                return self.hand_back(key, "it is not known yet which of its events are at rest").await;
+            }
             return Ok(None);
         }
         let Some(loaded) = self.plan(key, holding.plan) else { return Ok(None) };
         self.given.insert(key);
+        self.preparing.remove(&key);
         let plan = match loaded {
             Ok(Some(plan)) => plan,
+            Err(error) if error.may_pass() => {
+                return self.hand_back(key, &kiln_plan::fault::chain(&error)).await;
+            }
             Ok(None) => return self.fail(key, "the plan is not kept any more".into()).await,
             Err(error) => return self.fail(key, kiln_plan::fault::chain(&error)).await,
         };
-        let first_sequence = self.coordinator.events.begin(key.task, key.epoch, self.note(key.task));
-        Ok(self.build_of(key.task).map(|build| Assignment {
-            build,
-            key,
-            first_sequence,
-            plan: Bytes::clone(&plan),
-        }))
+        let Some((build, story)) = self.story(key.task) else { return Ok(None) };
+        self.coordinator.events.hear(key.task, story);
+        let Some(first_sequence) = self.coordinator.events.begin(key.task, key.epoch) else {
+            return self.give_anew(key).await;
+        };
+        self.coordinator.postponed.succeeded(key.task);
+        Ok(Some(Assignment { build, key, first_sequence, plan: Bytes::clone(&plan) }))
+    }
+
+    /// An agent knows nothing of an attempt that an earlier leader may have given it. What that leader heard of it can't be
+    /// known, so it isn't begun a second time under the same epoch.
+    async fn give_anew(&self, key: AttemptKey) -> Result<Option<Assignment>, Status> {
+        let AttemptKey { task, epoch, .. } = key;
+        let ran = self.coordinator.ledger.read(|farm| {
+            matches!(farm.tasks().get(&task).map(|task| &task.phase), Some(TaskPhase::Running(_)))
+        });
+        if ran {
+            return self.fail(key, "its agent lost it, and the coordinator was replaced".into()).await;
+        }
+        // Nobody began it, so that counts as no attempt.
+        self.coordinator.ledger.propose(Action::HandBack { task, epoch }).await?;
+        Ok(None)
     }
 
     /// The plan of an attempt; `None` while it is on its way.
@@ -306,34 +342,37 @@ impl Session {
         None
     }
 
-    fn build_of(&self, task: TaskId) -> Option<kiln_plan::id::BuildId> {
-        self.coordinator.ledger.read(|farm| farm.tasks().get(&task).map(|task| task.build))
+    fn story(&self, task: TaskId) -> Option<(BuildId, Story)> {
+        self.coordinator.ledger.read(|farm| {
+            let task = farm.tasks().get(&task)?;
+            Some((task.build, Story::of(farm, task)))
+        })
+    }
+
+    /// Since when an attempt has waited for what it needs.
+    fn since(&self, key: AttemptKey, now: Instant) -> Instant {
+        self.preparing.get(&key).copied().unwrap_or(now)
+    }
+
+    /// Has a task wait for the object store, and for some agent.
+    async fn hand_back(&mut self, key: AttemptKey, why: &str) -> Result<Option<Assignment>, Status> {
+        tracing::warn!(task = %key.task, why, "an attempt could not begin; its task is tried again later");
+        self.given.insert(key);
+        self.preparing.remove(&key);
+        self.coordinator.postponed.failed(key.task, why);
+        let AttemptKey { task, epoch, .. } = key;
+        // Refused, when the task has gone elsewhere meanwhile.
+        self.coordinator.ledger.propose(Action::HandBack { task, epoch }).await?;
+        Ok(None)
     }
 
     async fn fail(&self, key: AttemptKey, message: String) -> Result<Option<Assignment>, Status> {
         tracing::error!(task = %key.task, message, "an attempt could not begin");
         let AttemptKey { task, attempt, epoch } = key;
         let outcome = TaskOutcome::Failed { failure: Failure::new(Fault::Farm, message) };
-        let report = Action::Report { task, agent: self.agent, attempt, epoch, outcome };
+        let report = Action::Report { task, agent: self.agent, attempt, epoch, outcome, said: None };
         self.coordinator.ledger.propose(report).await?;
         Ok(None)
-    }
-
-    /// For readers of the task: that this is not the first attempt, and why.
-    fn note(&self, task: TaskId) -> Option<(u64, EventKind)> {
-        let text = self.coordinator.ledger.read(|farm| {
-            let task = farm.tasks().get(&task)?;
-            let last = task.attempts.last()?;
-            let name =
-                |agent| farm.agents().get(&agent).map_or("a former agent", |agent| agent.name.as_str());
-            let reason = match &last.how {
-                AttemptEnd::LeaseExpired => "nothing was heard of it any more".to_owned(),
-                AttemptEnd::Failed(failure) => failure.to_string(),
-            };
-            let (count, from, to) = (task.attempts.len(), name(last.agent), name(self.agent));
-            Some(format!("attempt {count} on {from} failed: {reason}; trying again on {to}"))
-        })?;
-        Some((self.coordinator.clock.now().0, EventKind::Error { speaker: None, text }))
     }
 
     async fn leave(&self) -> Result<(), Status> {

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use crate::identity::authority::Lives;
 use crate::ledger::{ClusterSettings, Storage};
 use crate::store::{Links, StoreSettings};
+use crate::traces::Collector;
 
 /// How a coordinator works.
 #[derive(Clone, Debug)]
@@ -30,6 +32,10 @@ pub struct Settings {
     pub no_progress: Option<Duration>,
     /// How long builds are kept after their end, and agents after they left.
     pub keep: Duration,
+    /// How long the certificates are good that it issues.
+    pub certificates: Lives,
+    /// Where traces of builds are sent; nowhere unless given.
+    pub collector: Option<Collector>,
 }
 
 impl Settings {
@@ -47,6 +53,8 @@ impl Settings {
             deadline: None,
             no_progress: None,
             keep: Duration::from_secs(3_600),
+            certificates: Lives::default(),
+            collector: None,
         }
     }
 
@@ -56,7 +64,7 @@ impl Settings {
     }
 
     /// Which store that is.
-    pub(crate) fn store(&self) -> StoreSettings {
+    pub fn store(&self) -> StoreSettings {
         match (&self.store, &self.storage) {
             (Some(store), _) => store.clone(),
             (None, Storage::Memory) => StoreSettings::Memory,

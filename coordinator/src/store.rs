@@ -15,6 +15,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -25,6 +26,7 @@ use object_store::signer::Signer;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutPayload};
 
 pub(crate) mod link;
+mod mark;
 mod open;
 mod settings;
 #[cfg(test)]
@@ -32,6 +34,7 @@ mod tests;
 mod writing;
 
 pub use link::{Links, RefusedLink};
+pub use mark::Owner;
 pub use open::OpenStoreError;
 pub use settings::{AzureSettings, GcsSettings, KeyPair, S3Settings, StoreSettings};
 pub use writing::Writing;
@@ -78,11 +81,32 @@ pub enum StoreError {
     /// The key is none.
     #[error("{0:?} can't be the key of an object")]
     Key(String),
+    /// It can't be sealed, or was sealed with a key that is not here, or changed.
+    #[error("the object store could not {operation} {key}")]
+    Seal {
+        /// What was tried, as in `unseal`.
+        operation: &'static str,
+        /// The object.
+        key: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Links were asked of a store that has no address.
     #[error(
         "the object store is {0}, which others can't reach; give the coordinator an address of its own for objects"
     )]
     NoLinks(String),
+}
+
+impl StoreError {
+    /// Whether the same may succeed later: the store failed, and not what was asked of it.
+    pub const fn may_pass(&self) -> bool {
+        match self {
+            Self::Failed { .. } | Self::TimedOut { .. } => true,
+            Self::TooLarge { .. } | Self::Key(_) | Self::Seal { .. } | Self::NoLinks(_) => false,
+        }
+    }
 }
 
 /// What is known of an object without reading it.
@@ -164,6 +188,8 @@ pub struct Store {
     /// For people, as in `the bucket images`.
     place: Arc<str>,
     signs: Signs,
+    /// How many writes failed.
+    lost_writes: Arc<AtomicU64>,
 }
 
 impl fmt::Debug for Store {
@@ -201,6 +227,10 @@ async fn bounded<T>(
         Ok(result) => result.map_err(|error| failed(operation, key, error)),
         Err(_) => Err(StoreError::TimedOut { operation, key: key.to_owned(), limit }),
     }
+}
+
+fn lost(writes: &AtomicU64) {
+    writes.fetch_add(1, Ordering::Relaxed);
 }
 
 impl Store {
@@ -264,7 +294,13 @@ impl Store {
     pub async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
         let path = self.path(key)?;
         let size = bytes.len() as u64;
-        bounded("put", key, size, self.backend.put(&path, PutPayload::from_bytes(bytes))).await.map(drop)
+        let put = bounded("put", key, size, self.backend.put(&path, PutPayload::from_bytes(bytes))).await;
+        put.map(drop).inspect_err(|_| lost(&self.lost_writes))
+    }
+
+    /// How many writes failed so far, not counting those of agents that write by links to a cloud.
+    pub fn lost_writes(&self) -> u64 {
+        self.lost_writes.load(Ordering::Relaxed)
     }
 
     /// Begins to write an object in pieces; it is there once that is finished, and not before.
@@ -274,7 +310,7 @@ impl Store {
     pub async fn write(&self, key: &str) -> Result<Writing, StoreError> {
         let path = self.path(key)?;
         let upload = bounded("put", key, 0, self.backend.put_multipart(&path)).await?;
-        Ok(Writing::new(key, upload))
+        Ok(Writing::new(key, upload, Arc::clone(&self.lost_writes)))
     }
 
     /// An object; `None` when there is none.

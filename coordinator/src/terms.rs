@@ -12,13 +12,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt as _;
-use kiln_model::Build;
-use kiln_plan::id::BuildId;
+use kiln_model::{Build, FarmState};
+use kiln_plan::id::{AgentId, BuildId};
 use kiln_proto::{Code, Problem};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::Coordinator;
+use crate::events::Story;
 use crate::ledger::Leadership;
 
 /// Builds whose events at rest are looked up at the same time.
@@ -127,6 +128,7 @@ fn settle(coordinator: &Arc<Coordinator>, leadership: &Leadership) {
         coordinator.vigil.restart();
         coordinator.pulse.with(|liveness, _| liveness.restart());
         coordinator.memory.forget();
+        coordinator.postponed.clear();
         let closing = coordinator.lifecycle.closing();
         let term = Term { number, ended: closing.child_token(), closing: closing.clone() };
         reopen_logs(coordinator, &term);
@@ -139,8 +141,7 @@ fn settle(coordinator: &Arc<Coordinator>, leadership: &Leadership) {
 fn reopen_logs(coordinator: &Arc<Coordinator>, term: &Term) {
     let builds: Vec<BuildId> = coordinator.ledger.read(|farm| {
         for build in farm.builds().values() {
-            let tasks = build.tasks.iter().filter_map(|id| farm.tasks().get(id));
-            coordinator.events.reopen(build.id, tasks.map(|task| (task.id, task.epoch)));
+            open_again(coordinator, farm, build);
         }
         // Those under way first: their agents wait.
         let (ended, running): (Vec<&Build>, Vec<&Build>) =
@@ -150,8 +151,37 @@ fn reopen_logs(coordinator: &Arc<Coordinator>, term: &Term) {
     let (coordinator, term) = (Arc::clone(coordinator), term.clone());
     let tasks = coordinator.lifecycle.tasks().clone();
     tasks.spawn(async move {
-        let look_up = builds.into_iter().map(|build| coordinator.events.look_up(build));
+        let look_up = builds.into_iter().map(|build| look_up(&coordinator, build));
         let all = futures::stream::iter(look_up).buffer_unordered(LOOKED_UP_AT_ONCE).collect::<()>();
         term.ended.run_until_cancelled(all).await;
     });
+}
+
+/// Opens the logs of builds that the ledger knows and that have none: somebody who submitted one was told that it failed, and
+/// yet it was taken.
+pub(crate) async fn open_missing_logs(coordinator: &Coordinator) {
+    let Ok(term) = coordinator.terms.current() else { return };
+    let opened: Vec<BuildId> = coordinator.ledger.read(|farm| {
+        let missing = farm.builds().values().filter(|build| !coordinator.events.has(build.id));
+        missing.map(|build| open_again(coordinator, farm, build)).collect()
+    });
+    for build in opened {
+        term.ended.run_until_cancelled(look_up(coordinator, build)).await;
+    }
+}
+
+fn open_again(coordinator: &Coordinator, farm: &FarmState, build: &Build) -> BuildId {
+    let tasks = build.tasks.iter().filter_map(|id| farm.tasks().get(id));
+    coordinator.events.reopen(build.id, tasks.map(|task| (task.id, Story::of(farm, task))));
+    build.id
+}
+
+/// Looks up what is at rest of a build, and wakes the agents that may have waited for it to begin.
+async fn look_up(coordinator: &Coordinator, build: BuildId) {
+    coordinator.events.look_up(build).await;
+    let holders: Vec<AgentId> = coordinator.ledger.read(|farm| {
+        let tasks = farm.builds().get(&build).into_iter().flat_map(|build| &build.tasks);
+        tasks.filter_map(|task| Some(farm.tasks().get(task)?.lease()?.agent)).collect()
+    });
+    coordinator.roster.wake(&holders);
 }

@@ -13,3 +13,5 @@ mod life;
 mod loss;
 #[path = "farm/readers.rs"]
 mod readers;
+#[path = "farm/succession.rs"]
+mod succession;

@@ -9,12 +9,24 @@ mod farm;
 
 #[path = "security/agents.rs"]
 mod agents;
+#[path = "security/bundles.rs"]
+mod bundles;
+#[path = "security/burst.rs"]
+mod burst;
 #[path = "security/cluster.rs"]
 mod cluster;
 #[path = "security/coordinators.rs"]
 mod coordinators;
+#[path = "security/http.rs"]
+mod http;
 #[path = "security/people.rs"]
 mod people;
+#[path = "security/raw.rs"]
+mod raw;
+#[path = "security/rubbish.rs"]
+mod rubbish;
+#[path = "security/slow.rs"]
+mod slow;
 #[path = "security/strangers.rs"]
 mod strangers;
 #[path = "security/tokens.rs"]

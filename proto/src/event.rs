@@ -14,10 +14,12 @@ use crate::convert::ConvertError;
 use crate::rest::{self, OpenRecordError};
 use crate::v1;
 
+pub mod place;
+
 /// One event of a task, closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Its place among the events of the task, from 0.
+    /// Its place among the events of the task, see [`place`].
     pub sequence: u64,
     /// When, in milliseconds since the Unix epoch, by the machine's clock.
     pub at_ms: u64,

@@ -18,6 +18,7 @@ pub mod convert;
 pub mod event;
 pub mod image;
 pub mod link;
+pub mod otlp;
 pub mod peer;
 pub mod rest;
 pub mod status;

@@ -73,6 +73,8 @@ pub struct HeldAttempt {
     /// Milliseconds since it last got anywhere: a line, a step, a byte, a change of the screen. `None` when the
     /// agent can't tell.
     pub idle_ms: Option<u64>,
+    /// With an end: the place after the attempt's last event. `None` when the agent can't tell.
+    pub said: Option<u64>,
 }
 
 /// How far an attempt is.
@@ -82,7 +84,7 @@ pub enum AttemptPhase {
     Accepted,
     /// The agent works on it.
     Running,
-    /// It ended; all its events have been taken.
+    /// It ended; all its events have been taken, by this coordinator or one before.
     Ended(TaskOutcome),
 }
 
@@ -128,7 +130,7 @@ pub struct Assignment {
     pub build: BuildId,
     /// Which attempt.
     pub key: AttemptKey,
-    /// The place of the attempt's first event.
+    /// The place of the attempt's first event, see [`crate::event::place`].
     pub first_sequence: u64,
     /// JSON of [`kiln_plan::BuildPlan`], which names its format.
     pub plan: Bytes,

@@ -1,8 +1,9 @@
 //! What people's tools and the farm say to each other.
 
 use kiln_lang::Diagnostics;
+use kiln_plan::TraceParent;
 use kiln_plan::fingerprint::Fingerprint;
-use kiln_plan::id::{BuildId, TaskId};
+use kiln_plan::id::{BuildId, RequestId, TaskId};
 use prost::bytes::Bytes;
 
 /// A build is asked for.
@@ -20,6 +21,11 @@ pub struct SubmitRequest {
     pub priority: i32,
     /// Whether a build of the same that is under way will do.
     pub join: bool,
+    /// Chance, made once by whoever asks: of all requests of one sender with one key only the first makes a build. `None`
+    /// when the request is never sent again.
+    pub key: Option<RequestId>,
+    /// The span that the build is a part of.
+    pub trace_parent: Option<TraceParent>,
 }
 
 /// What became of it.

@@ -28,10 +28,10 @@ mod pin;
 mod tests;
 
 pub use accept::{Limits, accept};
-pub use arrival::{Arrival, Peer, PeerError};
+pub use arrival::{Arrival, BACKDATED, Peer, PeerError};
 pub use connection::Connection;
 pub use credentials::{Credentials, CredentialsError, Identity, Trust};
-pub use dial::{Dialler, dial};
+pub use dial::{Dialler, authorities, dial, is_distrust};
 pub use ended::Ended;
 pub use endpoint::{DEFAULT_PORT, Endpoint, EndpointError};
 pub use key::{KeyError, PrivateKey};

@@ -13,8 +13,7 @@ use crate::scene::Farm;
 fn the_first_signal_drains_and_waits_for_what_runs() {
     let farm = Farm::new();
     let agent = farm.agent();
-    farm.coordinator.want(1, &waiting(&farm.place.work()));
-    farm.until("the task to begin", || farm.coordinator.heard(1, "begun"));
+    farm.begin(&waiting(&farm.place.work()));
     agent.signal("TERM");
     farm.until("the agent to drain", || farm.coordinator.draining());
     assert_eq!(farm.coordinator.held(), "1 running");
@@ -29,8 +28,7 @@ fn the_first_signal_drains_and_waits_for_what_runs() {
 fn the_second_signal_hands_over_to_the_next_agent() {
     let farm = Farm::new();
     let mut agent = farm.agent();
-    farm.coordinator.want(1, &waiting(&farm.place.work()));
-    farm.until("the task to begin", || farm.coordinator.heard(1, "begun"));
+    farm.begin(&waiting(&farm.place.work()));
     agent.signal("TERM");
     farm.until("the agent to drain", || farm.coordinator.draining());
     agent.signal("TERM");
@@ -39,11 +37,8 @@ fn the_second_signal_hands_over_to_the_next_agent() {
     assert_eq!(farm.attempts().len(), 1);
     let agent = farm.agent();
     farm.let_go();
-    farm.until("the task to end", || farm.coordinator.end(1).is_some());
-    assert_eq!(farm.coordinator.end(1).unwrap(), "succeeded");
-    agent.signal("TERM");
-    agent.finish().expect_code(0);
-    farm.expect_nothing_left();
+    assert_eq!(farm.end(), "succeeded");
+    farm.dismiss(agent);
 }
 
 #[test]
@@ -55,9 +50,7 @@ fn an_agent_that_is_asked_to_drain_stays_and_may_be_asked_to_go_on() {
     farm.until("the agent to drain", || farm.coordinator.draining());
     farm.coordinator.drain(false);
     farm.until("the agent to go on", || !farm.coordinator.draining());
-    agent.signal("TERM");
-    agent.finish().expect_code(0);
-    farm.expect_nothing_left();
+    farm.dismiss(agent);
 }
 
 #[test]
@@ -92,17 +85,14 @@ fn a_template_comes_with_its_files() {
     plan.facts.working_dir = root;
     plan.bundle = Some(files.digest());
     farm.coordinator.want(1, &plan);
-    farm.until("the task to end", || farm.coordinator.end(1).is_some());
-    assert_eq!(farm.coordinator.end(1).unwrap(), "succeeded", "{}", farm.coordinator.words(1));
+    assert_eq!(farm.end(), "succeeded", "{}", farm.coordinator.words(1));
     assert!(farm.coordinator.heard(1, "from the bundle"), "{}", farm.coordinator.words(1));
     plan.bundle = Some(Fingerprint::of_bytes(b"another"));
     farm.coordinator.want(2, &plan);
     farm.until("the second task to end", || farm.coordinator.end(2).is_some());
     let end = farm.coordinator.end(2).unwrap();
     assert!(end.starts_with("failed by Farm: cannot fetch the files of the template: "), "{end}");
-    agent.signal("TERM");
-    agent.finish().expect_code(0);
-    farm.expect_nothing_left();
+    farm.dismiss(agent);
 }
 
 #[test]
@@ -124,9 +114,7 @@ fn attempts_of_roots_agent_have_networks_of_their_own() {
     }
     farm.let_go();
     farm.until("both to end", || farm.coordinator.end(1).is_some() && farm.coordinator.end(2).is_some());
-    agent.signal("TERM");
-    agent.finish().expect_code(0);
-    farm.expect_nothing_left();
+    farm.dismiss(agent);
 }
 
 fn is_root() -> bool {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A farm of machines for tests/farm-demo.sh and tests/faults.sh, which source this. A machine is a network namespace, a process
-# namespace and a view of mounts; one more namespace holds the switch that joins them. Nothing of the real machine's network changes.
+# namespace, a view of mounts and, where the real machine has control groups that can be divided, a part of them; one more namespace
+# holds the switch that joins them. Nothing of the real machine's network changes.
 #
 #   switch ═╦═ c1 c2 c3   10.78.0.11…   kiln coordinator
 #           ╠═ a1 a2 a3   10.78.0.21…   kiln agent
@@ -9,6 +10,7 @@
 #
 # The first process of each machine only waits and reaps; when it is killed, the kernel ends all others of that machine with it.
 # `tear_down`, run by a trap, thereby leaves nothing. KILN is the program to test, KILN_KEEP a directory that gets the logs.
+# Where no machines can be made, a script says why and ends with 77.
 
 coordinators=(c1 c2 c3)
 agents=(a1 a2 a3)
@@ -17,6 +19,8 @@ declare -A address=(
     [a1]=10.78.0.21 [a2]=10.78.0.22 [a3]=10.78.0.23 [s3]=10.78.0.31 [me]=10.78.0.41
 )
 declare -A first_process=()
+# The directory of each machine's control groups, where there are some.
+declare -A groups=()
 store=http://${address[s3]}:5000
 slots=${SLOTS:-2}
 # The size of coordinators' disks; those of the real machine unless given.
@@ -46,18 +50,35 @@ wait_until() {
 
 # --- what is needed ---
 
+# impossible WHY: ends with the code that means that this can't be tried here.
+impossible() {
+    printf 'no farm of machines can be made here: %s\n' "$*" >&2
+    exit 77
+}
+
 need_everything() {
     local program
-    [ "$(id -u)" = 0 ] || fail "namespaces need root; run it as root"
+    [ "$(id -u)" = 0 ] || impossible "namespaces need root; run it as root"
     for program in ip nft nsenter unshare setsid python3 curl qemu-img qemu-system-x86_64; do
         command -v "$program" >/dev/null || fail "$program is missing; ./install-tools.sh installs it"
     done
+    need_namespaces
     if [ -z "${KILN:-}" ]; then
         KILN=$target/release/kiln
         [ -x "$KILN" ] || (cd "$top" && cargo build --release -p kiln-cli)
     fi
     KILN=$(realpath "$KILN")
     need_store
+}
+
+# A container may forbid them even to root.
+need_namespaces() {
+    local try=kf$$-try why
+    why=$(ip netns add "$try" 2>&1) || impossible "$why"
+    why=$(ip netns exec "$try" unshare --pid --fork --mount-proc true 2>&1) || { ip netns del "$try" && impossible "$why"; }
+    why=$(ip -n "$try" link add type veth 2>&1 && printf 'table inet try { }' | ip netns exec "$try" nft -f - 2>&1) ||
+        { ip netns del "$try" && impossible "$why"; }
+    ip netns del "$try"
 }
 
 # A Python that has the S3 server; made once when none is installed.
@@ -109,21 +130,35 @@ machine_add() {
     ip -n "$space" address add "${address[$name]}/24" dev eth0
     ip -n "$space" link set eth0 up
     mkdir -p "$run/$name"
+    divide_groups "$name"
     # Ignoring the deaths of children lets the kernel reap whatever the machine's processes leave behind.
-    setsid ip netns exec "$space" unshare --pid --fork --kill-child --mount-proc \
-        env --ignore-signal=CHLD sleep infinity </dev/null >/dev/null 2>&1 &
+    (enter_groups "$name" && exec setsid ip netns exec "$space" unshare --cgroup --pid --fork --kill-child --mount-proc \
+        env --ignore-signal=CHLD sleep infinity) </dev/null >/dev/null 2>&1 &
     parent=$!
     wait_until 20 "machine $name" pgrep -P "$parent"
     first_process[$name]=$(pgrep -P "$parent")
     # Its view of processes is there once it can be entered and shows few.
     wait_until 20 "machine $name" on "$name" test -e /proc/1/comm
+    [ -z "${groups[$name]:-}" ] || on "$name" mount -t cgroup2 cgroup2 /sys/fs/cgroup
 }
+
+# Gives a machine control groups of its own. A container may not let us; then its agent does without.
+divide_groups() {
+    local top
+    for top in /sys/fs/cgroup /sys/fs/cgroup/unified; do
+        [ -e "$top/cgroup.controllers" ] && mkdir "$top/$(namespace "$1")" 2>/dev/null || continue
+        groups[$1]=$top/$(namespace "$1")
+    done
+}
+
+# Puts this process, which isn't a machine's yet, into the machine's control groups.
+enter_groups() { [ -z "${groups[$1]:-}" ] || printf '%s' "$BASHPID" >"${groups[$1]}/cgroup.procs"; }
 
 # on MACHINE COMMAND…: with nothing of the caller's environment but the way to programs.
 on() {
     local name=$1
     shift
-    nsenter --target "${first_process[$name]}" --net --pid --mount -- \
+    nsenter --target "${first_process[$name]}" --net --pid --mount --cgroup -- \
         env -i -C "$PWD" PATH="$PATH" HOME="$run/$name" LANG=C.UTF-8 KILN_LOG="${KILN_LOG:-info}" "$@"
 }
 
@@ -140,7 +175,8 @@ daemon() {
 nsenter_daemon() {
     local name=$1
     shift
-    exec setsid nsenter --target "${first_process[$name]}" --net --pid --mount -- \
+    enter_groups "$name"
+    exec setsid nsenter --target "${first_process[$name]}" --net --pid --mount --cgroup -- \
         env -i -C "$PWD" PATH="$PATH" HOME="$run/$name" LANG=C.UTF-8 KILN_LOG="${KILN_LOG:-info}" "$@"
 }
 
@@ -171,6 +207,11 @@ tear_down() {
     local code=$? name
     trap '' INT TERM HUP
     trap - EXIT
+    # What runs beside ends first, by its own trap.
+    if [ -n "${beside:-}" ]; then
+        kill -TERM "$beside" 2>/dev/null || true
+        wait "$beside" 2>/dev/null || true
+    fi
     if [ -n "${run:-}" ]; then
         [ -z "${KILN_KEEP:-}" ] || { mkdir -p "$KILN_KEEP" && cp -r "$run/logs" "$KILN_KEEP/"; } || true
         [ "$code" = 0 ] || tail -n "${KILN_TAIL:-5}" "$run"/logs/* "$run"/me/*.log 2>/dev/null | cut -c 1-400 >&2 || true
@@ -197,12 +238,13 @@ farm_down() {
         ip -n "$(namespace switch)" link del "to-$name" 2>/dev/null || true
         ip netns del "$(namespace "$name")" 2>/dev/null || true
         rm -rf "${run:?}/$name"
+        [ -z "${groups[$name]:-}" ] || find "${groups[$name]}" -depth -type d -exec rmdir {} + 2>/dev/null || true
     done
     # Also of one that was only begun.
     for name in $(ip netns list | grep -oE "^$farm-[a-z0-9]+" | grep -v -- -switch); do
         ip netns del "$name" 2>/dev/null || true
     done
-    first_process=()
+    first_process=() groups=()
 }
 
 # --- the farm ---
@@ -252,7 +294,8 @@ agent_settings() {
     } >"$run/$name/settings.hcl"
 }
 
-agent_start() { daemon "$1" "$KILN" agent -settings "$run/$1/settings.hcl"; }
+# agent_start NAME [ENVIRONMENT…]
+agent_start() { daemon "$1" env "${@:2}" "$KILN" agent -settings "$run/$1/settings.hcl"; }
 
 store_start() {
     machine_add s3

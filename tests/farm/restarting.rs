@@ -7,8 +7,7 @@ use crate::scene::Farm;
 fn an_attempt_goes_on_while_its_agent_is_killed_and_is_taken_up_again() {
     let farm = Farm::new();
     let agent = farm.agent();
-    farm.coordinator.want(1, &waiting(&farm.place.work()));
-    farm.until("the task to begin", || farm.coordinator.heard(1, "begun"));
+    farm.begin(&waiting(&farm.place.work()));
     let attempts = farm.attempts();
     assert_eq!(attempts.len(), 1);
     agent.kill();
@@ -17,76 +16,60 @@ fn an_attempt_goes_on_while_its_agent_is_killed_and_is_taken_up_again() {
     farm.until("the agent to come back", || farm.coordinator.streams() == (2, 1));
     assert_eq!(farm.coordinator.held_at_first(), "1 running", "its first words");
     farm.let_go();
-    farm.until("the task to end", || farm.coordinator.end(1).is_some());
-    assert_eq!(farm.coordinator.end(1).unwrap(), "succeeded");
+    assert_eq!(farm.end(), "succeeded");
     let words = farm.coordinator.words(1);
     assert_eq!((words.matches("begun").count(), words.matches("done").count()), (1, 1), "{words}");
     assert!(words.contains("it is <sensitive>"), "{words}");
-    agent.signal("TERM");
-    agent.finish().expect_code(0);
-    farm.expect_nothing_left();
+    farm.dismiss(agent);
 }
 
 #[test]
 fn what_ended_while_the_agent_was_away_is_told_by_the_next() {
     let farm = Farm::new();
     let agent = farm.agent();
-    farm.coordinator.want(1, &waiting(&farm.place.work()));
-    farm.until("the task to begin", || farm.coordinator.heard(1, "begun"));
+    farm.begin(&waiting(&farm.place.work()));
     agent.kill();
     farm.let_go();
     farm.until("the attempt to end", || farm.attempts().is_empty());
     let agent = farm.agent();
-    farm.until("the task to end", || farm.coordinator.end(1).is_some());
-    assert_eq!(farm.coordinator.end(1).unwrap(), "succeeded");
+    assert_eq!(farm.end(), "succeeded");
     assert!(farm.coordinator.heard(1, "done"), "{}", farm.coordinator.words(1));
-    agent.signal("TERM");
-    agent.finish().expect_code(0);
-    farm.expect_nothing_left();
+    farm.dismiss(agent);
 }
 
 #[test]
 fn an_attempt_that_is_killed_is_told_as_the_machines_doing_and_leaves_nothing() {
     let farm = Farm::new();
     let agent = farm.agent();
-    farm.coordinator.want(1, &script(&farm.place.work(), &["echo begun", "while :; do sleep 0.1; done"]));
-    farm.until("the task to begin", || farm.coordinator.heard(1, "begun"));
+    farm.begin(&script(&farm.place.work(), &["echo begun", "while :; do sleep 0.1; done"]));
     for pid in farm.attempts() {
         kill(pid);
     }
-    farm.until("the task to end", || farm.coordinator.end(1).is_some());
-    let end = farm.coordinator.end(1).unwrap();
+    let end = farm.end();
     assert!(end.starts_with("failed by Machine: the attempt broke off"), "{end}");
-    agent.signal("TERM");
-    agent.finish().expect_code(0);
-    farm.expect_nothing_left();
+    farm.dismiss(agent);
 }
 
 #[test]
 fn both_killed_at_once_are_cleared_up_by_the_next_agent() {
     let farm = Farm::new();
     let agent = farm.agent();
-    farm.coordinator.want(1, &script(&farm.place.work(), &["echo begun", "while :; do sleep 0.1; done"]));
-    farm.until("the task to begin", || farm.coordinator.heard(1, "begun"));
+    farm.begin(&script(&farm.place.work(), &["echo begun", "while :; do sleep 0.1; done"]));
     let attempts = farm.attempts();
     agent.kill();
     attempts.into_iter().for_each(kill);
     assert!(!farm.place.leftovers().processes().is_empty(), "the script goes on");
     let agent = farm.agent();
-    farm.until("the task to end", || farm.coordinator.end(1).is_some());
-    let end = farm.coordinator.end(1).unwrap();
+    let end = farm.end();
     assert!(end.starts_with("failed by Machine: the attempt broke off"), "{end}");
-    agent.signal("TERM");
-    agent.finish().expect_code(0);
-    farm.expect_nothing_left();
+    farm.dismiss(agent);
 }
 
 #[test]
 fn an_attempt_that_was_given_to_another_is_undone_by_the_next_agent() {
     let farm = Farm::new();
     let agent = farm.agent();
-    farm.coordinator.want(1, &waiting(&farm.place.work()));
-    farm.until("the task to begin", || farm.coordinator.heard(1, "begun"));
+    farm.begin(&waiting(&farm.place.work()));
     agent.kill();
     farm.coordinator.withdraw(1);
     let agent = farm.agent();
@@ -94,9 +77,7 @@ fn an_attempt_that_was_given_to_another_is_undone_by_the_next_agent() {
         farm.attempts().is_empty() && farm.coordinator.held().is_empty()
     });
     assert_eq!(farm.coordinator.end(1), None, "nobody hears of it");
-    agent.signal("TERM");
-    agent.finish().expect_code(0);
-    farm.expect_nothing_left();
+    farm.dismiss(agent);
 }
 
 #[test]
@@ -104,8 +85,7 @@ fn another_coordinator_is_told_all_that_is_not_durable() {
     let farm = Farm::new();
     farm.coordinator.make_nothing_durable();
     let agent = farm.agent();
-    farm.coordinator.want(1, &waiting(&farm.place.work()));
-    farm.until("the task to begin", || farm.coordinator.heard(1, "begun"));
+    farm.begin(&waiting(&farm.place.work()));
     let first = farm.coordinator.words(1);
     farm.coordinator.take_over();
     farm.until("the next coordinator to hear of it", || farm.coordinator.words(1) == first);
@@ -125,18 +105,14 @@ fn another_coordinator_is_told_all_that_is_not_durable() {
 fn secrets_are_on_no_disk_while_a_task_runs() {
     let farm = Farm::new();
     let agent = farm.agent();
-    farm.coordinator.want(1, &waiting(&farm.place.work()));
-    farm.until("the task to begin", || farm.coordinator.heard(1, "begun"));
+    farm.begin(&waiting(&farm.place.work()));
     let found = files(&farm.run_dir().join("attempts"));
     assert!(found.iter().any(|(path, _)| path.ends_with("about.json")), "{found:?}");
     let told: Vec<_> = found.iter().filter(|(_, text)| text.contains(SECRET)).map(|(path, _)| path).collect();
     assert!(told.is_empty(), "{told:?}");
     farm.coordinator.cancel(1);
-    farm.until("the task to end", || farm.coordinator.end(1).is_some());
-    assert_eq!(farm.coordinator.end(1).unwrap(), "cancelled");
-    agent.signal("TERM");
-    agent.finish().expect_code(0);
-    farm.expect_nothing_left();
+    assert_eq!(farm.end(), "cancelled");
+    farm.dismiss(agent);
 }
 
 /// All files below, with what they hold.

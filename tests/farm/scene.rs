@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kiln_plan::BuildPlan;
 use kiln_tests::program::{Place, Running};
 use kiln_tests::wait;
 
@@ -48,6 +49,25 @@ impl Farm {
 
     pub(crate) fn until(&self, what: &str, condition: impl Fn() -> bool) {
         wait::until(what, LIMIT, || condition().then_some(()));
+    }
+
+    /// Has the first task carried out, until it says `begun`.
+    pub(crate) fn begin(&self, plan: &BuildPlan) {
+        self.coordinator.want(1, plan);
+        self.until("the task to begin", || self.coordinator.heard(1, "begun"));
+    }
+
+    /// How the first task ends.
+    pub(crate) fn end(&self) -> String {
+        self.until("the task to end", || self.coordinator.end(1).is_some());
+        self.coordinator.end(1).expect("it has ended")
+    }
+
+    /// Has the agent leave, with nothing left over.
+    pub(crate) fn dismiss(&self, agent: Running) {
+        agent.signal("TERM");
+        agent.finish().expect_code(0);
+        self.expect_nothing_left();
     }
 
     /// Makes a file that scripts wait for.

@@ -16,6 +16,7 @@ struct Farm {
     place: Place,
     token: String,
     ports: Vec<u16>,
+    settings: &'static str,
     coordinators: Vec<Running>,
     agents: Vec<(String, Running)>,
 }
@@ -28,11 +29,17 @@ fn free_port() -> u16 {
 impl Farm {
     /// So many coordinators that have found each other, and agents `a1`, `a2` and so on.
     fn of(coordinators: usize, agents: usize) -> Self {
+        Self::with(coordinators, agents, "")
+    }
+
+    /// The same, with further settings of coordinators.
+    fn with(coordinators: usize, agents: usize, settings: &'static str) -> Self {
         let ports = (0..coordinators).map(|_| free_port()).collect();
         let mut farm = Self {
             place: place(),
             token: String::new(),
             ports,
+            settings,
             coordinators: Vec::new(),
             agents: Vec::new(),
         };
@@ -79,7 +86,7 @@ impl Farm {
 
     fn write_settings(&self, number: usize) {
         let (addresses, plain) = (self.addresses(), free_port());
-        let (own, others) = (&addresses[number - 1], &addresses);
+        let (own, others, further) = (&addresses[number - 1], &addresses, self.settings);
         let settings = format!(
             r#"
             directory = "c{number}"
@@ -87,9 +94,9 @@ impl Farm {
             listen    = "127.0.0.1:{}"
             address   = "{own}"
             others    = {others:?}
+            {further}
             http {{
-              listen  = "127.0.0.1:{plain}"
-              address = "http://127.0.0.1:{plain}"
+              listen = "127.0.0.1:{plain}"
             }}
             "#,
             self.ports[number - 1]
@@ -183,8 +190,43 @@ build {
     person.run(["images", "verify", "file.a"]).expect_code(0);
     person.run(["images", "pull", "-into", "pulled", "file.a"]).expect_code(0);
     assert_eq!(person.read("pulled/out/a.txt"), person.read("data.txt"));
-    person.run(["images", "show", "file.a"]).expect("made by     a1");
+    person
+        .run(["images", "show", "file.a"])
+        .expect("made by     a1")
+        .expect("bundle      sha256:")
+        .expect("input       data.txt  136.7 KiB  sha256:aaa2ccf0629c9130")
+        .expect("input       t.pkr.hcl");
     farm.until("the build is told of", "builds", |told| told.contains("file.a succeeded"));
+    farm.end();
+}
+
+#[test]
+fn a_silent_build_lives_as_long_as_it_gets_somewhere() {
+    let farm = Farm::of(1, 1);
+    let person = farm.person();
+    let text = r#"
+source "null" "a" {
+  communicator = "none"
+}
+build {
+  name = "NAME"
+  sources = ["source.null.a"]
+  provisioner "shell-local" {
+    inline = ["SCRIPT"]
+  }
+}
+"#;
+    // Both say nothing for more than twice as long as they may; one writes 64 KiB each second.
+    let writes = "for i in $(seq 80); do head -c 65536 /dev/urandom > piece.$i; sleep 1; done; echo enough";
+    for (name, script) in [("writes", writes), ("hangs", "sleep 600")] {
+        person.write(&format!("{name}/t.pkr.hcl"), text.replace("NAME", name).replace("SCRIPT", script));
+        person.write(&format!("{name}/t.kiln.hcl"), "task \"*\" {\n  no_progress_timeout = \"30s\"\n}\n");
+    }
+    let mut building = person.start(["build", "writes"]);
+    building.wait_for("farm has taken");
+    let hung = person.run(["build", "hangs"]);
+    hung.expect_code(1).expect("the build made no progress for 3");
+    building.finish().expect_code(0).expect("writes.null.a: enough");
     farm.end();
 }
 
@@ -228,4 +270,112 @@ build {{
     farm.start_agent(name[1..].parse().unwrap());
     farm.until("both agents are ready", "agents", |told| told.matches(" ready ").count() == 2);
     farm.end();
+}
+
+#[test]
+fn certificates_are_renewed_while_work_goes_on() {
+    let farm = Farm::with(3, 1, "agent_certificates = \"30s\"\ncoordinator_certificates = \"30s\"");
+    let go = farm.place.work().join("go");
+    let text = format!(
+        r#"
+source "null" "a" {{
+  communicator = "none"
+}}
+build {{
+  sources = ["source.null.a"]
+  provisioner "shell-local" {{
+    inline = ["echo begun; while [ ! -e {} ]; do sleep 0.5; done; echo done"]
+  }}
+}}
+"#,
+        go.display()
+    );
+    let person = farm.person();
+    person.write("t.pkr.hcl", text);
+    let mut build = person.start(["build", "t.pkr.hcl"]);
+    build.wait_for("==> null.a: begun");
+    // Twice each, so that nobody lives on what was shown at the beginning.
+    let kept = ["a1/identity/chain.pem", "c1/coordinator.pem", "c2/coordinator.pem", "c3/coordinator.pem"];
+    let read = || kept.map(|path| std::fs::read(farm.place.work().join(path)).unwrap());
+    for time in ["first", "second"] {
+        let before = read();
+        wait::until(&format!("the {time} renewal of all certificates"), LIMIT, || {
+            before.iter().zip(read()).all(|(before, now)| *before != now).then_some(())
+        });
+    }
+    std::fs::write(&go, "").unwrap();
+    build.finish().expect_code(0).expect("==> null.a: done");
+    farm.until("the agent is ready", "agents", |told| told.matches(" ready ").count() == 1);
+    farm.until("the build is told of", "builds", |told| told.contains("null.a succeeded"));
+    // No attempt before this one ended in vain.
+    farm.place.run(["farm", "builds", "-format", "json"]).expect_code(0).expect("\"attempts\":[]");
+    farm.end();
+}
+
+#[test]
+fn a_build_waits_for_a_farm_that_is_out_of_reach_and_is_built_once() {
+    let mut farm = Farm::of(1, 1);
+    let text = r#"
+source "null" "a" {
+  communicator = "none"
+}
+build {
+  sources = ["source.null.a"]
+  provisioner "shell-local" {
+    inline = ["echo done here"]
+  }
+}
+"#;
+    let person = farm.person();
+    person.write("t.pkr.hcl", text);
+    farm.coordinators.remove(0).kill();
+    let again = "trying again for up to 5 minutes";
+    let mut left = person.start(["build", "t.pkr.hcl"]);
+    left.wait_for(again);
+    left.signal("INT");
+    left.finish().expect_code(1).expect("Cancelling build after receiving interrupt");
+    let mut build = person.start(["build", "t.pkr.hcl"]);
+    build.wait_for(again);
+    farm.start_coordinator(1);
+    let built = build.finish();
+    built.expect_code(0).expect("The farm answers again.").expect("==> null.a: done here");
+    assert_eq!(built.all().matches(again).count(), 1, "it is said once");
+    let told = farm.until("the build is told of", "builds", |told| told.contains("null.a succeeded"));
+    assert_eq!(told.matches("null.a").count(), 1, "{told}");
+    // Who isn't believed is not asked again.
+    let made = farm.place.run(["farm", "token", "create", "-name", "brief", "builder"]).stdout;
+    let listed = farm.place.run(["farm", "token", "list"]).stdout;
+    let brief = listed.lines().find(|line| line.contains("brief")).expect("it is listed");
+    let id = brief.split_whitespace().find(|word| word.len() == 36).expect("its identifier is told");
+    farm.place.run(["farm", "token", "revoke", id]).expect_code(0);
+    let mut stranger = farm.person();
+    stranger.set("KILN_TOKEN", made.trim());
+    stranger.write("t.pkr.hcl", text);
+    stranger.run(["build", "t.pkr.hcl"]).expect_code(1).expect_not("trying again");
+    farm.end();
+}
+
+#[test]
+fn coordinators_of_a_farm_have_one_object_store_and_farms_share_none() {
+    let farm = Farm::of(1, 0);
+    let token = farm.token("coordinator");
+    let own = |name: &str, objects: &str| {
+        let (port, leader) = (free_port(), &farm.addresses()[0]);
+        farm.place.write(
+            &format!("{name}.hcl"),
+            format!(
+                "directory = \"{name}\"\nobjects = \"{objects}\"\naddress = \"https://127.0.0.1:{port}\"\nothers = [\"{leader}\"]\n"
+            ),
+        );
+        format!("{name}.hcl")
+    };
+    let (lonely, shared) = (own("lonely", "of-its-own"), own("shared", "objects"));
+    let join = |settings: &str| {
+        farm.place.run(["coordinator", "join", "-settings", settings, "-token-file", &token])
+    };
+    let refused = join(&lonely).expect_code(1).all();
+    assert!(refused.contains("is not the farm's; all coordinators need the same one"), "{refused}");
+    let refused = farm.place.run(["coordinator", "init", "-settings", &shared]).expect_code(1).all();
+    assert!(refused.contains("belongs to another farm"), "{refused}");
+    join(&shared).expect_code(0).expect("This is coordinator 2 of the farm");
 }

@@ -7,6 +7,7 @@ use kiln_plan::BuildPlan;
 use tokio_util::sync::CancellationToken;
 
 use crate::journal::Journal;
+use crate::origins::Origins;
 use crate::reporter::Reporter;
 
 /// The task as its components see it. Cheap to clone; a clone with another token or voice is how timeouts and
@@ -27,6 +28,8 @@ pub struct TaskContext {
     pub working_dir: PathBuf,
     /// The machine's cache: downloads by checksum, port locks.
     pub cache_dir: PathBuf,
+    /// Where it is noted what goes into the result.
+    pub origins: Origins,
 }
 
 impl TaskContext {

@@ -15,7 +15,7 @@
 //! Lines are appended without waiting for the disk where the machine's own death would take the effect along;
 //! only directories and files outside of the attempt's scratch wait for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -80,6 +80,15 @@ impl Intent {
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self::File { path: path.into() }
     }
+}
+
+/// What an attempt has made and not yet undone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// The numbers of its processes; each leads a group of its own.
+    pub processes: BTreeSet<i32>,
+    /// Its directories, perhaps one within another.
+    pub directories: BTreeSet<PathBuf>,
 }
 
 /// Why an intent could not be written; what was intended must not be done then.
@@ -172,6 +181,19 @@ impl Journal {
         synced.map_err(|source| JournalError { operation: "append to", path: self.path(), source })?;
         state.open.insert(id, Open { intent, process: None });
         Ok(Entry { journal: self.clone(), id })
+    }
+
+    /// What is there of what was intended.
+    pub fn effects(&self) -> Effects {
+        let mut effects = Effects::default();
+        for open in self.state().open.values() {
+            match &open.intent {
+                Intent::Process { .. } => effects.processes.extend(open.process.map(|process| process.pid)),
+                Intent::Directory { path } => drop(effects.directories.insert(path.clone())),
+                Intent::File { .. } | Intent::Interface { .. } | Intent::ControlGroup { .. } => {}
+            }
+        }
+        effects
     }
 
     /// From now on nothing is taken back, neither by dropping nor by closing: `-on-error=abort`, after which a person
@@ -284,9 +306,9 @@ impl Entry {
     }
 
     /// The living processes that belong to this intent: the process itself, and those that it started.
-    pub fn processes(&self) -> Vec<ProcessId> {
+    pub async fn processes(&self) -> Vec<ProcessId> {
         let (name, value) = self.mark();
-        table::carrying(&format!("{name}={value}"))
+        table::carrying(&format!("{name}={value}")).await
     }
 
     /// Notes that what was intended is gone again, or has become a result that is to stay.

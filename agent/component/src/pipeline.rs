@@ -22,8 +22,7 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
-use kiln_plan::{EventKind, Failure, Fault, OnError};
-use tokio::time::Instant;
+use kiln_plan::{Failure, Fault, OnError};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::TaskContext;
@@ -128,11 +127,8 @@ impl Pipeline {
     async fn attempt<S: Step>(&self, step: &S) -> Result<Done<S::Output>, Failure> {
         let reporter = &self.cx.reporter;
         let name = step.name();
-        reporter.event(EventKind::StepStarted { step: name.to_owned() });
-        let begun = Instant::now();
-        let result = AssertUnwindSafe(step.run(&self.cx)).catch_unwind().await;
-        let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        reporter.event(EventKind::StepFinished { step: name.to_owned(), took_ms });
+        let result =
+            reporter.step(name.to_owned(), AssertUnwindSafe(step.run(&self.cx)).catch_unwind()).await;
         result.unwrap_or_else(|panic| {
             let text = format!("internal error in the step {name:?}: {}", panic_text(&*panic));
             Err(Failure::new(Fault::Machine, text))

@@ -32,6 +32,7 @@ mod pump;
 mod script_file;
 mod search;
 pub mod table;
+pub mod usage;
 
 pub use child::Child;
 pub use script_file::write_script;

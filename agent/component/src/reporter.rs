@@ -6,12 +6,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use kiln_plan::event::ProgressUnit;
 use kiln_plan::{EventKind, Redactor};
+use tokio::time::Instant;
 
 /// Where events go. Must not block: a slow reader costs it progress events, never words.
 #[async_trait]
 pub trait EventSink: fmt::Debug + Send + Sync {
     /// Takes one event; numbering and time are the sink's.
     fn send(&self, event: EventKind);
+
+    /// The task got somewhere, though there is nothing to say.
+    fn moved(&self) {}
 
     /// Asks a person, and waits for the answer. `None` when there is nobody to ask or the task is cancelled.
     async fn ask(&self, text: &str) -> Option<String>;
@@ -62,9 +66,24 @@ impl Reporter {
         self.sink.send(event);
     }
 
+    /// Does something as a step, which begins and ends with it.
+    pub async fn step<T>(&self, step: String, work: impl Future<Output = T>) -> T {
+        self.event(EventKind::StepStarted { step: step.clone() });
+        let begun = Instant::now();
+        let result = work.await;
+        let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.event(EventKind::StepFinished { step, took_ms });
+        result
+    }
+
     /// How far something has come.
     pub fn progress(&self, label: &str, done: u64, total: Option<u64>, unit: ProgressUnit) {
         self.sink.send(EventKind::Progress { label: label.to_owned(), done, total, unit });
+    }
+
+    /// The task got somewhere, though there is nothing to say.
+    pub fn moved(&self) {
+        self.sink.moved();
     }
 
     /// Asks a person; `None` when there is nobody to ask.

@@ -10,10 +10,9 @@
 //! ```
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use kiln_component::{Artifact, Keep, Processed, TaskContext};
-use kiln_plan::{EventKind, Failure, Fault, PostProcessorPlan};
+use kiln_plan::{Failure, Fault, PostProcessorPlan};
 
 use super::finish_config::Moment;
 use super::make::{self, Maker};
@@ -99,11 +98,7 @@ impl<'a> PostProcessing<'a> {
         let made = maker.post_processor(&plan.component, Moment::Running(&generated));
         let (post_processor, _told_by_the_check) = made.map_err(|found| make::failure(&found))?;
         let step = format!("post-process by {kind}");
-        cx.reporter.event(EventKind::StepStarted { step: step.clone() });
-        let begun = Instant::now();
-        let result = post_processor.process(&cx, input).await;
-        let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        cx.reporter.event(EventKind::StepFinished { step, took_ms });
+        let result = cx.reporter.step(step, post_processor.process(&cx, input)).await;
         result.map_err(|f| Failure { message: cx.reporter.redact(&f.message), ..f })
     }
 

@@ -98,7 +98,8 @@ struct Wrapped<'a> {
 impl Wrapped<'_> {
     async fn run(&self) -> Result<(), Failure> {
         pipeline::pause(self.cx, "Pausing before the next provisioner .").await;
-        match self.with_retries().await {
+        let step = format!("provision by {}", self.plan.component.name);
+        match self.cx.reporter.step(step, self.with_retries()).await {
             Err(failure) if self.plan.continue_on_error && !self.is_over(&failure) => {
                 let words = format!("Warning: Provisioner failed with {:?}, continuing", failure.message);
                 self.cx.reporter.say(words);

@@ -129,6 +129,8 @@ impl Trial {
             working_dir: self.directory.path().to_owned(),
             cache_dir: self.path("cache"),
             run_dir: self.path("run"),
+            origins: kiln_component::Origins::default(),
+            own_process: false,
             cancel: self.cancel.clone(),
         };
         let factories = Arc::new(factories());

@@ -26,11 +26,11 @@ use kiln_proto::transport::{
 use kiln_proto::v1::identity_client::IdentityClient;
 use kiln_proto::{Problem, v1};
 
-/// A certificate is renewed when less than this is left of its life: a third of the day that it is good for.
-const RENEW_BEFORE: Duration = Duration::from_secs(8 * 3600);
-
-/// How often it is looked whether it is time, and how long a failed renewal waits for the next try.
+/// How often it is looked at least whether it is time to renew the certificate: clocks jump.
 const LOOK_EVERY: Duration = Duration::from_secs(300);
+
+/// How often at most.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long one exchange with the coordinator may take.
 const EXCHANGE_LIMIT: Duration = Duration::from_secs(30);
@@ -70,6 +70,11 @@ pub enum IdentityError {
     /// The coordinator refused.
     #[error("the farm did not enrol this agent: {}", .0.message)]
     Refused(Problem),
+}
+
+/// Whether the agent of that run directory has a certificate, and needs no token any more.
+pub fn is_enrolled(run_dir: &Path) -> bool {
+    run_dir.join("identity").join("chain.pem").exists()
 }
 
 /// A certificate, the key it is for, and where both lie.
@@ -117,7 +122,7 @@ impl Enrolment {
     /// Renews the certificate whenever it is time. Never ends.
     pub(super) async fn keep_fresh(&self) -> std::convert::Infallible {
         loop {
-            if self.left() < RENEW_BEFORE {
+            if self.dialler.credentials().until_renewal(now()).is_zero() {
                 match tokio::time::timeout(EXCHANGE_LIMIT, self.renew()).await {
                     Ok(Ok(())) => {
                         tracing::info!(good_for = ?self.left(), "the agent's certificate was renewed");
@@ -131,15 +136,14 @@ impl Enrolment {
                     }
                 }
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            let pause = self.dialler.credentials().until_next_look(now());
+            tokio::time::sleep(pause.clamp(SHORTEST_PAUSE, LOOK_EVERY)).await;
         }
     }
 
     /// What is left of the certificate's life.
     fn left(&self) -> Duration {
-        let expires = self.dialler.credentials().expires().and_then(|at| u64::try_from(at).ok()).unwrap_or(0);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Duration::from_secs(expires).saturating_sub(now)
+        self.dialler.credentials().left(now())
     }
 
     async fn renew(&self) -> Result<(), IdentityError> {
@@ -160,6 +164,11 @@ impl Enrolment {
         let trust = Trust::from_pem(reply.authority.as_bytes())?;
         Ok(self.dialler.credentials().replace(identity(&self.directory, &self.key)?, trust)?)
     }
+}
+
+/// Since the Unix epoch.
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Asks for a certificate, trusting only the authority that the token names.

@@ -1,4 +1,4 @@
-//! What the daemon tells the supervisor that started it, as systemd has it: a datagram to the socket that `NOTIFY_SOCKET`
+//! What a daemon tells the supervisor that started it, as systemd has it: a datagram to the socket that `NOTIFY_SOCKET`
 //! names. Without one nothing is told. <https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html>
 
 use std::os::linux::net::SocketAddrExt;
@@ -7,11 +7,11 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 /// The supervisor.
 #[derive(Debug)]
-pub(super) struct Supervisor(Option<SocketAddr>);
+pub struct Supervisor(Option<SocketAddr>);
 
 impl Supervisor {
     /// The one that the environment names.
-    pub(super) fn of_this_process() -> Self {
+    pub fn of_this_process() -> Self {
         let name = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty());
         Self::named(name.as_ref().map(|name| name.as_bytes()).unwrap_or_default())
     }
@@ -26,7 +26,7 @@ impl Supervisor {
     }
 
     /// Tells it; lines of `NAME=value`. A supervisor that doesn't listen does without.
-    pub(super) fn tell(&self, words: &str) {
+    pub fn tell(&self, words: &str) {
         let Some(address) = &self.0 else { return };
         let send = || UnixDatagram::unbound()?.send_to_addr(words.as_bytes(), address);
         if let Err(error) = send() {

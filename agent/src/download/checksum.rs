@@ -174,16 +174,23 @@ impl Sum {
     /// # Errors
     /// When the file can't be read or is another one.
     pub async fn verify(&self, path: &Path) -> Result<(), ChecksumError> {
-        let (kind, file) = (self.kind, path.to_owned());
-        let digest = tokio::task::spawn_blocking(move || digest(kind, &file)).await;
-        let found = digest
-            .map_err(std::io::Error::other)
-            .flatten()
-            .map_err(|source| ChecksumError::Read { path: path.to_owned(), source })?;
+        let Self { kind, hex: found } = Self::of(self.kind, path).await?;
         match found.eq_ignore_ascii_case(&self.hex) {
             true => Ok(()),
             false => Err(ChecksumError::Mismatch { kind, found, wanted: self.hex.clone() }),
         }
+    }
+
+    /// The sum that a file has. Reads all of it.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub async fn of(kind: SumKind, path: &Path) -> Result<Self, ChecksumError> {
+        let file = path.to_owned();
+        let digest = tokio::task::spawn_blocking(move || digest(kind, &file)).await;
+        let hex = digest.map_err(std::io::Error::other).flatten();
+        let hex = hex.map_err(|source| ChecksumError::Read { path: path.to_owned(), source })?;
+        Ok(Self { kind, hex })
     }
 }
 

@@ -32,6 +32,8 @@ pub enum Wish {
 pub enum News {
     /// It works: said on every connection once it does.
     Running {},
+    /// It gets somewhere, though it has nothing to say.
+    Moved {},
     /// There are events before this place.
     Events {
         /// The place of the next event.

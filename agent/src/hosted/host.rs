@@ -82,7 +82,11 @@ impl Life {
 
     fn has_ended(&mut self, place: &Place) -> bool {
         match self {
-            Self::Child(child) => !matches!(child.try_wait(), Ok(None)),
+            Self::Child(child) => match child.try_wait() {
+                Ok(status) => status.is_some(),
+                // Somebody else has collected it, or never will: the lock tells.
+                Err(_) => matches!(place.lock(), Ok(Some(_))),
+            },
             Self::Adopted => matches!(place.lock(), Ok(Some(_))),
         }
     }
@@ -153,6 +157,8 @@ impl Host {
             }
             tokio::time::sleep(TRY_AGAIN).await;
         }
+        // To the very end, so that no process that starts late comes between.
+        let _lock = self.lock().await;
         let outcome = self.clear_up().await;
         let outcome = self.published(outcome, &voice, publisher).await;
         voice.more_events();
@@ -212,6 +218,7 @@ impl Host {
             tokio::select! {
                 news = words.next() => match news {
                     Some(News::Running {}) => voice.running(),
+                    Some(News::Moved {}) => voice.moved(),
                     Some(News::Events { .. }) => voice.more_events(),
                     None => return,
                 },
@@ -226,7 +233,6 @@ impl Host {
 
     /// How it ended. When it broke off, removes what it left.
     async fn clear_up(&self) -> TaskOutcome {
-        let _lock = self.lock().await;
         if let Err(error) = self.place.remove_order() {
             tracing::error!(error = kiln_plan::fault::chain(&error), "an order with its secrets stays");
         }

@@ -10,6 +10,7 @@
 //!     events/        what it says                                      crate::spool
 //!     work/          where relative paths of the template resolve
 //!     log            what the process writes about itself
+//!     media.json     what the guest began with
 //!     outcome.json   how it ended; written in one piece
 //! ```
 //!
@@ -20,6 +21,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use kiln_component::Origin;
 use kiln_component::process::table::ProcessId;
 use kiln_plan::BuildPlan;
 use kiln_plan::bundle_root::BUNDLE_ROOT;
@@ -27,10 +29,12 @@ use kiln_plan::event::TaskOutcome;
 use kiln_plan::fingerprint::Fingerprint;
 use kiln_plan::id::{AttemptId, BuildId, Epoch, TaskId};
 use kiln_proto::bundle::BundleFiles;
+use kiln_proto::image::InputDigest;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::bundle;
+use super::inputs;
 use super::publication;
 use crate::isolation::Isolation;
 use crate::link::{AttemptKey, Order};
@@ -117,11 +121,14 @@ pub struct About {
     /// When it was begun, in milliseconds since the Unix epoch.
     #[serde(default)]
     pub began_ms: u64,
+    /// What went in with the order.
+    #[serde(default)]
+    pub inputs: Vec<InputDigest>,
 }
 
 impl About {
     /// What is written of an order for everybody to read.
-    pub(super) fn of(order: &Order) -> Self {
+    pub(super) fn of(order: &Order, files: Option<&BundleFiles>) -> Self {
         let AttemptKey { task, attempt, epoch } = order.attempt;
         let plan = &order.plan;
         let below = plan.facts.working_dir.strip_prefix(BUNDLE_ROOT).unwrap_or_default();
@@ -136,6 +143,7 @@ impl About {
             working_directory: below.trim_start_matches('/').to_owned(),
             bundle: plan.bundle,
             began_ms: publication::now_ms(),
+            inputs: inputs::of(plan, files),
         }
     }
 
@@ -168,6 +176,13 @@ pub struct RestingOrder {
 struct RestingOutcome {
     format: u32,
     outcome: TaskOutcome,
+}
+
+/// What the guest began with: `media.json`.
+#[derive(Debug, Serialize, Deserialize)]
+struct RestingMedia {
+    format: u32,
+    media: Vec<InputDigest>,
 }
 
 /// The process: `process.json`.
@@ -305,6 +320,22 @@ impl Place {
                 Err(PlaceError::io("remove", &path)(error))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Notes what the guest began with, before the outcome.
+    pub(super) fn write_media(&self, media: Vec<Origin>) -> Result<(), PlaceError> {
+        let digest = |Origin { name, digest, size }| InputDigest { name, digest, size };
+        let media = media.into_iter().map(digest).collect();
+        self.write("media.json", &RestingMedia { format: FORMAT, media })
+    }
+
+    /// What the guest began with; nothing when an attempt of an older kiln didn't note it.
+    pub(super) fn media(&self) -> Result<Vec<InputDigest>, PlaceError> {
+        match self.read("media.json") {
+            Ok(RestingMedia { media, .. }) => Ok(media),
+            Err(error) if error.is_missing() => Ok(Vec::new()),
+            Err(error) => Err(error),
         }
     }
 

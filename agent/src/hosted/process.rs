@@ -1,7 +1,7 @@
 //! The process of one attempt: `kiln attempt DIRECTORY`.
 //!
 //! ```text
-//!   lock ─► order read, removed ─► listens ─► attempt::run ─► outcome.json ─► ends
+//!   lock ─► order read, removed ─► listens ─► attempt::run ─► media.json, outcome.json ─► ends
 //!                                     │ stop, SIGTERM, nobody there for HOLD_OUT: cancelled, all undone
 //! ```
 //!
@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use kiln_component::Origins;
 use kiln_component::journal::{Journal, JournalError};
 use kiln_component::process::table::ProcessId;
 use kiln_component::reporter::EventSink;
@@ -138,12 +139,15 @@ fn work(
         // One may be there only if another process was here, which is dead.
         let _none = std::fs::remove_file(&socket);
         let listener = UnixListener::bind(&socket).map_err(io("listen to the daemon"))?;
-        carry_out(order, Arc::new(factories), listener, writer).await
+        let origins = Origins::wanted();
+        let outcome = carry_out((order, origins.clone()), Arc::new(factories), listener, writer).await?;
+        place.write_media(origins.noted().media)?;
+        Ok(outcome)
     })
 }
 
 async fn carry_out(
-    order: RestingOrder,
+    (order, origins): (RestingOrder, Origins),
     factories: Arc<Factories>,
     listener: UnixListener,
     writer: Writer,
@@ -156,6 +160,8 @@ async fn carry_out(
         working_dir: order.working_dir,
         cache_dir: order.cache_dir,
         run_dir: order.run_dir,
+        origins,
+        own_process: true,
         cancel: desk.cancel.clone(),
     };
     let served = tokio::spawn(serve(listener, Arc::clone(&desk)));
@@ -181,6 +187,8 @@ async fn carry_out(
 struct State {
     running: bool,
     next: u64,
+    /// How often it got somewhere without a word.
+    moves: u64,
 }
 
 /// Where the attempt and the connections meet.
@@ -199,7 +207,7 @@ struct Desk {
 
 impl Desk {
     fn new(writer: Writer, interactive: bool) -> Self {
-        let state = State { running: false, next: writer.next() };
+        let state = State { next: writer.next(), ..State::default() };
         Self {
             writer: Mutex::new(writer),
             state: watch::Sender::new(state),
@@ -270,6 +278,10 @@ impl EventSink for Desk {
         self.state.send_modify(|state| state.next = next);
     }
 
+    fn moved(&self) {
+        self.state.send_modify(|state| state.moves += 1);
+    }
+
     async fn ask(&self, text: &str) -> Option<String> {
         if !self.interactive {
             return None;
@@ -319,6 +331,9 @@ async fn converse(stream: UnixStream, desk: Arc<Desk>) {
                 }
                 if state.next != told.next {
                     listens &= say(&mut write, &News::Events { next: state.next }).await;
+                }
+                if state.moves != told.moves {
+                    listens &= say(&mut write, &News::Moved {}).await;
                 }
                 told = state;
                 if !listens {

@@ -7,6 +7,11 @@
 //!
 //! The daemon publishes, not the attempt's process: it has the farm's confidence, and that process ran what the template
 //! brought. One that is replaced meanwhile begins again; what was sent already is found there.
+//!
+//! The spool never has two writers. The attempt's process is gone before this begins: its parent has collected it, or its lock
+//! was free, which this side then holds. A process that had not come to lock yet finds no order any more and ends
+//! before it opens the spool. Of two daemons the second doesn't get past `daemon.lock`, and one that was killed has left at
+//! most a torn record, behind which the next one goes on in a file of its own ([`crate::spool`]).
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -31,6 +36,10 @@ pub(super) async fn after(
     voice: &Voice,
     cancel: &CancellationToken,
 ) -> TaskOutcome {
+    let media = match place.media() {
+        Ok(media) => media,
+        Err(error) => return TaskOutcome::Failed { failure: Failure::from_error(Fault::Machine, &error) },
+    };
     let spool = match Writer::open(&place.events(), about.first_sequence, Limits::default()) {
         Ok(spool) => spool,
         Err(error) => return TaskOutcome::Failed { failure: Failure::from_error(Fault::Machine, &error) },
@@ -44,6 +53,8 @@ pub(super) async fn after(
         bundle: about.bundle,
         working_dir: place.work().join(&about.working_directory),
         times_ms: (about.began_ms, now_ms()),
+        media,
+        inputs: about.inputs.clone(),
     };
     publisher.after(&made, outcome, &reporter, cancel).await
 }

@@ -88,6 +88,25 @@ fn an_outcome_is_there_as_a_whole_or_not_at_all() {
 }
 
 #[test]
+fn what_went_in_reaches_whoever_publishes() {
+    let run_dir = tempfile::tempdir().unwrap();
+    let place = Place::of(run_dir.path(), order().attempt);
+    let mut files = BundleFiles::default();
+    let contents = b"x".to_vec().into();
+    files.add("a.sh", kiln_proto::bundle::Entry::File { contents, executable: true }).unwrap();
+    hosts(run_dir.path()).prepare(&place, order(), Some(files)).unwrap();
+    let inputs = place.about().unwrap().inputs;
+    assert_eq!(inputs.iter().map(|i| (&*i.name, i.size)).collect::<Vec<_>>(), [("a.sh", Some(1))]);
+    assert_eq!(place.media().unwrap(), [], "an older kiln noted none");
+    let iso = || kiln_component::Origin { name: "a.iso".into(), digest: None, size: Some(2) };
+    place.write_media(vec![iso()]).unwrap();
+    let media = place.media().unwrap();
+    assert_eq!(media.iter().map(|m| (&*m.name, m.size)).collect::<Vec<_>>(), [("a.iso", Some(2))]);
+    std::fs::write(place.directory().join("media.json"), "{}").unwrap();
+    assert!(matches!(place.media(), Err(PlaceError::Damaged { .. })));
+}
+
+#[test]
 fn the_longest_run_directory_leaves_room_for_sockets() {
     let run_dir = format!("/{}", "r".repeat(place::RUN_DIR_LIMIT - 1));
     let mut key = order().attempt;

@@ -8,7 +8,7 @@ use kiln_component::Reporter;
 use kiln_plan::event::TaskOutcome;
 use kiln_plan::fingerprint::Fingerprint;
 use kiln_plan::id::{AgentId, BuildId};
-use kiln_proto::image::Provenance;
+use kiln_proto::image::{InputDigest, Provenance};
 use kiln_proto::link::AttemptKey;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -45,6 +45,10 @@ pub struct Made<'a> {
     pub working_dir: PathBuf,
     /// When it began and ended, in milliseconds since the Unix epoch.
     pub times_ms: (u64, u64),
+    /// What its guest began with.
+    pub media: Vec<InputDigest>,
+    /// What else went in.
+    pub inputs: Vec<InputDigest>,
 }
 
 impl Publisher {
@@ -66,7 +70,8 @@ impl Publisher {
         }
         let name = name(made.task_name);
         let publication = Publication { name, files, provenance: self.provenance(made) };
-        match publish(self.channel.clone(), &self.transfer, &publication, reporter, cancel).await {
+        let sent = publish(self.channel.clone(), &self.transfer, &publication, reporter, cancel);
+        match reporter.step("publish the image".to_owned(), sent).await {
             Ok(_) => outcome,
             Err(_) if cancel.is_cancelled() => TaskOutcome::Cancelled,
             Err(error) => TaskOutcome::Failed { failure: error.into() },
@@ -85,10 +90,10 @@ impl Publisher {
             agent_name: self.agent_name.clone(),
             kiln: env!("CARGO_PKG_VERSION").to_owned(),
             bundle: made.bundle.map(|digest| digest.to_string()),
-            // The coordinator knows them, and writes them in.
+            // The coordinator knows it, and writes it in.
             plan: None,
-            inputs: Vec::new(),
-            media: Vec::new(),
+            inputs: made.inputs.clone(),
+            media: made.media.clone(),
             tools: self.tools.clone(),
             began_ms: made.times_ms.0,
             ended_ms: made.times_ms.1,

@@ -17,12 +17,7 @@ pub(super) fn set_up() -> Result<(), IsolationError> {
     if find("nft").is_some() {
         feed("nft", "-f -", &rules()).map_err(problem("set up the firewall for attempts with nft"))?;
     } else if find("iptables").is_some() {
-        for rule in iptables() {
-            if run("iptables", &format!("-w -t {} -C {}", rule.0, rule.1)).is_err() {
-                let inserted = run("iptables", &format!("-w -t {} -I {}", rule.0, rule.1));
-                inserted.map_err(problem("set up the firewall for attempts with iptables"))?;
-            }
-        }
+        with_iptables().map_err(problem("set up the firewall for attempts with iptables"))?;
     } else {
         let missing = std::io::Error::other("neither nft nor iptables is installed");
         return Err(problem("set up the firewall for attempts")(missing));
@@ -50,6 +45,16 @@ fn rules() -> String {
     )
 }
 
+/// Puts in what isn't there from before.
+fn with_iptables() -> std::io::Result<()> {
+    for (table, rule) in iptables() {
+        if run("iptables", &format!("-w -t {table} -C {rule}")).is_err() {
+            run("iptables", &format!("-w -t {table} -I {rule}"))?;
+        }
+    }
+    Ok(())
+}
+
 /// Table and rule, in the order in which they are put in front of all others.
 fn iptables() -> [(&'static str, String); 6] {
     let ours = format!("{INTERFACES}+");
@@ -61,4 +66,40 @@ fn iptables() -> [(&'static str, String); 6] {
         ("filter", format!("FORWARD -i {ours} -j ACCEPT")),
         ("filter", format!("FORWARD -i {ours} -o {ours} -j DROP")),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use nix::sched::{CloneFlags, unshare};
+
+    use super::*;
+
+    /// Without touching the machine's: in a network of its own.
+    #[test]
+    fn iptables_takes_the_rules_once_and_the_strictest_first() {
+        if !nix::unistd::geteuid().is_root() || unshare(CloneFlags::CLONE_NEWNET).is_err() {
+            // Who isn't root has no firewall to set up.
+            return;
+        }
+        assert!(find("iptables").is_some(), "iptables is missing; ./install-tools.sh installs it");
+        let listed = || {
+            let output =
+                Command::new("iptables").args(["-w", "-S", "FORWARD"]).output().expect("it is installed");
+            String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        with_iptables().unwrap();
+        let ours = format!("{INTERFACES}+");
+        let expected = [
+            "-P FORWARD ACCEPT".to_owned(),
+            format!("-A FORWARD -i {ours} -o {ours} -j DROP"),
+            format!("-A FORWARD -i {ours} -j ACCEPT"),
+            format!("-A FORWARD -o {ours} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"),
+            format!("-A FORWARD -o {ours} -j DROP"),
+        ];
+        assert_eq!(listed(), expected);
+        with_iptables().unwrap();
+        assert_eq!(listed(), expected, "the next daemon finds them");
+    }
 }

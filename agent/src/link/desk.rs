@@ -1,7 +1,7 @@
 //! Where attempts, which speak from any thread, meet the stream: the table under a lock, and two bells.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use kiln_plan::build::PLAN_FORMAT;
 use kiln_plan::event::{EventKind, TaskOutcome};
@@ -18,6 +18,7 @@ use super::{Attempts, Order, Voice};
 #[derive(Debug)]
 pub(super) struct Desk {
     table: Mutex<Table>,
+    begun: Instant,
     attempts: Arc<dyn Attempts>,
     /// Rung when the coordinator should hear of a new state.
     pub(super) states: Notify,
@@ -27,7 +28,13 @@ pub(super) struct Desk {
 
 impl Desk {
     pub(super) fn new(attempts: Arc<dyn Attempts>) -> Self {
-        Self { table: Mutex::default(), attempts, states: Notify::new(), events: Notify::new() }
+        Self {
+            table: Mutex::default(),
+            begun: Instant::now(),
+            attempts,
+            states: Notify::new(),
+            events: Notify::new(),
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -47,7 +54,7 @@ impl Desk {
     }
 
     pub(super) fn held(&self) -> Vec<HeldAttempt> {
-        self.with(|table| table.held())
+        self.with(|table| table.held(self.now_ms()))
     }
 
     /// Follows the coordinator's wishes.
@@ -109,6 +116,15 @@ impl Desk {
     pub(super) fn keep_events_in(&self, key: AttemptKey, log: Box<dyn Log>) {
         self.with(|table| table.keep_events_in(key, log));
         self.events.notify_one();
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Nobody is told at once: the next state tells since when.
+    pub(super) fn moved(&self, key: AttemptKey) {
+        self.with(|table| table.moved(key, self.now_ms()));
     }
 
     pub(super) fn say(&self, key: AttemptKey, kind: &EventKind) {

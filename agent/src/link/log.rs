@@ -6,7 +6,8 @@
 //!    (forgotten)       ◄──── kept: a new connection sends all of it again ────►
 //! ```
 //!
-//! *Taken* is flow: an attempt's end may be reported once all its events were. *Durable* is the coordinator's word that
+//! *Taken* is flow: an attempt's end may be reported once all its events were, with the place after the last of them, so that
+//! a coordinator that took over meanwhile knows what it lacks. *Durable* is the coordinator's word that
 //! they outlive it; only then they are forgotten, since the next coordinator knows nothing of what this one took.
 
 use std::fmt::Debug;
@@ -34,6 +35,9 @@ pub trait Log: Debug + Send {
 
     /// A new connection: what is not durable is sent again.
     fn rewind(&mut self);
+
+    /// The place after the last event; `None` when nothing of it is wanted.
+    fn said(&mut self) -> Option<u64>;
 
     /// Whether everything so far has been taken, or nothing more will be.
     fn is_flushed(&mut self) -> bool;

@@ -22,6 +22,8 @@ pub(super) struct Outlog {
     taken: u64,
     records: VecDeque<Record>,
     sent: usize,
+    /// The first event that was never sent: those before keep their places.
+    shown: u64,
     bytes: usize,
     /// The label of the last record, when that is a bar's progress.
     bar: Option<String>,
@@ -35,7 +37,8 @@ impl Outlog {
     /// An empty log whose first event has this place.
     pub(super) const fn new(first: u64) -> Self {
         let records = VecDeque::new();
-        Self { next: first, taken: first, records, sent: 0, bytes: 0, bar: None, dropped: 0, refused: false }
+        let (bar, dropped, refused) = (None, 0, false);
+        Self { next: first, taken: first, records, sent: 0, shown: first, bytes: 0, bar, dropped, refused }
     }
 
     fn tell_of_dropped(&mut self, at_ms: u64) {
@@ -72,7 +75,7 @@ impl Log for Outlog {
             EventKind::Progress { label, .. } => Some(label),
             _ => None,
         };
-        if bar.is_some() && self.bar.as_ref() == bar && self.sent < self.records.len() {
+        if bar.is_some() && self.bar.as_ref() == bar && self.shown < self.next {
             self.take_back();
         }
         match (room, bar) {
@@ -97,6 +100,7 @@ impl Log for Outlog {
         };
         let batch: Vec<Record> = self.records.iter().skip(self.sent).take_while(fits).cloned().collect();
         self.sent += batch.len();
+        self.shown = batch.last().map_or(self.shown, |record| self.shown.max(record.sequence + 1));
         batch
     }
 
@@ -122,6 +126,10 @@ impl Log for Outlog {
 
     fn rewind(&mut self) {
         self.sent = 0;
+    }
+
+    fn said(&mut self) -> Option<u64> {
+        (!self.refused).then_some(self.next)
     }
 
     fn is_flushed(&mut self) -> bool {
@@ -216,6 +224,9 @@ mod tests {
         assert_eq!(send(&mut log), "0:iso=2 1:disk=1");
         log.push(0, &bar("disk", 2), Room::Ample);
         assert_eq!(send(&mut log), "2:disk=2", "what was sent stays");
+        log.rewind();
+        push_all(&mut log, [bar("disk", 3), bar("disk", 4)], Room::Ample);
+        assert_eq!(send(&mut log), "0:iso=2 1:disk=1 2:disk=2 3:disk=4", "on any connection");
     }
 
     #[test]
@@ -234,7 +245,7 @@ mod tests {
         log.push(0, &say("a"), Room::Ample);
         log.refuse();
         log.push(0, &say("b"), Room::Ample);
-        assert!(log.is_flushed() && log.bytes() == 0);
+        assert!(log.is_flushed() && log.bytes() == 0 && log.said().is_none());
         assert_eq!(send(&mut log), "");
     }
 }

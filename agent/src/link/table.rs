@@ -41,6 +41,8 @@ pub struct Table {
 #[derive(Debug)]
 struct Attempt {
     phase: Phase,
+    /// When it last got anywhere, as far as is known.
+    moved: Option<u64>,
     log: Box<dyn Log>,
     /// Whether it was told to stop.
     stopped: bool,
@@ -56,7 +58,8 @@ enum Phase {
     Running,
     /// It ended, but not all its events have been taken.
     Ending(TaskOutcome),
-    Ended(TaskOutcome),
+    /// With the place after its last event.
+    Ended(TaskOutcome, Option<u64>),
 }
 
 impl Table {
@@ -86,16 +89,32 @@ impl Table {
         attempt.log = log;
     }
 
-    /// What the coordinator is told.
-    pub fn held(&self) -> Vec<HeldAttempt> {
+    /// What the coordinator is told at `now`, in milliseconds of a monotonic clock.
+    pub fn held(&self, now: u64) -> Vec<HeldAttempt> {
         let phase = |phase: &Phase| match phase {
             Phase::Accepted => AttemptPhase::Accepted,
             Phase::Running | Phase::Ending(_) => AttemptPhase::Running,
-            Phase::Ended(outcome) => AttemptPhase::Ended(outcome.clone()),
+            Phase::Ended(outcome, _) => AttemptPhase::Ended(outcome.clone()),
+        };
+        let said = |phase: &Phase| match phase {
+            Phase::Ended(_, said) => *said,
+            Phase::Accepted | Phase::Running | Phase::Ending(_) => None,
         };
         let mine = self.attempts.iter().filter(|(_, attempt)| !attempt.lost);
-        mine.map(|(key, attempt)| HeldAttempt { key: *key, phase: phase(&attempt.phase), idle_ms: None })
-            .collect()
+        let told = |(key, attempt): (&AttemptKey, &Attempt)| HeldAttempt {
+            key: *key,
+            phase: phase(&attempt.phase),
+            idle_ms: attempt.moved.map(|at| now.saturating_sub(at)),
+            said: said(&attempt.phase),
+        };
+        mine.map(told).collect()
+    }
+
+    /// An attempt got somewhere, by the same clock.
+    pub fn moved(&mut self, key: AttemptKey, at: u64) {
+        if let Some(attempt) = self.attempts.get_mut(&key) {
+            attempt.moved = Some(at);
+        }
     }
 
     /// Follows the coordinator's wishes.
@@ -172,7 +191,8 @@ impl Table {
     /// An attempt ended; the first word about it counts. `None` when that is no news.
     pub fn finish(&mut self, key: AttemptKey, outcome: TaskOutcome) -> Option<Vec<Effect>> {
         let attempt = self.attempts.get_mut(&key).filter(|attempt| !attempt.has_ended())?;
-        attempt.phase = if attempt.log.is_flushed() { Phase::Ended(outcome) } else { Phase::Ending(outcome) };
+        attempt.phase = Phase::Ending(outcome);
+        attempt.flush();
         Some(self.let_go(key).into_iter().collect())
     }
 
@@ -231,21 +251,28 @@ impl Table {
 impl Attempt {
     fn new(first_sequence: u64) -> Self {
         let log = Box::new(Outlog::new(first_sequence));
-        Self { phase: Phase::Accepted, log, stopped: false, lost: false, answered: BTreeSet::new() }
+        Self {
+            phase: Phase::Accepted,
+            moved: None,
+            log,
+            stopped: false,
+            lost: false,
+            answered: BTreeSet::new(),
+        }
     }
 
     const fn has_ended(&self) -> bool {
-        matches!(self.phase, Phase::Ending(_) | Phase::Ended(_))
+        matches!(self.phase, Phase::Ending(_) | Phase::Ended(..))
     }
 
     /// Moves on from `Ending` when all its events have been taken.
     fn flush(&mut self) -> bool {
         match &self.phase {
             Phase::Ending(outcome) if self.log.is_flushed() => {
-                self.phase = Phase::Ended(outcome.clone());
+                self.phase = Phase::Ended(outcome.clone(), self.log.said());
                 true
             }
-            Phase::Accepted | Phase::Running | Phase::Ending(_) | Phase::Ended(_) => false,
+            Phase::Accepted | Phase::Running | Phase::Ending(_) | Phase::Ended(..) => false,
         }
     }
 }

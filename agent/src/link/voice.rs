@@ -49,8 +49,14 @@ impl Voice {
         self.throat.desk.keep_events_in(self.throat.attempt, log);
     }
 
+    /// It got somewhere, though there is nothing to say.
+    pub fn moved(&self) {
+        self.throat.desk.moved(self.throat.attempt);
+    }
+
     /// There is more in the log of the attempt.
     pub fn more_events(&self) {
+        self.moved();
         self.throat.desk.events.notify_one();
     }
 

@@ -49,6 +49,7 @@ impl Bench {
             journal: Journal::in_memory(),
             working_dir: root.path().to_owned(),
             cache_dir: root.path().join("cache"),
+            origins: kiln_component::Origins::default(),
         };
         Self { root, name, options, cx }
     }

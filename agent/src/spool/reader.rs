@@ -201,6 +201,10 @@ impl Log for Reader {
         self.at = Place::at(self.first.max(self.durable));
     }
 
+    fn said(&mut self) -> Option<u64> {
+        (!self.refused).then(|| self.end())
+    }
+
     fn is_flushed(&mut self) -> bool {
         self.refused || self.taken >= self.end()
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr as _;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use kiln_agent::daemon::address::Address;
 
 /// `kiln agent`
@@ -12,6 +12,9 @@ pub(crate) struct AgentArguments {
     /// The settings file; flags count more than what stands there
     #[arg(long, value_name = "FILE")]
     pub(crate) settings: Option<PathBuf>,
+    /// Only tell what is wrong with the settings, all of it at once
+    #[arg(long, action = ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
+    pub(crate) check: bool,
     /// Where a coordinator is, may be repeated
     #[arg(long, value_name = "ADDRESS", value_parser = Address::from_str)]
     pub(crate) farm: Vec<Address>,

@@ -15,6 +15,20 @@ pub(crate) struct FarmArguments {
     token_file: Option<String>,
 }
 
+/// How a build is wished for there.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct OnFarmArguments {
+    /// On a farm: whose build it is
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub(crate) project: String,
+    /// On a farm: higher is sooner, from -100 to 100
+    #[arg(long, value_name = "N", default_value = "0", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-100..=100))]
+    pub(crate) priority: i32,
+    /// On a farm: follow a build of the same that is under way, if there is one
+    #[arg(long, action = ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
+    pub(crate) join: bool,
+}
+
 /// The farm that was chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ChosenFarm {

@@ -78,6 +78,30 @@ fn too_much_is_refused_with_the_names_of_the_largest() {
 }
 
 #[test]
+fn too_many_files_are_refused_before_any_is_read() {
+    let directory = directory();
+    let top = directory.path().canonicalize().unwrap();
+    let many = top.join("images/node_modules");
+    fs::create_dir(&many).unwrap();
+    // Nobody could read it to its end.
+    assert!(std::process::Command::new("mkfifo").arg(many.join("pipe")).status().unwrap().success());
+    let original = many.join("0");
+    fs::write(&original, "").unwrap();
+    (1..=MOST_ENTRIES).for_each(|n| fs::hard_link(&original, many.join(n.to_string())).unwrap());
+    let error = pack("web.pkr.hcl", &top.join("images")).unwrap_err().to_string();
+    let told = error.contains("too many files") && error.contains("most of them in node_modules (");
+    assert!(told && error.contains(".kilnignore"), "{error}");
+    fs::write(top.join("images/.kilnignore"), "node_modules\n*.iso\n").unwrap();
+    assert!(pack("web.pkr.hcl", &top.join("images")).is_ok());
+}
+
+#[test]
+fn a_machine_as_a_whole_is_refused() {
+    let error = pack("t.pkr.hcl", Path::new("/")).unwrap_err().to_string();
+    assert!(error.contains("have only / in common"), "{error}");
+}
+
+#[test]
 fn an_absolute_template_is_named_from_the_working_directory() {
     let directory = directory();
     let top = directory.path().canonicalize().unwrap();

@@ -1,6 +1,7 @@
 //! `kiln agent`: this machine, working for a farm until it is told to end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kiln_agent::catalog::Factories;
 use kiln_agent::daemon::{self, Ask, End, Settings};
@@ -10,23 +11,23 @@ use crate::arguments::agent::AgentArguments;
 use crate::exit_code::Ended;
 use crate::interrupt::{Interrupt, Interrupts};
 use crate::render::Screen;
-use crate::{log, settings};
+use crate::{log, runtime, settings};
 
 /// Works for the farm. The first signal drains, the second hands over.
 pub(crate) fn run(arguments: &AgentArguments, screen: &Screen) -> Ended {
-    log::begin_for_daemon();
+    if !arguments.check {
+        log::begin_for_daemon();
+    }
     let settings = match settings::agent::read(arguments, false) {
         Ok(settings) => settings,
         Err(why) => return failed(screen, &why),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(screen, &format!("cannot start: {error}")),
-    };
-    let ended = runtime.block_on(work(settings));
-    // Nothing that is still waited for is worth it: attempts live elsewhere.
-    runtime.shutdown_background();
-    match ended {
+    if arguments.check {
+        screen.say("The settings are valid.");
+        return Ended::Well;
+    }
+    // Nothing that is still waited for then is worth it: attempts live elsewhere.
+    match runtime::run(Duration::ZERO, work(settings)).flatten() {
         Ok(End::Left) => Ended::Well,
         Ok(End::HandedOver(attempts)) => {
             screen.say(&format!("{attempts} attempts go on; the next agent here takes them up"));

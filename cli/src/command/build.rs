@@ -22,7 +22,7 @@ use crate::farm_of_one::FarmOfOne;
 use crate::interrupt::{Interrupt, Interrupts};
 use crate::render::run::RunView;
 use crate::render::{Screen, diagnostic};
-use crate::{request, run_directory};
+use crate::{request, run_directory, runtime};
 
 /// Builds what a template describes.
 pub(crate) fn run(arguments: &BuildArguments, screen: &Screen) -> Ended {
@@ -43,23 +43,22 @@ pub(crate) fn run(arguments: &BuildArguments, screen: &Screen) -> Ended {
     if let Some(farm) = arguments.farm.chosen() {
         let wish = Wish {
             parallel,
-            project: arguments.project.clone(),
-            priority: arguments.priority,
-            join: arguments.join,
+            project: arguments.on_farm.project.clone(),
+            priority: arguments.on_farm.priority,
+            join: arguments.on_farm.join,
         };
         return far::run(&farm, request, &wish, screen);
     }
     let run_dir = run_directory::path();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(screen, &format!("cannot start: {error}")),
-    };
-    let left = runtime.block_on(async {
+    // A line that was never typed must not keep the program from ending.
+    let left = runtime::run(HURRY, async {
         run_directory::clear(&run_dir, screen).await;
         build(&request, parallel, screen).await
     });
-    // A line that was never typed must not keep the program from ending.
-    runtime.shutdown_timeout(HURRY);
+    let left = match left {
+        Ok(left) => left,
+        Err(why) => return failed(screen, &why),
+    };
     if left == Left::Behind {
         clear_at_once(&run_dir, screen);
     }

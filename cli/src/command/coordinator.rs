@@ -3,15 +3,19 @@
 //! ```text
 //!   init ──► the farm's keys and authority, the first operator's token ──┐
 //!   join ──► a number, a certificate, the farm's keys ───────────────────┴─► run: listen, be one of the coordinators
+//!   recover ──► a ledger that was one of three's becomes one of its own
 //! ```
+
+mod shared_store;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use kiln_agent::daemon::notify::Supervisor;
 use kiln_coordinator::identity::{Place, announce};
 use kiln_coordinator::{
-    Begin, ClusterSettings, Coordinator, Handle, LEDGER_FAILED_EXIT, Links, Settings, Storage, TlsDial,
-    open_files,
+    Begin, ClusterSettings, Coordinator, Handle, LEDGER_FAILED_EXIT, Links, Settings, Storage, StoreSettings,
+    TlsDial, open_files,
 };
 use kiln_plan::fault::chain;
 use kiln_proto::token::Token;
@@ -20,12 +24,12 @@ use tokio::net::TcpListener;
 
 use crate::arguments::coordinator::{CoordinatorArguments, CoordinatorCommand};
 use crate::exit_code::Ended;
-use crate::farm_connection;
 use crate::farm_evaluation::FarmEvaluation;
 use crate::interrupt::{Interrupt, Interrupts};
 use crate::log;
 use crate::render::Screen;
 use crate::settings::coordinator::{self as settings_file, CoordinatorSettings};
+use crate::{farm_connection, runtime};
 
 /// What is under way has so long to come to a place where it can be left.
 const GRACE: Duration = Duration::from_secs(10);
@@ -35,24 +39,25 @@ const ANNOUNCE_AGAIN: Duration = Duration::from_secs(2);
 
 /// Does what was asked for.
 pub(crate) fn run(arguments: &CoordinatorArguments, screen: &Screen) -> Ended {
-    if arguments.command.is_none() {
+    if arguments.command.is_none() && !arguments.check {
         log::begin_for_daemon();
     }
     let path = match &arguments.command {
         None => &arguments.settings,
         Some(CoordinatorCommand::Init(init)) => &init.settings,
         Some(CoordinatorCommand::Join(join)) => &join.settings,
+        Some(CoordinatorCommand::Recover(recover)) => &recover.settings,
     };
     let Some(path) = path else { return failed(screen, "no settings are given; write -settings FILE") };
     let settings = match settings_file::read(path, false) {
         Ok(settings) => settings,
         Err(why) => return failed(screen, &why),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(screen, &format!("cannot start: {error}")),
-    };
-    let ended = runtime.block_on(async {
+    if arguments.check {
+        screen.say("The settings are valid.");
+        return Ended::Well;
+    }
+    let ended = runtime::run(GRACE, async {
         match &arguments.command {
             None => work(&settings, screen).await,
             Some(CoordinatorCommand::Init(_)) => found(&settings, screen).await,
@@ -61,23 +66,32 @@ pub(crate) fn run(arguments: &CoordinatorArguments, screen: &Screen) -> Ended {
                     farm_connection::token(join.token_file.as_deref()).map_err(|error| chain(&error))?;
                 join_farm(&settings, &token, screen).await
             }
+            Some(CoordinatorCommand::Recover(recover)) => go_on_alone(&settings, &recover.lost, screen).await,
         }
     });
-    runtime.shutdown_timeout(GRACE);
-    ended.unwrap_or_else(|why| failed(screen, &why))
+    ended.flatten().unwrap_or_else(|why| failed(screen, &why))
 }
 
 fn failed(screen: &Screen, why: &str) -> Ended {
-    screen.error(why);
+    screen.complain(why);
     Ended::Failed
 }
 
 /// Founds a farm, and shows what its first operator needs.
 async fn found(settings: &CoordinatorSettings, screen: &Screen) -> Result<Ended, String> {
+    let store =
+        shared_store::may_found(&farm_settings(settings, 1, None).store(), &Place::new(&settings.directory))
+            .await?;
     let names = [settings.address.host().to_owned()];
     let made = Coordinator::found(farm_settings(settings, 1, None), Arc::new(FarmEvaluation), &names).await;
     let (handle, founded) = made.map_err(|error| chain(&error))?;
     handle.shut_down(GRACE).await;
+    if let Err(error) = store.mark(founded.authority).await {
+        tracing::warn!(
+            error = chain(&error),
+            "the object store is marked as the farm's at the coordinator's start"
+        );
+    }
     let (directory, address) = (settings.directory.display(), &settings.address);
     screen.say(&format!("A farm was founded in {directory}; its authority is {}.", founded.authority));
     screen.say(&format!("Start the coordinator, and ask it things with:\n\n  export KILN_FARM={address}"));
@@ -91,6 +105,7 @@ async fn join_farm(settings: &CoordinatorSettings, token: &Token, screen: &Scree
     if settings.others.is_empty() {
         return Err("no other coordinator is given; name one in the setting others".to_owned());
     }
+    shared_store::may_join(&farm_settings(settings, 0, None).store(), token).await?;
     let place = Place::new(&settings.directory);
     let joined = place.join(&settings.others, token, &settings.address.to_string()).await;
     let number = joined.map_err(|error| chain(&error))?;
@@ -98,8 +113,23 @@ async fn join_farm(settings: &CoordinatorSettings, token: &Token, screen: &Scree
     Ok(Ended::Well)
 }
 
-/// Works until a signal or the ledger's failure.
-async fn work(settings: &CoordinatorSettings, screen: &Screen) -> Result<Ended, String> {
+/// Makes this coordinator the only one of its farm. The others are revoked once it is started, by `remove-member`.
+async fn go_on_alone(settings: &CoordinatorSettings, lost: &[u64], screen: &Screen) -> Result<Ended, String> {
+    let (_, number) = settled(settings)?;
+    let address = settings.address.to_string();
+    let recovered = kiln_coordinator::recover(&settings.directory, number, &address, lost).await;
+    let left = recovered.map_err(|error| chain(&error))?;
+    screen.say(&format!(
+        "Coordinator {number} is now the only one of its farm. Start it, then turn the others away:\n"
+    ));
+    for other in left {
+        screen.say(&format!("  kiln farm remove-member {other}"));
+    }
+    Ok(Ended::Well)
+}
+
+/// The place of a coordinator that belongs to a farm, and its number there.
+fn settled(settings: &CoordinatorSettings) -> Result<(Place, u64), String> {
     let place = Place::new(&settings.directory);
     if !place.is_settled() {
         let directory = settings.directory.display();
@@ -108,13 +138,27 @@ async fn work(settings: &CoordinatorSettings, screen: &Screen) -> Result<Ended, 
         ));
     }
     let credentials = place.credentials().map_err(|error| chain(&error))?;
-    let Peer::Coordinator(number) = credentials.peer() else {
-        return Err(format!("the certificate in {} is not a coordinator's", place.certificate().display()));
-    };
+    match credentials.peer() {
+        Peer::Coordinator(number) => Ok((place, number)),
+        _ => Err(format!("the certificate in {} is not a coordinator's", place.certificate().display())),
+    }
+}
+
+/// Each connection is an open file.
+fn allow_many_connections() {
     match open_files::raise_limit() {
         Ok(most) => tracing::debug!(most, "so many files may be open, one for each connection"),
         Err(error) => tracing::warn!(%error, "no more connections than usual can be taken in"),
     }
+}
+
+/// Works until a signal or the ledger's failure.
+async fn work(settings: &CoordinatorSettings, screen: &Screen) -> Result<Ended, String> {
+    let (place, number) = settled(settings)?;
+    let credentials = place.credentials().map_err(|error| chain(&error))?;
+    shared_store::may_start(&farm_settings(settings, number, None).store(), &place, number).await?;
+    allow_many_connections();
+    let supervisor = Supervisor::of_this_process();
     let mut interrupts =
         Interrupts::listen().map_err(|error| format!("cannot listen to signals: {error}"))?;
     let listener = listen(settings.listen).await?;
@@ -133,11 +177,13 @@ async fn work(settings: &CoordinatorSettings, screen: &Screen) -> Result<Ended, 
         handle.listen_plainly(plain);
     }
     handle.keep_certificate(place, credentials.clone());
+    supervisor.tell("READY=1");
     tracing::info!(number, address = %settings.address, listen = %settings.listen, "the coordinator works");
     let announced =
         tokio::spawn(announce_until_heard(settings.others.clone(), settings.address.clone(), credentials));
     let ended = until_told(&handle, &mut interrupts).await;
     announced.abort();
+    supervisor.tell("STOPPING=1");
     match ended {
         Told::ToEnd => {
             handle.shut_down(GRACE).await;
@@ -180,20 +226,25 @@ async fn announce_until_heard(others: Vec<Endpoint>, address: Endpoint, credenti
         match announce(&endpoints, &credentials, &address).await {
             Ok(()) => return,
             Err(error) => {
-                tracing::debug!(error = chain(&error), "no leader has heard of this coordinator yet")
+                tracing::debug!(error = chain(&error), "no leader has heard of this coordinator yet");
             }
         }
         tokio::time::sleep(ANNOUNCE_AGAIN).await;
     }
 }
 
-/// Who signs links to the objects of a directory: every coordinator with the same key, which is made of the farm's.
+/// Who signs links to the objects of a directory, which clouds do themselves: every coordinator with the same key, which is made of the farm's.
 fn links(settings: &CoordinatorSettings, place: &Place) -> Result<Option<Links>, String> {
-    let Some(base) = settings.http.as_ref().and_then(|http| http.address.as_ref()) else { return Ok(None) };
+    if !matches!(settings.store, None | Some(StoreSettings::Directory(_))) {
+        return Ok(None);
+    }
+    let plain = settings.http.as_ref().and_then(|http| http.address.clone());
+    // The farm's own port answers them too, by TLS.
+    let base = plain.unwrap_or_else(|| settings.address.to_string());
     let sealer = place.sealer().map_err(|error| chain(&error))?;
     let missing = || format!("the farm key {} is missing", place.farm_key().display());
     let key = sealer.ok_or_else(missing)?.derive("links");
-    Ok(Some(Links::new(base, &key)))
+    Ok(Some(Links::new(&base, &key)))
 }
 
 fn farm_settings(settings: &CoordinatorSettings, number: u64, links: Option<Links>) -> Settings {
@@ -211,5 +262,7 @@ fn farm_settings(settings: &CoordinatorSettings, number: u64, links: Option<Link
         deadline: Some(settings.deadline),
         no_progress: Some(settings.no_progress),
         keep: settings.keep,
+        certificates: settings.certificates,
+        collector: settings.collector.clone(),
     }
 }

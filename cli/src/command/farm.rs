@@ -4,6 +4,8 @@ mod logs;
 mod tables;
 mod token;
 
+use std::time::Duration;
+
 use kiln_plan::fault::chain;
 use kiln_proto::v1::farm_client::FarmClient as FarmService;
 use kiln_proto::v1::identity_client::IdentityClient;
@@ -16,6 +18,7 @@ use crate::arguments::farm::{FarmCommand, FarmCommandArguments};
 use crate::exit_code::Ended;
 use crate::farm_connection::{self, Connection};
 use crate::render::{Reader, Screen};
+use crate::runtime;
 
 /// Why a command about a farm failed.
 #[derive(Debug, thiserror::Error)]
@@ -42,17 +45,10 @@ type Done = Result<Ended, FarmCommandError>;
 /// Does what was asked for.
 pub(crate) fn run(arguments: &FarmCommandArguments, screen: &Screen) -> Ended {
     let Some(farm) = arguments.farm.chosen() else {
-        screen.error("no farm is named; write -farm https://HOST:PORT or set KILN_FARM");
+        screen.complain("no farm is named; write -farm https://HOST:PORT or set KILN_FARM");
         return Ended::Failed;
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            screen.error(&format!("cannot start: {error}"));
-            return Ended::Failed;
-        }
-    };
-    let ended = runtime.block_on(async {
+    let ended = runtime::run(Duration::ZERO, async {
         match farm_connection::open(&farm) {
             Ok(connection) => {
                 carry_out(&arguments.command, connection, screen).await.map_err(|error| chain(&error))
@@ -60,9 +56,8 @@ pub(crate) fn run(arguments: &FarmCommandArguments, screen: &Screen) -> Ended {
             Err(error) => Err(chain(&error)),
         }
     });
-    runtime.shutdown_background();
-    ended.unwrap_or_else(|why| {
-        screen.error(&why);
+    ended.flatten().unwrap_or_else(|why| {
+        screen.complain(&why);
         Ended::Failed
     })
 }

@@ -3,7 +3,10 @@
 mod pull;
 mod words;
 
+use std::time::Duration;
+
 use kiln_agent::image::{PeoplesImages, PullError, TransferError};
+use kiln_plan::byte_count::in_words;
 use kiln_plan::fault::chain;
 use kiln_proto::image::{ImageFormatError, ImageManifest, ImageRecord};
 use kiln_proto::v1::images_client::ImagesClient;
@@ -11,10 +14,12 @@ use kiln_proto::{ConvertError, MESSAGE_LIMIT, Problem, v1};
 use serde_json::json;
 use tonic::{Response, Status};
 
+use crate::arguments::farm::ChosenFarm;
 use crate::arguments::images::{GcArguments, ImagesArguments, ImagesCommand};
 use crate::exit_code::Ended;
-use crate::farm_connection;
+use crate::farm_connection::{self, NoConnection};
 use crate::render::{Reader, Screen};
+use crate::runtime;
 
 /// Why a command about images failed.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +27,9 @@ enum ImagesError {
     /// The farm said no, or is not there.
     #[error(transparent)]
     Farm(#[from] Problem),
+    /// Nobody says whom to trust.
+    #[error(transparent)]
+    Connection(#[from] NoConnection),
     /// Its answer makes no sense.
     #[error("the farm's answer can't be read")]
     Answer(#[from] ConvertError),
@@ -47,34 +55,25 @@ pub(crate) fn run(arguments: &ImagesArguments, screen: &Screen) -> Ended {
         );
         return Ended::Failed;
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            screen.error(&format!("cannot start: {error}"));
-            return Ended::Failed;
-        }
-    };
-    let ended = runtime.block_on(async {
-        let done = match farm_connection::open(&farm) {
+    let ended = runtime::run(Duration::ZERO, async {
+        match farm_connection::open(&farm) {
             Ok(connection) => {
                 let images = ImagesClient::new(connection).max_decoding_message_size(MESSAGE_LIMIT);
-                carry_out(&arguments.command, images, screen).await.map_err(|error| chain(&error))
+                carry_out(&arguments.command, (images, &farm), screen).await.map_err(|error| chain(&error))
             }
             Err(error) => Err(chain(&error)),
-        };
-        done.unwrap_or_else(|told| {
-            screen.error(&told);
-            Ended::Failed
-        })
+        }
     });
     screen.settle();
-    runtime.shutdown_background();
-    ended
+    ended.flatten().unwrap_or_else(|told| {
+        screen.error(&told);
+        Ended::Failed
+    })
 }
 
 async fn carry_out(
     command: &ImagesCommand,
-    images: PeoplesImages,
+    (images, farm): (PeoplesImages, &ChosenFarm),
     screen: &Screen,
 ) -> Result<Ended, ImagesError> {
     match command {
@@ -82,9 +81,9 @@ async fn carry_out(
             list(images, arguments.name.as_deref().unwrap_or_default(), screen).await
         }
         ImagesCommand::Show(arguments) => show(images, &arguments.image, screen).await,
-        ImagesCommand::Pull(arguments) => pull::pull(images, arguments, screen).await,
+        ImagesCommand::Pull(arguments) => pull::pull((images, farm), arguments, screen).await,
         ImagesCommand::Verify(arguments) if arguments.deep => {
-            pull::check(images, &arguments.image, screen).await
+            pull::check((images, farm), &arguments.image, screen).await
         }
         ImagesCommand::Verify(arguments) => verify(images, &arguments.image, screen).await,
         ImagesCommand::Delete(arguments) => delete(images, &arguments.image, screen).await,
@@ -180,9 +179,9 @@ async fn collect(
     screen.say(&format!(
         "{what} {} packs ({}); {} packs ({}) stay.",
         done.packs,
-        words::bytes(done.bytes),
+        in_words(done.bytes),
         done.kept_packs,
-        words::bytes(done.kept_bytes)
+        in_words(done.kept_bytes)
     ));
     Ok(Ended::Well)
 }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use kiln_lang::duration::in_words;
+use kiln_plan::byte_count;
 use kiln_plan::event::TaskOutcome;
 use kiln_plan::id::TaskId;
 use kiln_plan::{ArtifactRecord, Event, EventKind, Failure};
 
 use super::live::Status;
-use super::style::{self, Style};
+use super::style::Style;
 use super::{Movement, Reader};
 use super::{Screen, Tone, summary};
 use crate::exit_code::Ended;
@@ -97,6 +98,11 @@ impl<'a> RunView<'a> {
                 self.ended(index);
             }
         }
+    }
+
+    /// Whether it was told of each build how it ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.builds.iter().all(|build| build.outcome.is_some())
     }
 
     /// The name of a task's build.
@@ -223,5 +229,5 @@ fn told(failure: &Failure) -> String {
 
 /// A size for the summary.
 pub(super) fn size(artifact: &ArtifactRecord) -> String {
-    style::bytes(artifact.files.iter().map(|f| f.size).sum())
+    byte_count::in_words(artifact.files.iter().map(|f| f.size).sum())
 }

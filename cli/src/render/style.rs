@@ -39,15 +39,3 @@ pub(crate) fn timestamp(now: SystemTime) -> String {
     let format = if now.offset().is_zero() { "%Y-%m-%dT%H:%M:%SZ: " } else { "%Y-%m-%dT%H:%M:%S%:z: " };
     now.strftime(format).to_string()
 }
-
-/// Bytes in words: `1.5 GiB`.
-pub(crate) fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let exponent = (count.max(1).ilog2() / 10).min(4) as usize;
-    match exponent {
-        0 => format!("{count} B"),
-        _ => {
-            format!("{:.1} {}", count as f64 / f64::from(1 << 10_u32).powi(exponent as i32), UNITS[exponent])
-        }
-    }
-}

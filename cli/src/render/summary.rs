@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use kiln_lang::duration::in_words;
+use kiln_plan::byte_count;
 
 use super::run::{BuildView, size};
-use super::style::bytes;
 
 /// Steps shorter than this share of their build aren't worth a line.
 const WORTH_A_LINE: f64 = 0.02;
@@ -20,7 +20,11 @@ pub(super) fn table(builds: &[BuildView]) -> String {
             out.push_str(&format!("    {}  {}\n", size(artifact), artifact.description));
             for file in &artifact.files {
                 let digest = file.digest.as_deref().unwrap_or("");
-                out.push_str(&format!("      {:>10}  {}  {digest}\n", bytes(file.size), file.path));
+                out.push_str(&format!(
+                    "      {:>10}  {}  {digest}\n",
+                    byte_count::in_words(file.size),
+                    file.path
+                ));
             }
         }
     }

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use kiln_agent::daemon::Settings;
 use kiln_agent::daemon::address::{Address, Farm};
-use kiln_proto::token::Token;
+use kiln_agent::daemon::identity;
+use kiln_plan::fault::chain;
 
 use super::{Reader, Refused, Section};
 use crate::arguments::agent::AgentArguments;
-use crate::run_directory;
+use crate::{farm_connection, run_directory};
 
 /// How long a drain waits for what is under way.
 const DRAIN_LIMIT: Duration = Duration::from_secs(3600);
@@ -19,9 +20,6 @@ const CACHE_LIMIT: u64 = 100 << 30;
 
 /// The most tasks that an agent may take at once.
 const MOST_SLOTS: u64 = 10_000;
-
-/// Where the token is, unless a file is named.
-const TOKEN_VARIABLE: &str = "KILN_TOKEN";
 
 /// What the file says, before what else counts is known.
 struct Given {
@@ -70,7 +68,12 @@ pub(crate) fn read(arguments: &AgentArguments, paint: bool) -> Result<Settings, 
     let given = reader.finish(given).map_err(|refused: Refused| refused.text(paint))?;
     let farm = if arguments.farm.is_empty() { &given.farm } else { &arguments.farm };
     let farm = Farm::at(farm).map_err(|error| error.to_string())?;
-    let token = token(arguments.token_file.as_deref().or(given.token_file.as_deref()))?;
+    let run_dir = arguments.run_directory.clone().or(given.run_directory).unwrap_or_else(run_directory::path);
+    let token_file = arguments.token_file.as_deref().or(given.token_file.as_deref());
+    // A token is good once, so its file may be gone at every later start.
+    let gone = |file: &Path| !file.exists() && identity::is_enrolled(&run_dir);
+    let token_file = token_file.filter(|file| !gone(file));
+    let token = farm_connection::token_if_any(token_file).map_err(|error| chain(&error))?;
     let program =
         std::env::current_exe().map_err(|error| format!("cannot find the kiln program: {error}"))?;
     let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
@@ -84,30 +87,13 @@ pub(crate) fn read(arguments: &AgentArguments, paint: bool) -> Result<Settings, 
         labels,
         cpus: given.cpus.map(number),
         memory_mib: given.memory.map(|bytes| bytes >> 20),
-        run_dir: arguments.run_directory.clone().or(given.run_directory).unwrap_or_else(run_directory::path),
+        run_dir,
         cache_dir: given.cache_directory.unwrap_or_else(run_directory::cache),
         program,
         cache_limit: given.cache_limit.unwrap_or(CACHE_LIMIT),
         drain_limit: given.drain_limit.unwrap_or(DRAIN_LIMIT),
         isolate: given.isolation.unwrap_or(true),
     })
-}
-
-/// What to enrol with, if anything.
-fn token(file: Option<&Path>) -> Result<Option<Token>, String> {
-    let (text, place) = match file {
-        Some(path) => {
-            let read = std::fs::read_to_string(path);
-            let text =
-                read.map_err(|error| format!("cannot read the token in {}: {error}", path.display()))?;
-            (text, path.display().to_string())
-        }
-        None => match std::env::var(TOKEN_VARIABLE) {
-            Ok(text) if !text.is_empty() => (text, TOKEN_VARIABLE.to_owned()),
-            _ => return Ok(None),
-        },
-    };
-    text.trim().parse().map(Some).map_err(|error| format!("the token in {place} cannot be used: {error}"))
 }
 
 fn half_the_processors() -> u32 {

@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kiln_coordinator::StoreSettings;
 use kiln_coordinator::store::{AzureSettings, GcsSettings, KeyPair, S3Settings};
+use kiln_coordinator::{Collector, Lives, StoreSettings};
 use kiln_lang::Diagnostic;
 use kiln_plan::Sensitive;
 use kiln_plan::requirements::{DEADLINE_MS, NO_PROGRESS_MS};
-use kiln_proto::transport::{DEFAULT_PORT, Endpoint};
+use kiln_proto::transport::Endpoint;
 
 use super::{Reader, Refused, Section};
 
@@ -43,6 +43,10 @@ pub(crate) struct CoordinatorSettings {
     pub(crate) deadline: Duration,
     /// How long an attempt may show no progress when the task doesn't say.
     pub(crate) no_progress: Duration,
+    /// How long the certificates are good that it issues.
+    pub(crate) certificates: Lives,
+    /// Where traces of builds are sent; nowhere unless given.
+    pub(crate) collector: Option<Collector>,
 }
 
 /// Where health, figures and the objects of a directory are answered.
@@ -50,7 +54,8 @@ pub(crate) struct CoordinatorSettings {
 pub(crate) struct PlainHttp {
     /// Where it listens.
     pub(crate) listen: SocketAddr,
-    /// Where agents and people reach it, as `http://10.0.0.1:7448`; needed only for the objects of a directory.
+    /// Where agents and people reach it, as `http://10.0.0.1:7448`: then the objects of a directory go this way,
+    /// otherwise through the farm's own port by TLS.
     pub(crate) address: Option<String>,
 }
 
@@ -76,15 +81,18 @@ fn of(reader: &Reader, top: &Section<'_>) -> Option<CoordinatorSettings> {
     let listen = top.parsed("listen", str::parse::<SocketAddr>);
     let others = top.each_parsed("others", str::parse::<Endpoint>).unwrap_or_default();
     let (http, store) = (http(reader, top), store(reader, top));
+    let collector = telemetry(reader, top);
     let keep = top.duration("keep").unwrap_or(KEEP);
     let event_memory = top.bytes("event_memory").unwrap_or(128 << 20);
     let agent_patience = top.duration("agent_patience").unwrap_or(Duration::from_secs(60));
     let placement_patience = top.duration("placement_patience").unwrap_or(Duration::from_secs(3600));
     let (deadline, no_progress) = (top.duration("deadline"), top.duration("no_progress"));
+    let certificates = certificates(reader, top);
+    let address = address?;
     Some(CoordinatorSettings {
         directory: directory?,
-        listen: listen.unwrap_or(SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT))),
-        address: address?,
+        listen: listen.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], address.port()))),
+        address,
         http,
         others,
         store,
@@ -94,6 +102,8 @@ fn of(reader: &Reader, top: &Section<'_>) -> Option<CoordinatorSettings> {
         placement_patience,
         deadline: deadline.unwrap_or(Duration::from_millis(DEADLINE_MS)),
         no_progress: no_progress.unwrap_or(Duration::from_millis(NO_PROGRESS_MS)),
+        certificates,
+        collector,
     })
 }
 
@@ -102,6 +112,25 @@ fn needed<T>(reader: &Reader, name: &str, what: &str, given: Option<T>) -> Optio
         reader.complain(Diagnostic::error(format!("Missing setting {name:?}"), format!("It says {what}.")));
     }
     given
+}
+
+fn certificates(reader: &Reader, top: &Section<'_>) -> Lives {
+    let usual = Lives::default();
+    let life = |name: &'static str, usual| {
+        let life = top.duration(name).unwrap_or(usual);
+        if life < Lives::SHORTEST {
+            let shortest = Lives::SHORTEST.as_secs();
+            reader.complain(Diagnostic::error(
+                format!("Bad setting {name:?}"),
+                format!("A certificate is good for at least {shortest}s; it is renewed when a third of that is left."),
+            ));
+        }
+        life
+    };
+    Lives {
+        agent: life("agent_certificates", usual.agent),
+        coordinator: life("coordinator_certificates", usual.coordinator),
+    }
 }
 
 fn http(reader: &Reader, top: &Section<'_>) -> Option<PlainHttp> {
@@ -117,6 +146,34 @@ fn http(reader: &Reader, top: &Section<'_>) -> Option<PlainHttp> {
         }
         block.end();
         found = listen.map(|listen| PlainHttp { listen, address });
+    }
+    found
+}
+
+/// The collector of the block `telemetry`, with the headers that it wants.
+fn telemetry(reader: &Reader, top: &Section<'_>) -> Option<Collector> {
+    let mut found = None;
+    for block in top.blocks("telemetry") {
+        let collector = block.parsed("otlp", Collector::at);
+        if collector.is_none() && !block.has("otlp") {
+            let detail = "The block telemetry says where traces are sent, as \"http://127.0.0.1:4318\".";
+            reader.complain(Diagnostic::error("Missing setting \"otlp\"", detail));
+        }
+        let headers = block.path("headers_file").and_then(|path| match secret_lines(&path) {
+            Ok(lines) => Some(Sensitive::new(lines.join("\n"))),
+            Err(why) => {
+                reader.complain(block.fault("headers_file", &why));
+                None
+            }
+        });
+        found = collector.and_then(|collector| match headers {
+            None => Some(collector),
+            Some(headers) => {
+                let complain = |error| reader.complain(block.fault("headers_file", &error));
+                collector.with_headers(&headers).map_err(complain).ok()
+            }
+        });
+        block.end();
     }
     found
 }
@@ -185,6 +242,7 @@ fn gcs(block: Section<'_>) -> StoreSettings {
         prefix: block.text("prefix").unwrap_or_default(),
         service_account: block.path("service_account"),
         endpoint: block.text("endpoint"),
+        allow_http: block.switch("allow_http").unwrap_or(false),
     };
     block.end();
     StoreSettings::Gcs(settings)

@@ -17,6 +17,7 @@ pub mod format_source;
 pub mod format_value;
 pub mod function;
 pub mod go_template;
+pub mod json_text;
 pub mod parse;
 pub mod scope;
 pub mod span;

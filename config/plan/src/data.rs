@@ -51,6 +51,9 @@ pub struct DataOrigin {
     pub asked: Fingerprint,
     /// The digest of the answer.
     pub answered: Fingerprint,
+    /// Whether the question or the answer holds something sensitive, which the digests might help to guess.
+    #[serde(default)]
+    pub secret: bool,
 }
 
 impl DataOrigin {
@@ -65,6 +68,7 @@ impl DataOrigin {
             id: query.id.clone(),
             asked: Fingerprint::of_bytes(&asked.expect("a config has only string keys")),
             answered: Fingerprint::of_bytes(&answered.expect("a value has only string keys")),
+            secret: !query.secrets().is_empty() || is_sensitive(answer),
         }
     }
 }
@@ -76,6 +80,10 @@ impl DataQuery {
         in_body(&self.component.body, &mut found);
         found
     }
+}
+
+fn is_sensitive(value: &Value) -> bool {
+    value.sensitive || value.children().any(is_sensitive)
 }
 
 fn in_body<'q>(body: &'q ConfigBody, found: &mut Vec<&'q str>) {

@@ -54,6 +54,8 @@ identifiers! {
     ImageId,
     /// An object with chunks of images. Never used again after its end, so that a late deletion hits nothing new.
     PackId,
+    /// One request, as its sender names it, so that it can be sent again without being carried out twice.
+    RequestId,
     /// One source of one build: the unit an agent takes.
     TaskId,
     /// A token that an operator made for an agent, a coordinator or a person. Not secret.

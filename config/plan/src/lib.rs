@@ -7,6 +7,7 @@
 pub mod artifact;
 pub mod build;
 pub mod bundle_root;
+pub mod byte_count;
 pub mod component;
 pub mod data;
 pub mod event;
@@ -18,6 +19,7 @@ pub mod requirements;
 pub mod schema;
 pub mod secret;
 pub mod secret_question;
+pub mod trace_parent;
 pub mod version;
 
 pub use artifact::ArtifactRecord;
@@ -31,4 +33,5 @@ pub use requirements::{Acceleration, Accelerator, Requirements, Terms};
 pub use schema::{Catalog, ComponentSchema, OptionSchema};
 pub use secret::{Redactor, Sensitive};
 pub use secret_question::SecretQuestion;
+pub use trace_parent::TraceParent;
 pub use version::{Constraints, Version};

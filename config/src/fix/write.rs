@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use kiln_lang::json_text::quote;
 use serde_json::{Number, Value};
 
 /// The whole, without a line break at the end.
@@ -17,7 +18,7 @@ fn write(value: &Value, indent: usize, out: &mut String) {
         Value::Null => out.push_str("null"),
         Value::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
         Value::Number(n) => number(n, out),
-        Value::String(text) => quoted(text, out),
+        Value::String(text) => quote(text, &['&'], out),
         Value::Array(items) => {
             out.push('[');
             for (i, item) in items.iter().enumerate() {
@@ -32,7 +33,7 @@ fn write(value: &Value, indent: usize, out: &mut String) {
             entries.sort_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
             for (i, (key, item)) in entries.iter().enumerate() {
                 next_line(i > 0, indent + 2, out);
-                quoted(key, out);
+                quote(key, &['&'], out);
                 out.push_str(": ");
                 write(item, indent + 2, out);
             }
@@ -70,24 +71,4 @@ fn number(number: &Number, out: &mut String) {
         }
         _ => out.push_str(&scientific),
     }
-}
-
-fn quoted(text: &str, out: &mut String) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
 }

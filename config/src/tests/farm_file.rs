@@ -3,6 +3,7 @@
 use kiln_plan::Acceleration;
 
 use super::{World, outcome, plans, request};
+use crate::Request;
 
 const TEMPLATE: &str = "source \"qemu\" \"a\" {\n memory = 2048\n}\nsource \"null\" \"b\" {}\n\
                         build {\n sources = [\"qemu.a\", \"null.b\"]\n}";
@@ -83,4 +84,21 @@ fn mistakes_are_told_with_their_place_and_what_may_be_meant() {
         let outcome = outcome(with(text), &request("d"));
         assert!(outcome.contains(place) && outcome.contains(told), "{text}: {outcome}");
     }
+}
+
+#[test]
+fn a_pattern_that_fits_no_task_is_warned_of_with_what_may_be_meant() {
+    let cases = [
+        ("task \"qemu.*\" {}\ntask \"qemu.b\" {}", "d/z.kiln.hcl:2", "did you mean \"qemu.a\"?"),
+        ("task \"qmeu.*\" {}", "d/z.kiln.hcl:1", "did you mean \"qemu.*\"?"),
+        ("task \"amazon-ebs.web\" {}", "d/z.kiln.hcl:1", "there are qemu.a, null.b"),
+    ];
+    for (text, place, told) in cases {
+        let outcome = outcome(with(text), &request("d"));
+        assert!(outcome.contains("Unused task block"), "{outcome}");
+        assert!(outcome.contains(place) && outcome.contains(told), "{text}: {outcome}");
+        assert_eq!(outcome.matches("Unused").count(), 1, "{outcome}");
+    }
+    let only = Request { only: vec!["null.b".into()], ..request("d") };
+    assert!(!outcome(with("task \"qemu.*\" {}"), &only).contains("Unused"), "what isn't built now is there");
 }

@@ -8,6 +8,7 @@ mod assign;
 mod cancel;
 mod expire;
 mod forget;
+mod hand_back;
 mod identity;
 mod image;
 mod presence;
@@ -34,8 +35,9 @@ pub fn apply(state: &mut FarmState, command: &Command) -> Outcome {
             synchronize::synchronize(state, *agent, *draining, held)
         }
         Action::Assign { task, agent, attempt } => assign::assign(state, *task, *agent, *attempt),
-        Action::Report { task, agent, attempt, epoch, outcome } => {
-            report::report(state, *task, (*agent, *attempt, *epoch), outcome)
+        Action::HandBack { task, epoch } => hand_back::hand_back(state, *task, *epoch),
+        Action::Report { task, agent, attempt, epoch, outcome, said } => {
+            report::report(state, *task, (*agent, *attempt, *epoch), outcome, *said)
         }
         Action::Cancel { build } => cancel::cancel(state, *build),
         Action::ExpireLease { task, epoch, silent_ms } => {

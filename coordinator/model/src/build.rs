@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
+use kiln_plan::TraceParent;
 use kiln_plan::fingerprint::Fingerprint;
 use kiln_plan::id::{BuildId, TaskId};
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,13 @@ pub struct Origin {
     /// The files that it was evaluated from and works in.
     #[serde(default)]
     pub bundle: Option<Fingerprint>,
+    /// Who submitted it and by which key, so that what is sent again is not built again; `None` when it was sent
+    /// without a key.
+    #[serde(default)]
+    pub request: Option<Fingerprint>,
+    /// The span of its submitter's trace that it is a part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_parent: Option<TraceParent>,
 }
 
 impl Default for Origin {
@@ -67,6 +75,8 @@ impl Default for Origin {
             priority: 0,
             fingerprint: None,
             bundle: None,
+            request: None,
+            trace_parent: None,
         }
     }
 }

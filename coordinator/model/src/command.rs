@@ -71,6 +71,13 @@ pub enum Action {
         /// The new attempt's identifier.
         attempt: AttemptId,
     },
+    /// Take a task back that its agent was not told of, since its plan could not be read. That counts as no attempt.
+    HandBack {
+        /// The task.
+        task: TaskId,
+        /// The fencing number under which it was given.
+        epoch: Epoch,
+    },
     /// An agent said how an attempt ended.
     Report {
         /// The task.
@@ -83,6 +90,9 @@ pub enum Action {
         epoch: Epoch,
         /// How it ended.
         outcome: TaskOutcome,
+        /// The place after the last event that its agent told of it; `None` when nobody knows.
+        #[serde(default)]
+        said: Option<u64>,
     },
     /// End a build: what waits is finished as cancelled, what runs is told to stop.
     Cancel {

@@ -31,6 +31,7 @@ pub const LAWS: &[Law] = &[
     a_build_ends_with_its_last_task,
     a_lease_carries_the_latest_epoch,
     epochs_of_attempts_grow,
+    each_attempt_says_its_end_once,
     attempts_are_bounded,
     an_agent_that_is_gone_holds_nothing,
     nothing_that_is_cancelled_waits,
@@ -161,6 +162,16 @@ pub fn epochs_of_attempts_grow(state: &FarmState) -> Result<(), String> {
         all.windows(2).all(|pair| pair[0] < pair[1]) && all.iter().all(|epoch| *epoch <= task.epoch.0)
     };
     each_task(state, grow, "epochs don't grow")
+}
+
+/// Of each attempt it is known once how far its events go, and in the order of the attempts.
+pub fn each_attempt_says_its_end_once(state: &FarmState) -> Result<(), String> {
+    let once = |task: &Task| {
+        task.said.windows(2).all(|pair| pair[0].0 < pair[1].0)
+            && task.said.last().is_none_or(|(epoch, _)| *epoch <= task.epoch)
+            && task.lease().is_none_or(|lease| task.said(lease.epoch).is_none())
+    };
+    each_task(state, once, "an attempt that goes on has said its end, or one has twice")
 }
 
 /// No task is tried for ever.

@@ -32,6 +32,11 @@ pub enum Outcome {
         /// The build that is under way.
         build: BuildId,
     },
+    /// Nothing was submitted, since this is the build of the same request, which was sent again.
+    SubmittedBefore {
+        /// The build, which may have ended.
+        build: BuildId,
+    },
     /// This image of the task is visible, or was and is deleted.
     Published {
         /// Which.
@@ -54,6 +59,7 @@ impl Outcome {
             | Self::Reported { .. }
             | Self::Published { .. }
             | Self::UnderWay { .. }
+            | Self::SubmittedBefore { .. }
             | Self::Joined(_) => None,
         }
     }
@@ -93,6 +99,9 @@ pub enum Refusal {
     /// The task is held or finished.
     #[error("task {0} is not waiting for an agent")]
     NotQueued(TaskId),
+    /// Its agent works on it already.
+    #[error("task {0} has begun")]
+    HasBegun(TaskId),
     /// The agent takes no tasks.
     #[error("agent {0} is not ready for tasks")]
     AgentNotReady(AgentId),

@@ -57,6 +57,8 @@ pub struct Scheduler {
     blocked: BTreeMap<Class, u64>,
     /// Agents that are kept free for a class.
     kept: BTreeMap<AgentId, Class>,
+    /// Tasks that are not to be given to anybody for a while.
+    held_back: BTreeSet<TaskId>,
 }
 
 impl Scheduler {
@@ -69,6 +71,11 @@ impl Scheduler {
         let assigned = Round::new(state, self).run(most);
         self.keep_free(state, now);
         assigned
+    }
+
+    /// Passes over these tasks, and no others, from now on.
+    pub fn hold_back(&mut self, tasks: BTreeSet<TaskId>) {
+        self.held_back = tasks;
     }
 
     /// Unblocks what fits on agents that gained room, and forgets what waits no more.

@@ -10,6 +10,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use kiln_plan::event::TaskOutcome;
+use kiln_plan::fingerprint::Fingerprint;
 use kiln_plan::id::{AgentId, BuildId, TaskId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -137,6 +138,11 @@ impl FarmState {
         finished.filter_map(|(_, task)| self.tasks.get(task))
     }
 
+    /// The build that a request made, as long as the farm remembers it.
+    pub fn submitted_by(&self, request: Fingerprint) -> Option<BuildId> {
+        self.index.requests.get(&request).copied()
+    }
+
     /// How much of the farm a project gets beside the others.
     pub fn weight(&self, project: &str) -> NonZeroU32 {
         self.weights.get(project).copied().unwrap_or(NonZeroU32::MIN)
@@ -178,7 +184,11 @@ impl FarmState {
         if matches!(task.phase, TaskPhase::Queued { .. }) {
             self.index.queue.insert(build, Place::of(task, build));
         }
-        self.index.count_active(&build.origin.project, before.is_some(), after.is_some());
+        match (&before, &after) {
+            (None, Some(_)) => self.index.hold(&build.origin.project),
+            (Some(_), None) => self.index.release(&build.origin.project),
+            _ => {}
+        }
         let (room, build) = (Room::taken(&task.requirements), task.build);
         if before != after {
             self.hand_over(id, room, before.map(|(agent, ..)| agent), after.map(|(agent, ..)| agent));
@@ -268,6 +278,7 @@ impl FarmState {
     /// Takes in a build with its tasks, all of which wait.
     pub(crate) fn add_build(&mut self, build: Build, tasks: impl IntoIterator<Item = Task>) {
         self.index.take_off(&build);
+        self.index.requests.extend(build.origin.request.map(|request| (request, build.id)));
         for task in tasks {
             self.index.queue.insert(&build, Place::of(&task, &build));
             self.tasks.insert(task.id, task);
@@ -278,6 +289,9 @@ impl FarmState {
     /// Forgets a build that ended, and its tasks.
     pub(crate) fn remove_build(&mut self, id: BuildId) {
         let Some(build) = self.builds.remove(&id) else { return };
+        if let Some(request) = build.origin.request {
+            self.index.requests.remove(&request);
+        }
         for task in &build.tasks {
             self.images.by_task.remove(task);
             let ending = self.tasks.remove(task).and_then(|task| task.ending);

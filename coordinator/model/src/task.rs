@@ -3,7 +3,7 @@
 //! ```text
 //!             Assign                 Synchronize (the agent says it began)
 //!   Queued ──────────► Leased ─────────────────────────► Running
-//!     ▲ │                │                                  │
+//!     ▲ │ ◄── HandBack ──│                                  │
 //!     │ │ Cancel, GiveUp └──────────────┬───────────────────┘
 //!     │ │                               │ Report, ExpireLease
 //!     │ │            retry elsewhere    ▼
@@ -53,6 +53,13 @@ pub struct Task {
     pub holder: Option<AgentId>,
     /// Attempts that ended without finishing the task, oldest first.
     pub attempts: Vec<EndedAttempt>,
+    /// The place after the last event of each attempt whose agent told its end and that, by epoch, oldest first. Readers wait
+    /// for what lies before, and for nothing that lies behind.
+    #[serde(default)]
+    pub said: Vec<(Epoch, u64)>,
+    /// The lease of the attempt that finished it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_by: Option<Lease>,
     /// Whether its end was asked for: the holder is told to cancel, and nothing is tried again.
     pub cancelling: bool,
     /// Why the farm ended it, when it took too long: the outcome once its holder has stopped.
@@ -126,6 +133,21 @@ impl Task {
             TaskPhase::Leased(lease) | TaskPhase::Running(lease) => Some(lease),
             TaskPhase::Queued { .. } | TaskPhase::Finished { .. } => None,
         }
+    }
+
+    /// The place after the last event of the attempt under `epoch`, when its agent told so.
+    pub fn said(&self, epoch: Epoch) -> Option<u64> {
+        self.said.iter().find(|(of, _)| *of == epoch).map(|(_, next)| *next)
+    }
+
+    /// Whose word counts about what happened in the attempt under `epoch`. Of one that others have followed it is still
+    /// its agent's, up to the place that it named with the end; one that just fell silent is shut out.
+    pub fn teller(&self, epoch: Epoch) -> Option<AgentId> {
+        if epoch == self.epoch {
+            return self.holder;
+        }
+        let ended = self.attempts.iter().find(|ended| ended.epoch == epoch)?;
+        self.said(epoch).map(|_| ended.agent)
     }
 
     /// How it ended, when it has.

@@ -15,7 +15,7 @@ fn sample() -> BundleFiles {
 }
 
 async fn keep(bundles: &Bundles, digest: Fingerprint, packed: &[u8]) -> Result<(), BundlesError> {
-    let mut incoming = bundles.begin(digest).await;
+    let mut incoming = Bundles::begin(digest);
     for part in packed.chunks(1 << 20) {
         incoming.take(part)?;
     }
@@ -47,4 +47,14 @@ async fn what_is_not_what_it_says_is_refused_and_leaves_nothing() {
     ));
     assert!(matches!(keep(&bundles, other, b"rubbish").await, Err(BundlesError::Refused(_))));
     assert_eq!(bundles.vault.store().list("bundles").await.unwrap(), []);
+}
+
+#[test]
+fn more_bytes_than_a_bundle_may_have_are_not_taken() {
+    let mut incoming = Bundles::begin(Fingerprint::of_bytes(b""));
+    let mebibyte = vec![7; 1 << 20];
+    for _ in 0..LARGEST_BUNDLE >> 20 {
+        incoming.take(&mebibyte).unwrap();
+    }
+    assert!(matches!(incoming.take(&[7]), Err(BundlesError::Refused(BundleError::TooLarge))));
 }

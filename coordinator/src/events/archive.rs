@@ -1,13 +1,12 @@
 //! Events at rest: what agents may forget because it lies in the object store.
 //!
 //! ```text
-//!   logs/<build>/<task>/<first>-<next>       consecutive events, compressed; <next> is the first that is not in it
-//!   logs/<build>/<task>/<first>-<next>-end   the same, and nothing comes after it
+//!   logs/<build>/<task>/<first>-<next>   consecutive events of one attempt, compressed; <next> is the first that is not in it
 //! ```
 //!
 //! Names are of twenty digits each, so that they sort. A segment is written once and never changed. Two leaders that
-//! don't know of each other may write segments that overlap; the one that lost finds so before it tells any agent that
-//! its events are durable, and readers take each event from the first segment that has it.
+//! don't know of each other may write segments that overlap; they agree, since a number names one event for ever, and the
+//! one that lost finds so before it tells any agent that its events are durable.
 
 use kiln_plan::id::{BuildId, TaskId};
 use kiln_proto::event::{PackedError, Record, TaskRecords};
@@ -42,8 +41,6 @@ pub(crate) enum ArchiveError {
 pub(super) struct Segment {
     pub(super) first: u64,
     pub(super) next: u64,
-    /// Whether nothing comes after it.
-    pub(super) last: bool,
     key: String,
 }
 
@@ -58,22 +55,24 @@ fn folder(build: BuildId) -> String {
 }
 
 impl Segment {
-    fn new(build: BuildId, task: TaskId, (first, next): (u64, u64), last: bool) -> Self {
-        let end = if last { "-end" } else { "" };
-        let key = format!("{}/{task}/{first:020}-{next:020}{end}", folder(build));
-        Self { first, next, last, key }
+    fn new(build: BuildId, task: TaskId, (first, next): (u64, u64)) -> Self {
+        let key = format!("{}/{task}/{first:020}-{next:020}", folder(build));
+        Self { first, next, key }
     }
 
     /// The segment that a key names, and its task.
     fn of_key(key: &str) -> Option<(TaskId, Self)> {
         let mut parts = key.rsplit('/');
         let (name, task) = (parts.next()?, parts.next()?);
-        let (range, last) = name.strip_suffix("-end").map_or((name, false), |range| (range, true));
-        let (first, next) = range.split_once('-')?;
-        let segment =
-            Self { first: first.parse().ok()?, next: next.parse().ok()?, last, key: key.to_owned() };
+        let (first, next) = name.split_once('-')?;
+        let segment = Self { first: first.parse().ok()?, next: next.parse().ok()?, key: key.to_owned() };
         Some((task.parse().ok()?, segment))
     }
+}
+
+/// Up to which place everything from `first` on is in these segments, which are in order.
+pub(super) fn extent<'a>(segments: impl Iterator<Item = &'a Segment>, first: u64) -> u64 {
+    segments.fold(first, |next, segment| if segment.first <= next { next.max(segment.next) } else { next })
 }
 
 impl Archive {
@@ -81,16 +80,15 @@ impl Archive {
         Self { store }
     }
 
-    /// Writes consecutive events of a task.
+    /// Writes consecutive events of an attempt.
     pub(super) async fn write(
         &self,
         build: BuildId,
         task: TaskId,
         records: Vec<Record>,
-        last: bool,
     ) -> Result<(), ArchiveError> {
         let (Some(first), Some(end)) = (records.first(), records.last()) else { return Ok(()) };
-        let segment = Segment::new(build, task, (first.sequence, end.sequence + 1), last);
+        let segment = Segment::new(build, task, (first.sequence, end.sequence + 1));
         let damaged = |source| ArchiveError::Damaged { key: segment.key.clone(), source };
         let packed = TaskRecords { task, records }.pack().map_err(damaged)?;
         self.store.put(&segment.key, packed.into()).await?;

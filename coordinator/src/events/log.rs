@@ -1,97 +1,78 @@
-//! The events of one task.
+//! The events of one task: its attempts one after the other, and its end.
 //!
 //! ```text
-//!   places:   0 … first-1            first … next-1             next
-//!             dropped, at rest or    kept, in order, no gaps    the only one that may be appended
-//!             lost
-//!                        0 … durable-1            at rest: whoever sent them may forget them
+//!   ┌ attempt 1 ────────────┐   ┌ attempt 2 ────────────────────┐
+//!   │ its agent's events    │ → │ why · its agent's events       │ → the end
+//!   └───────────────────────┘   └───────────────────────────────┘
+//!        a reader goes on only when an attempt is closed            and is done only when it was told the end
 //! ```
+//!
+//! The events come from agents; why an attempt is made, and the end, come from the ledger ([`Story`]).
 
-use std::collections::VecDeque;
-use std::time::Duration;
-
-use kiln_plan::event::EventKind;
 use kiln_plan::id::Epoch;
-use kiln_proto::event::Record;
-use tokio::time::Instant;
+use kiln_proto::event::{Record, place};
 
-/// Who may append.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Gate {
-    /// The attempt with this fencing number.
-    Open(Epoch),
-    /// The same; its first event decides where the log begins, because what came before was lost.
-    Resumed(Epoch),
-    /// Nobody any more.
-    Sealed,
-}
+use super::attempt::{AttemptLog, Gate, Missing, Next};
+use super::story::Story;
 
 /// One log.
 #[derive(Debug)]
 pub(super) struct TaskLog {
-    gate: Gate,
-    first: u64,
-    records: VecDeque<Record>,
-    bytes: usize,
-    durable: u64,
-    /// Whether the last event is at rest.
-    ended_at_rest: bool,
+    /// By epoch, which grows.
+    attempts: Vec<AttemptLog>,
+    end: Option<Record>,
     /// Whether it is known what is at rest of it.
     known: bool,
-    /// When the oldest event came that is not at rest, and the latest of all.
-    waiting_since: Option<Instant>,
-    touched: Instant,
 }
 
 /// Events that are to be put to rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unrested {
-    /// In order.
+    /// Of which attempt.
+    pub(super) epoch: Epoch,
+    /// Consecutive.
     pub(super) records: Vec<Record>,
-    /// Whether the last of them is the task's last.
-    pub(super) last: bool,
 }
 
-/// The most bytes that are put to rest at once.
-const AT_ONCE: usize = 4 << 20;
-
-/// Bytes that are put to rest without waiting for more.
-const WORTHWHILE: usize = 128 << 10;
-
-/// How long events may wait for company.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 impl TaskLog {
-    pub(super) fn new() -> Self {
-        Self {
-            gate: Gate::Open(Epoch(0)),
-            first: 0,
-            records: VecDeque::new(),
-            bytes: 0,
-            durable: 0,
-            ended_at_rest: false,
-            known: true,
-            waiting_since: None,
-            touched: Instant::now(),
+    /// The log of a task that nobody had before.
+    pub(super) const fn new() -> Self {
+        Self { attempts: Vec::new(), end: None, known: true }
+    }
+
+    /// The log of a task that another leader had. Unless it is `known` that nothing is at rest, it takes and tells
+    /// nothing before that is.
+    pub(super) fn resumed(story: Story, known: bool) -> Self {
+        let mut log = Self { known, ..Self::new() };
+        log.take_note(story, Gate::Awaited);
+        log
+    }
+
+    /// Notes what the ledger says by now.
+    pub(super) fn hear(&mut self, story: Story) {
+        self.take_note(story, Gate::Open);
+    }
+
+    fn take_note(&mut self, story: Story, gate: Gate) {
+        for chapter in story.chapters {
+            match self.attempts.iter_mut().find(|attempt| attempt.epoch == chapter.epoch) {
+                Some(attempt) => attempt.hear(chapter),
+                None => {
+                    let mut attempt = AttemptLog::new(chapter.epoch, gate);
+                    attempt.hear(chapter);
+                    self.attempts.push(attempt);
+                }
+            }
         }
+        self.end = story.end.or(self.end.take());
+        self.settle();
     }
 
-    /// A log of which everything before `durable` is at rest; all of it when it has `ended`.
-    pub(super) fn resumed(epoch: Epoch, durable: u64, ended: bool) -> Self {
-        let gate = if ended { Gate::Sealed } else { Gate::Resumed(epoch) };
-        Self { gate, first: durable, durable, ended_at_rest: ended, ..Self::new() }
-    }
-
-    /// A log of which it isn't known what is at rest.
-    pub(super) fn unknown(epoch: Epoch) -> Self {
-        Self { known: false, ..Self::resumed(epoch, 0, false) }
-    }
-
-    /// What is at rest was looked up.
-    pub(super) fn become_known(&mut self, durable: u64, ended: bool) {
-        let (Gate::Open(epoch) | Gate::Resumed(epoch)) = self.gate else { return };
-        if !self.known {
-            *self = Self::resumed(epoch, durable, ended);
+    /// What is at rest was looked up: `durable` says up to where, by attempt.
+    pub(super) fn become_known(&mut self, durable: impl Fn(Epoch) -> u64) {
+        if !std::mem::replace(&mut self.known, true) {
+            self.attempts.iter_mut().for_each(|attempt| attempt.found(durable(attempt.epoch)));
+            self.settle();
         }
     }
 
@@ -100,145 +81,92 @@ impl TaskLog {
         self.known
     }
 
-    /// The first event that is not at rest.
-    pub(super) const fn durable(&self) -> u64 {
-        self.durable
+    /// Whether the end is known.
+    pub(super) const fn has_end(&self) -> bool {
+        self.end.is_some()
     }
 
-    /// The first event that is kept here.
-    pub(super) const fn first(&self) -> u64 {
-        self.first
+    /// Closes attempts that nothing more is to be awaited of. Whether that changed anything.
+    pub(super) fn settle(&mut self) -> bool {
+        let settled = |attempt: &mut AttemptLog| attempt.settle();
+        self.known && self.attempts.iter_mut().map(settled).fold(false, |any, this| any | this)
     }
 
-    /// Whether its attempt was heard of since the log was resumed, or nothing was for so long.
-    pub(super) fn is_quiet(&self, quiet: Duration) -> bool {
-        !matches!(self.gate, Gate::Resumed(_)) || self.touched.elapsed() >= quiet
+    /// Takes what continues an attempt; `false` when nothing of it will be taken any more.
+    pub(super) fn append(&mut self, epoch: Epoch, records: Vec<Record>) -> bool {
+        let taken = self.attempt_mut(epoch).is_some_and(|attempt| attempt.append(records));
+        self.settle();
+        taken
+    }
+
+    pub(super) fn attempt(&self, epoch: Epoch) -> Option<&AttemptLog> {
+        self.attempts.iter().find(|attempt| attempt.epoch == epoch)
+    }
+
+    fn attempt_mut(&mut self, epoch: Epoch) -> Option<&mut AttemptLog> {
+        self.attempts.iter_mut().find(|attempt| attempt.epoch == epoch)
     }
 
     /// Events that should be put to rest now.
-    pub(super) fn unrested(&self) -> Option<Unrested> {
-        let sealed = self.is_sealed() && !self.ended_at_rest;
-        let old = self.waiting_since.is_some_and(|since| since.elapsed() >= PATIENCE);
-        let skip = usize::try_from(self.durable.saturating_sub(self.first)).unwrap_or(usize::MAX);
-        let waiting: usize = self.records.iter().skip(skip).map(Record::size).sum();
-        if waiting == 0 || !(sealed || old || waiting >= WORTHWHILE) {
-            return None;
+    pub(super) fn unrested(&self) -> impl Iterator<Item = Unrested> {
+        let unrested =
+            |attempt: &AttemptLog| Some(Unrested { epoch: attempt.epoch, records: attempt.unrested()? });
+        self.attempts.iter().filter_map(unrested)
+    }
+
+    /// Everything of an attempt before `next` is at rest.
+    pub(super) fn rest(&mut self, epoch: Epoch, next: u64) {
+        if let Some(attempt) = self.attempt_mut(epoch) {
+            attempt.rest(next);
         }
-        let mut room = AT_ONCE;
-        let fits = |record: &&Record| {
-            let fits = room > 0;
-            room = room.saturating_sub(record.size());
-            fits
-        };
-        let records: Vec<Record> = self.records.iter().skip(skip).take_while(fits).cloned().collect();
-        let last =
-            self.is_sealed() && records.last().is_some_and(|record| record.sequence + 1 == self.next());
-        Some(Unrested { records, last })
     }
 
-    /// Everything before `next` is at rest, and all of it if that was the `last`.
-    pub(super) fn rest(&mut self, next: u64, last: bool) {
-        self.durable = self.durable.max(next);
-        self.ended_at_rest |= last;
-        self.waiting_since = (self.durable < self.next()).then(Instant::now);
+    /// Everything may be dropped, since there is no rest.
+    pub(super) fn rest_all(&mut self) {
+        self.attempts.iter_mut().for_each(|attempt| attempt.rest(attempt.next()));
     }
 
-    pub(super) const fn bytes(&self) -> usize {
-        self.bytes
+    pub(super) fn bytes(&self) -> usize {
+        self.attempts.iter().map(AttemptLog::bytes).sum()
     }
 
     /// Bytes kept that could be dropped, since they are at rest.
     pub(super) fn at_rest_bytes(&self) -> usize {
-        if self.durable > self.first { self.bytes } else { 0 }
+        self.attempts.iter().map(AttemptLog::at_rest_bytes).sum()
     }
 
-    pub(super) fn is_sealed(&self) -> bool {
-        self.gate == Gate::Sealed
-    }
-
-    /// The place of the next event.
-    pub(super) fn next(&self) -> u64 {
-        self.first + self.records.len() as u64
-    }
-
-    /// Lets a new attempt append, and no other. `false` when it is not new.
-    pub(super) fn begin(&mut self, epoch: Epoch) -> bool {
-        match self.gate {
-            Gate::Open(current) | Gate::Resumed(current) if current < epoch => {
-                self.gate = Gate::Open(epoch);
-                true
-            }
-            Gate::Open(_) | Gate::Resumed(_) | Gate::Sealed => false,
-        }
-    }
-
-    /// Takes what continues the log; `false` when the attempt may not append.
-    pub(super) fn append(&mut self, epoch: Epoch, records: Vec<Record>) -> bool {
-        match self.gate {
-            Gate::Open(current) if current == epoch => {}
-            Gate::Resumed(current) if current == epoch => {
-                let Some(begins) = records.first().map(|record| record.sequence) else { return true };
-                // What lies between was lost with the leader that had taken it.
-                self.first = self.first.max(begins);
-                self.gate = Gate::Open(epoch);
-            }
-            Gate::Open(_) | Gate::Resumed(_) | Gate::Sealed => return false,
-        }
-        for record in records {
-            if record.sequence == self.next() {
-                self.keep(record);
-            }
-        }
-        true
-    }
-
-    /// Adds an event of the coordinator's own.
-    pub(super) fn push(&mut self, at_ms: u64, kind: &EventKind) {
-        let record = Record::new(self.next(), at_ms, kind);
-        self.keep(record);
-    }
-
-    fn keep(&mut self, record: Record) {
-        self.bytes += record.size();
-        self.records.push_back(record);
-        self.touched = Instant::now();
-        self.waiting_since = self.waiting_since.or(Some(self.touched));
-    }
-
-    /// Adds the last event, once.
-    pub(super) fn seal(&mut self, at_ms: u64, last: &EventKind) {
-        if !self.is_sealed() {
-            self.push(at_ms, last);
-            self.gate = Gate::Sealed;
-        }
-    }
-
-    /// Drops the older half of the events, as far as they are at rest, and returns how many bytes that frees.
+    /// Drops the older half of an attempt's events, as far as they are at rest, and returns how many bytes that frees.
     pub(super) fn halve(&mut self) -> usize {
-        let rested = usize::try_from(self.durable.saturating_sub(self.first)).unwrap_or(usize::MAX);
-        let gone = self.records.len().div_ceil(2).min(rested);
-        let freed = self.records.drain(..gone).map(|record| record.size()).sum();
-        self.first += gone as u64;
-        self.bytes -= freed;
-        freed
+        self.attempts.iter_mut().max_by_key(|attempt| attempt.at_rest_bytes()).map_or(0, AttemptLog::halve)
     }
 
-    /// The events from `place` on that fit into `room`, of which they take their bytes; one fits always unless
-    /// the room is used up. Events that were dropped are replaced by a word about it.
-    pub(super) fn after(&self, place: u64, room: &mut usize) -> Vec<Record> {
-        let lost = self.first.saturating_sub(place);
-        let note = (lost > 0).then(|| {
-            let text = format!("{lost} earlier events of this task are no longer kept");
-            let at_ms = self.records.front().map_or(0, |record| record.at_ms);
-            Record::new(self.first - 1, at_ms, &EventKind::Error { speaker: None, text })
-        });
-        let skip = usize::try_from(place.saturating_sub(self.first)).unwrap_or(usize::MAX);
-        let kept = self.records.iter().skip(skip).cloned();
-        let fits = |record: &Record| {
-            let fits = *room > 0;
-            *room = room.saturating_sub(record.size());
-            fits
-        };
-        note.into_iter().chain(kept).take_while(fits).collect()
+    /// What a reader wants next and is not kept here.
+    pub(super) fn missing(&self, reader: u64) -> Option<Missing> {
+        let own = self.attempts.iter().filter(|attempt| attempt.epoch >= place::epoch(reader));
+        let next = own.filter(|_| self.known).find(|attempt| !attempt.is_behind(reader))?;
+        next.missing(reader)
+    }
+
+    /// Tells a reader what lies at its place and after, at most `room` bytes, and moves the place past it. Also whether
+    /// that is all that there ever will be. What is not kept here is told to be gone, unless it is `at_rest`.
+    pub(super) fn tell(&self, reader: &mut u64, room: &mut usize, at_rest: bool) -> (Vec<Record>, bool) {
+        let mut told = Vec::new();
+        if !self.known {
+            return (told, false);
+        }
+        let (from, mut left) = (place::epoch(*reader), *room);
+        for attempt in self.attempts.iter().filter(|attempt| attempt.epoch >= from) {
+            if attempt.tell(reader, (&mut left, at_rest), &mut told) == Next::Later {
+                *room = left;
+                return (told, false);
+            }
+        }
+        *room = left;
+        let Some(end) = &self.end else { return (told, false) };
+        if *reader <= end.sequence {
+            *reader = end.sequence + 1;
+            told.push(end.clone());
+        }
+        (told, true)
     }
 }

@@ -132,7 +132,7 @@ async fn take_events(
                 }
                 let attempts: Vec<AttemptEvents> =
                     batch.try_into().map_err(|error: ConvertError| Status::from(error))?;
-                if attempts.iter().any(|events| !coordinator.events.is_known(events.task)) {
+                if attempts.iter().any(|events| is_awaited(coordinator, events.task)) {
                     let told = "this coordinator leads since a moment ago and doesn't know yet which events it lacks";
                     return Err(Problem::new(Code::Unavailable, told).into());
                 }
@@ -145,8 +145,8 @@ async fn take_events(
         };
         for AttemptReceipt { task, epoch, durable_sequence, refused, .. } in &due {
             match refused {
-                true => told.remove(task),
-                false => told.insert(*task, (*epoch, *durable_sequence)),
+                true => told.remove(&(*task, *epoch)),
+                false => told.insert((*task, *epoch), *durable_sequence),
             };
         }
         if unasked && due.is_empty() {
@@ -159,13 +159,18 @@ async fn take_events(
     }
 }
 
-/// What an agent has been told of each task: the epoch, and from where on it must keep its events.
-type Told = BTreeMap<TaskId, (Epoch, u64)>;
+/// Whether a task will have a log that takes events, and has none yet.
+fn is_awaited(coordinator: &Coordinator, task: TaskId) -> bool {
+    !coordinator.events.is_known(task) && coordinator.ledger.read(|farm| farm.tasks().contains_key(&task))
+}
 
-/// Receipts for tasks of which more is at rest than their agent has been told.
+/// What an agent has been told of each attempt: from where on it must keep its events.
+type Told = BTreeMap<(TaskId, Epoch), u64>;
+
+/// Receipts for attempts of which more is at rest than their agent has been told.
 fn more_at_rest(coordinator: &Coordinator, told: &mut Told) -> Vec<AttemptReceipt> {
-    told.retain(|task, _| coordinator.ledger.read(|farm| farm.tasks().contains_key(task)));
-    let more = |(task, (epoch, known)): (&TaskId, &(Epoch, u64))| {
+    told.retain(|(task, _), _| coordinator.ledger.read(|farm| farm.tasks().contains_key(task)));
+    let more = |((task, epoch), known): (&(TaskId, Epoch), &u64)| {
         let receipt = coordinator.events.receipt(*task, *epoch);
         (receipt.durable_sequence > *known).then_some(receipt)
     };
@@ -239,13 +244,13 @@ struct PlanBundle {
     bundle: Option<Fingerprint>,
 }
 
-/// Appends unless the ledger knows a later attempt, or another agent has this one. The log itself checks again,
-/// since a later one may begin between.
+/// Appends if the ledger knows the caller for the one whose word counts about the attempt. The log itself checks again, since a
+/// later attempt may begin between.
 fn append(coordinator: &Coordinator, caller: &Caller, events: AttemptEvents) -> AttemptReceipt {
     let AttemptEvents { task, epoch, records } = events;
     let current = coordinator.ledger.read(|farm| {
-        let known = farm.tasks().get(&task).filter(|task| task.epoch == epoch);
-        known.and_then(|task| task.holder).is_some_and(|holder| caller.may_speak_for(holder).is_ok())
+        let teller = farm.tasks().get(&task).and_then(|task| task.teller(epoch));
+        teller.is_some_and(|teller| caller.may_speak_for(teller).is_ok())
     });
     if !current {
         return AttemptReceipt { task, epoch, next_sequence: 0, durable_sequence: 0, refused: true };

@@ -67,6 +67,14 @@ impl Service {
         }
     }
 
+    fn agent(&self, agent: AgentId) -> Subject {
+        Subject {
+            peer: Peer::Agent(agent),
+            names: Vec::new(),
+            life: self.coordinator.settings.certificates.agent,
+        }
+    }
+
     fn certify(&self, requested: &Requested, subject: &Subject) -> Result<(Certified, String), Problem> {
         let authority = self.authority()?;
         let certified = authority.certify(requested, subject, self.coordinator.clock.now());
@@ -131,8 +139,7 @@ impl Identity for Service {
         let Joined::Agent(agent) = self.admit(&token, TokenKind::Agent, (&requested, newcomer)).await? else {
             return Err(Problem::new(Code::Internal, "an agent joined as something else").into());
         };
-        let subject = Subject { peer: Peer::Agent(agent), names: Vec::new() };
-        let (certified, authority) = self.certify(&requested, &subject)?;
+        let (certified, authority) = self.certify(&requested, &self.agent(agent))?;
         let reply = v1::EnrolReply { agent: agent.to_string(), chain: certified.chain, authority };
         Ok(about(reply, format!("agent {agent} ({name})")))
     }
@@ -142,8 +149,7 @@ impl Identity for Service {
         let v1::RenewRequest { signing_request, ended_chain } = request.into_inner();
         let requested = Requested::read(&signing_request).map_err(|error| problem(&error))?;
         let agent = self.renewing(&caller, &ended_chain, &requested)?;
-        let subject = Subject { peer: Peer::Agent(agent), names: Vec::new() };
-        let (certified, authority) = self.certify(&requested, &subject)?;
+        let (certified, authority) = self.certify(&requested, &self.agent(agent))?;
         let reply = v1::RenewReply { chain: certified.chain, authority };
         Ok(about(reply, format!("agent {agent}")))
     }
@@ -161,7 +167,8 @@ impl Identity for Service {
             return Err(Problem::new(Code::Internal, "a coordinator joined as something else").into());
         };
         let names = host(&address).into_iter().collect();
-        let subject = Subject { peer: Peer::Coordinator(number), names };
+        let life = self.coordinator.settings.certificates.coordinator;
+        let subject = Subject { peer: Peer::Coordinator(number), names, life };
         let (certified, authority) = self.certify(&requested, &subject)?;
         let sealer = self.coordinator.identity.sealer();
         let farm_keys = sealer.map(|sealer| sealer.to_text().into_bytes()).unwrap_or_default().into();

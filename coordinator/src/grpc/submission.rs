@@ -12,15 +12,19 @@ use kiln_proto::link::Answer;
 use kiln_proto::submission::{AnswerRequest, FollowRequest, SubmitRequest};
 use kiln_proto::v1::submission_server::Submission;
 use kiln_proto::{Code, Problem, convert, v1};
+use tokio::time::Instant;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::bundles::Bundles;
+use crate::events::Gone;
 use crate::identity::caller::Caller;
 use crate::identity::layer::about;
+use crate::terms::Term;
 use crate::{Coordinator, admission};
 
-/// How long a part of a bundle may take.
-const PART_LIMIT: Duration = Duration::from_secs(60);
+/// How long the first part of a bundle may take.
+const FIRST_LIMIT: Duration = Duration::from_secs(30);
 
 /// The service.
 #[derive(Debug)]
@@ -58,26 +62,35 @@ impl Submission for Service {
         let FollowRequest { build, from } = request.into_inner().try_into()?;
         self.coordinator.may(&caller, Role::Viewer, build)?;
         let term = self.coordinator.terms.current()?;
-        let Some(reader) = self.coordinator.events.follow(build, from) else {
-            return Err(Problem::from_error(Code::NotFound, &Refusal::UnknownBuild(build)).into());
-        };
         let coordinator = Arc::clone(&self.coordinator);
-        let updates =
-            futures::stream::unfold((coordinator, Some((reader, term))), |(coordinator, following)| async {
+        let ended = move |coordinator: &Coordinator, term: &Term| {
+            if term.is_over() {
+                // The logs end with the term, too; that is not the end of the build.
+                return term.end();
+            }
+            if coordinator.ledger.read(|farm| farm.builds().contains_key(&build)) {
+                return Problem::new(Code::Unavailable, "the build's events are not there yet; try again");
+            }
+            Problem::from_error(Code::NotFound, &Refusal::UnknownBuild(build))
+        };
+        let reader = coordinator.events.follow(build, from).ok_or_else(|| ended(&coordinator, &term))?;
+        let updates = futures::stream::unfold(
+            (coordinator, Some((reader, term))),
+            move |(coordinator, following)| async move {
                 let (mut reader, term) = following?;
                 let update = tokio::select! {
                     update = coordinator.events.next(&mut reader) => update,
-                    _ = term.ended() => None,
+                    _ = term.ended() => Err(Gone),
                 };
                 match update {
-                    Some(update) => {
+                    Ok(Some(update)) => {
                         Some((Ok(v1::FollowUpdate::from(update)), (coordinator, Some((reader, term)))))
                     }
-                    // The logs end with the term, too; that is not the end of the build.
-                    None if term.is_over() => Some((Err(term.end().into()), (coordinator, None))),
-                    None => None,
+                    Ok(None) => None,
+                    Err(Gone) => Some((Err(ended(&coordinator, &term).into()), (coordinator, None))),
                 }
-            });
+            },
+        );
         Ok(Response::new(Box::pin(updates)))
     }
 
@@ -104,11 +117,11 @@ impl Submission for Service {
     ) -> Result<Response<v1::PutBundleReply>, Status> {
         let mut parts = request.into_inner();
         let missing = || Problem::new(Code::Invalid, "the first part of a bundle must say which it is");
-        let first = next_part(&mut parts).await?.ok_or_else(missing)?;
+        let first = next_part(&mut parts, Instant::now() + FIRST_LIMIT).await?.ok_or_else(missing)?;
         let digest = convert::fingerprint("bundle", &first.digest.ok_or_else(missing)?)?;
-        let mut incoming = self.coordinator.bundles.begin(digest).await;
+        let mut incoming = Bundles::begin(digest);
         incoming.take(&first.data).map_err(Problem::from)?;
-        while let Some(part) = next_part(&mut parts).await? {
+        while let Some(part) = next_part(&mut parts, incoming.deadline()).await? {
             incoming.take(&part.data).map_err(Problem::from)?;
         }
         self.coordinator.bundles.keep(incoming).await.map_err(Problem::from)?;
@@ -137,9 +150,12 @@ impl Submission for Service {
 }
 
 /// The next part of a bundle, from a sender that goes on sending.
-async fn next_part(parts: &mut Streaming<v1::BundlePart>) -> Result<Option<v1::BundlePart>, Status> {
+async fn next_part(
+    parts: &mut Streaming<v1::BundlePart>,
+    deadline: Instant,
+) -> Result<Option<v1::BundlePart>, Status> {
     let stalled = |_| Problem::new(Code::Unavailable, "the rest of the bundle did not come in time");
-    tokio::time::timeout(PART_LIMIT, parts.message()).await.map_err(stalled)?
+    tokio::time::timeout_at(deadline, parts.message()).await.map_err(stalled)?
 }
 
 impl Service {

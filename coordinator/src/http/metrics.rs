@@ -1,7 +1,7 @@
 //! What Prometheus reads. Gauges are read off the state when somebody asks, so nothing is counted twice or forgotten;
 //! counters are kept where things happen.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
@@ -39,6 +39,20 @@ struct Ended {
     verdict: Verdict,
 }
 
+/// What became of a build's trace, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum Export {
+    /// The collector has it.
+    Sent,
+    /// It was given up.
+    Dropped,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Exported {
+    outcome: Export,
+}
+
 type Count = Counter<u64, AtomicU64>;
 
 /// The counters of a coordinator.
@@ -54,6 +68,8 @@ pub(crate) struct Meters {
     ready: Gauge,
     submissions: Family<Ended, Count>,
     assignments: Count,
+    traces: Family<Exported, Count>,
+    store_failures: Count,
     queue_seconds: Histogram,
 }
 
@@ -70,8 +86,17 @@ impl Default for Meters {
             ready: Gauge::default(),
             submissions: Family::default(),
             assignments: Count::default(),
+            traces: Family::default(),
+            store_failures: Count::default(),
             queue_seconds: Histogram::new(exponential_buckets(0.005, 4.0, 10)),
         };
+        // Shown from the first moment on, so that their growth is seen.
+        for verdict in [Verdict::Taken, Verdict::Refused] {
+            drop(meters.submissions.get_or_create(&Ended { verdict }));
+        }
+        for outcome in [Export::Sent, Export::Dropped] {
+            drop(meters.traces.get_or_create(&Exported { outcome }));
+        }
         let r = &mut meters.registry;
         r.register("agents", "Agents by state", meters.agents.clone());
         r.register("tasks", "Tasks by state, of builds that are remembered", meters.tasks.clone());
@@ -82,6 +107,9 @@ impl Default for Meters {
         r.register("ready", "1 while this coordinator answers requests", meters.ready.clone());
         r.register("submissions", "Builds that were asked for", meters.submissions.clone());
         r.register("assignments", "Tasks that were given to agents", meters.assignments.clone());
+        r.register("traces", "Traces of builds for the collector", meters.traces.clone());
+        let told = "Writes of this coordinator that the object store didn't take";
+        r.register("store_failures", told, meters.store_failures.clone());
         let told = "Time that tasks waited for an agent";
         r.register_with_unit("queue", told, Unit::Seconds, meters.queue_seconds.clone());
         meters
@@ -98,6 +126,11 @@ impl Meters {
     pub(crate) fn assigned(&self, waited_seconds: f64) {
         self.assignments.inc();
         self.queue_seconds.observe(waited_seconds);
+    }
+
+    /// The trace of a build was sent, or given up.
+    pub(crate) fn traced(&self, outcome: Export) {
+        self.traces.get_or_create(&Exported { outcome }).inc();
     }
 
     /// All of it as text.
@@ -123,6 +156,7 @@ impl Meters {
         set(&self.free_slots, overview.slots.free);
         set(&self.leads, u64::from(coordinator.ledger.leads()));
         set(&self.ready, u64::from(coordinator.readiness().is_ok()));
+        self.store_failures.inner().store(coordinator.store.lost_writes(), Ordering::Relaxed);
         let mut text = String::new();
         // Writing to a String can't fail.
         let _ = encode(&mut text, &self.registry);

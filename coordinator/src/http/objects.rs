@@ -11,13 +11,15 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
 use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::{Stream, StreamExt};
 use kiln_proto::Bytes;
+use kiln_proto::transport::Arrival;
 use ring::digest;
 
 use crate::store::link::LinkQuery;
@@ -64,24 +66,29 @@ struct Objects {
 }
 
 impl Objects {
-    fn allowed(&self, method: &Method, key: &str, query: Option<&str>) -> Result<Access, Refusal> {
-        let query = LinkQuery::parse(query.unwrap_or_default());
-        let checked = self.links.check(method.as_str(), key, query);
-        checked.map_err(|refused| Refusal::new(StatusCode::FORBIDDEN, refused.to_string()))
+    /// What a link allows. Whoever has a good one may stay for as long as it takes.
+    fn allowed(&self, request: &Parts, key: &str) -> Result<Access, Refusal> {
+        let query = LinkQuery::parse(request.uri.query().unwrap_or_default());
+        let checked = self.links.check(request.method.as_str(), key, query);
+        let access = checked.map_err(|refused| Refusal::new(StatusCode::FORBIDDEN, refused.to_string()))?;
+        if let Some(arrival) = request.extensions.get::<Arrival>() {
+            arrival.vouch();
+        }
+        Ok(access)
     }
 }
 
 async fn write(
     State(objects): State<Objects>,
     Path(key): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Result<StatusCode, Refusal> {
-    let Access::Write { size, sha256 } = objects.allowed(&Method::PUT, &key, query.as_deref())? else {
+    let (request, body) = request.into_parts();
+    let Access::Write { size, sha256 } = objects.allowed(&request, &key)? else {
         return Err(Refusal::new(StatusCode::FORBIDDEN, "the link doesn't allow to write"));
     };
-    let told = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let told =
+        request.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     match told {
         Some(told) if told == size => {}
         Some(told) => {
@@ -139,15 +146,14 @@ async fn receive(
 
 async fn read(
     State(objects): State<Objects>,
-    method: Method,
     Path(key): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Refusal> {
+    let (request, _) = request.into_parts();
     // A HEAD comes here as well, and needs a link for it.
-    objects.allowed(&method, &key, query.as_deref())?;
+    objects.allowed(&request, &key)?;
     let none = || Refusal::new(StatusCode::NOT_FOUND, "there is no such object");
-    let range = match headers.get(RANGE).and_then(|value| value.to_str().ok()) {
+    let range = match request.headers.get(RANGE).and_then(|value| value.to_str().ok()) {
         None => None,
         Some(text) => {
             let facts = objects.store.head(&key).await?.ok_or_else(none)?;

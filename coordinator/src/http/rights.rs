@@ -11,12 +11,11 @@ use axum::extract::{Request, State};
 use axum::http::{Method, Response};
 use axum::middleware::Next;
 use kiln_model::Role;
-use kiln_proto::transport::Arrival;
 use kiln_proto::{Code, Problem};
 
 use super::{Refused, Shared};
 use crate::identity::Need;
-use crate::identity::caller::Gatekeeper;
+use crate::identity::caller::{Gatekeeper, Identified};
 
 /// What a route takes; `None` for one that isn't there.
 fn need(method: &Method, path: &str) -> Option<Need> {
@@ -35,8 +34,7 @@ pub(super) async fn admit(
     next: Next,
 ) -> Result<Response<Body>, Refused> {
     let gatekeeper = Gatekeeper(coordinator);
-    let arrival = request.extensions().get::<Arrival>().copied();
-    let known = gatekeeper.identify(arrival, request.headers());
+    let known = request.extensions().get::<Identified>().cloned().unwrap_or_default();
     let act = format!("{} {}", request.method(), request.uri().path());
     let changes = request.method() == Method::POST;
     let need = need(request.method(), request.uri().path());

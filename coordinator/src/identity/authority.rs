@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use kiln_model::Timestamp;
 use kiln_plan::fingerprint::Fingerprint;
-use kiln_proto::transport::{COORDINATOR_NAME, Peer};
+use kiln_proto::transport::{BACKDATED, COORDINATOR_NAME, Peer};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
@@ -18,17 +18,29 @@ use rcgen::{
 
 use super::farm_key::{FarmKeyError, OpenSealedError, Sealer, random};
 
-/// How long an agent's certificate is good.
-pub const AGENT_LIFE: Duration = Duration::from_secs(24 * 3_600);
+/// How long certificates are good. Each is renewed when a third of that is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lives {
+    /// An agent's; a day unless given.
+    pub agent: Duration,
+    /// A coordinator's; 30 days unless given.
+    pub coordinator: Duration,
+}
 
-/// How long a coordinator's certificate is good.
-pub const COORDINATOR_LIFE: Duration = Duration::from_secs(30 * 24 * 3_600);
+impl Lives {
+    /// The shortest life of a certificate. Useful ones are longer than clocks differ and networks fail.
+    pub const SHORTEST: Duration = Duration::from_secs(30);
+}
+
+impl Default for Lives {
+    fn default() -> Self {
+        let day = Duration::from_secs(24 * 3_600);
+        Self { agent: day, coordinator: day * 30 }
+    }
+}
 
 /// How long the authority is good.
 const AUTHORITY_LIFE: Duration = Duration::from_secs(3_650 * 24 * 3_600);
-
-/// Certificates are good from this long before they were made: clocks differ.
-const BACKDATED: Duration = Duration::from_secs(24 * 3_600);
 
 /// The most bytes of a signing request.
 const REQUEST_BYTES: usize = 16 << 10;
@@ -87,6 +99,8 @@ pub struct Subject {
     pub peer: Peer,
     /// Further names of a coordinator, for those who dial it without knowing about farms (browsers, probes).
     pub names: Vec<String>,
+    /// How long the certificate is good.
+    pub life: Duration,
 }
 
 /// A certificate.
@@ -187,8 +201,7 @@ impl Authority {
         self.fingerprint
     }
 
-    /// Certifies a key. An agent's certificate is good for [`AGENT_LIFE`], a coordinator's for
-    /// [`COORDINATOR_LIFE`].
+    /// Certifies a key.
     ///
     /// # Errors
     /// When a name can't be one, or the system gives no random bytes.
@@ -207,20 +220,17 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.use_authority_key_identifier_extension = true;
-        let life = if let Peer::Coordinator(_) = subject.peer {
+        if let Peer::Coordinator(_) = subject.peer {
             params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
             params.subject_alt_names.push(dns_name(COORDINATOR_NAME).map_err(sign)?);
             for further in &subject.names {
                 params.subject_alt_names.push(dns_name(further).map_err(sign)?);
             }
-            COORDINATOR_LIFE
-        } else {
-            AGENT_LIFE
-        };
-        limit(&mut params, now, life)?;
+        }
+        limit(&mut params, now, subject.life)?;
         let certificate = params.signed_by(&requested.key, &self.issuer).map_err(sign)?;
         let chain = format!("{}{}", certificate.pem(), self.pem);
-        Ok(Certified { chain, expires: now.plus_ms(millis(life)) })
+        Ok(Certified { chain, expires: now.plus_ms(millis(subject.life)) })
     }
 }
 

@@ -192,7 +192,7 @@ fn of_bearer(
 
 impl Gatekeeper {
     /// Who makes a request, by its connection and its headers.
-    pub(crate) fn identify(&self, arrival: Option<Arrival>, headers: &HeaderMap) -> Identified {
+    pub(crate) fn identify(&self, arrival: Option<&Arrival>, headers: &HeaderMap) -> Identified {
         let Some(arrival) = arrival else { return Identified::nobody(None, None) };
         if arrival.peer == Peer::InProcess {
             return Identified { caller: Caller::InProcess, ..Identified::nobody(None, None) };
@@ -210,7 +210,10 @@ impl Gatekeeper {
             };
             match named {
                 Ok(Caller::Nobody) => match of_bearer(headers, farm, now) {
-                    Some(Ok((caller, expires))) => Identified { caller, unbelieved: None, from, expires },
+                    Some(Ok((caller, expires))) => {
+                        arrival.vouch();
+                        Identified { caller, unbelieved: None, from, expires }
+                    }
                     Some(Err(problem)) => Identified::nobody(Some(problem), from),
                     None => Identified::nobody(None, from),
                 },

@@ -140,6 +140,11 @@ impl Place {
         self.0.join("authority.pem")
     }
 
+    /// The farm that it belongs to: the SHA-256 of the authority's certificate. `None` before it was founded or joined.
+    pub fn farm(&self) -> Option<Fingerprint> {
+        fingerprint(&std::fs::read_to_string(self.authority()).ok()?)
+    }
+
     /// Where the audit lies.
     pub fn audit(&self) -> PathBuf {
         self.0.join("audit")
@@ -235,8 +240,12 @@ impl Coordinator {
         let authority = self.ledger.read(|farm| self.identity.authority(farm));
         let authority = authority.map_err(FoundError::Authority)?;
         let key = PrivateKey::generate().map_err(FoundError::Key)?;
-        let peer = Peer::Coordinator(kiln_model::identity::FOUNDER);
-        let certified = certify(&authority, &key, peer, names, now)?;
+        let subject = Subject {
+            peer: Peer::Coordinator(kiln_model::identity::FOUNDER),
+            names: names.to_vec(),
+            life: self.settings.certificates.coordinator,
+        };
+        let certified = certify(&authority, &key, &subject, now)?;
         let usage = TokenUse::Client { role: Role::Operator, projects: Projects::All };
         let made = tokens::make(FIRST_OPERATOR, usage, None, authority.fingerprint());
         let (operator, token) = made.map_err(FoundError::FarmKey)?;
@@ -258,16 +267,18 @@ impl Coordinator {
     /// When it can't be made or kept; the old one stays.
     pub(crate) fn renew_own(&self, place: &Place, credentials: &Credentials) -> Result<bool, FoundError> {
         let now = self.clock.now();
-        let life = super::authority::COORDINATOR_LIFE.as_millis();
-        let left = credentials.expires().unwrap_or(0).saturating_mul(1_000).saturating_sub_unsigned(now.0);
-        if left > 0 && left.unsigned_abs() as u128 * 3 > life {
+        if !credentials.until_renewal(Duration::from_millis(now.0)).is_zero() {
             return Ok(false);
         }
         let authority = self.ledger.read(|farm| self.identity.authority(farm));
         let authority = authority.map_err(FoundError::Authority)?;
         let key = PrivateKey::generate().map_err(FoundError::Key)?;
-        let names = credentials.names();
-        let certified = certify(&authority, &key, credentials.peer(), &names, now)?;
+        let subject = Subject {
+            peer: credentials.peer(),
+            names: credentials.names(),
+            life: self.settings.certificates.coordinator,
+        };
+        let certified = certify(&authority, &key, &subject, now)?;
         let pem = key.to_pem();
         let shown = Shown::from_pem(certified.chain.as_bytes(), pem.as_bytes());
         let trust = Trust::from_pem(authority.pem().as_bytes()).map_err(FoundError::Credentials)?;
@@ -281,14 +292,12 @@ impl Coordinator {
 fn certify(
     authority: &Authority,
     key: &PrivateKey,
-    peer: Peer,
-    names: &[String],
+    subject: &Subject,
     now: kiln_model::Timestamp,
 ) -> Result<Certified, FoundError> {
     let request = key.request().map_err(FoundError::Key)?;
     let requested = Requested::read(&request).map_err(FoundError::Authority)?;
-    let subject = Subject { peer, names: names.to_vec() };
-    authority.certify(&requested, &subject, now).map_err(FoundError::Authority)
+    authority.certify(&requested, subject, now).map_err(FoundError::Authority)
 }
 
 /// Tells the farm, through those at `endpoints`, that this coordinator is there and reached at `address`, and asks to be

@@ -15,7 +15,9 @@ use super::audit::Act;
 use super::caller::{Caller, Gatekeeper, Identified};
 use super::rights::{self, Effect, Row};
 use super::stream::Guarded;
+use crate::dialect::Dialect;
 use crate::forward::CallerName;
+use crate::http;
 
 /// Put into a response's extensions by a service: to what its method did something, for the audit.
 #[derive(Clone, Debug)]
@@ -60,7 +62,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
-        let arrival = request.extensions().get::<Arrival>().copied();
+        let arrival = request.extensions().get::<Arrival>();
         let known = self.gatekeeper.identify(arrival, request.headers());
         let name = HeaderValue::try_from(known.caller.to_header()).expect("it is plain ASCII");
         request.extensions_mut().insert(CallerName(name));
@@ -104,10 +106,16 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let path = request.uri().path();
+        if http::is_ours(path) {
+            // Its routes have a table of their own.
+            return Box::pin(self.inner.call(request));
+        }
         let known = request.extensions().get::<Identified>();
         let row = match self.gatekeeper.admit(known, path) {
             Ok(row) => row,
-            Err(problem) => return Box::pin(std::future::ready(Ok(Status::from(problem).into_http()))),
+            Err(problem) => {
+                return Box::pin(std::future::ready(Ok(Dialect::of(&request).refuse(problem))));
+            }
         };
         let known = known.cloned();
         let answer = self.inner.call(request);

@@ -4,7 +4,7 @@
 
 use kiln_proto::Bytes;
 
-use super::farm_key::Sealer;
+use super::farm_key::{OpenSealedError, Sealer};
 use crate::store::{Store, StoreError};
 
 /// A store with a lock. In a farm that has no key, which keeps nothing beyond its process, it has none.
@@ -48,10 +48,25 @@ impl Vault {
     /// # Errors
     /// When the store fails, or the object was sealed with a key that is not here, or changed.
     pub(crate) async fn get(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
-        let object = self.store.get(key).await?;
+        self.open(key, self.store.get(key).await?).map_err(|error| failed("unseal", key, error))
+    }
+
+    /// Whether an object is kept and can be opened. One whose key was taken away counts as gone: who made it can make it
+    /// again.
+    ///
+    /// # Errors
+    /// When the store fails, or the object is damaged.
+    pub(crate) async fn has(&self, key: &str) -> Result<bool, StoreError> {
+        match self.open(key, self.store.get(key).await?) {
+            Ok(object) => Ok(object.is_some()),
+            Err(OpenSealedError::UnknownKey { .. }) => Ok(false),
+            Err(error) => Err(failed("unseal", key, error)),
+        }
+    }
+
+    fn open(&self, key: &str, object: Option<Bytes>) -> Result<Option<Bytes>, OpenSealedError> {
         let (Some(sealer), Some(object)) = (&self.sealer, &object) else { return Ok(object) };
-        let plain = sealer.open(key, object).map_err(|error| failed("unseal", key, error))?;
-        Ok(Some(plain.into()))
+        Ok(Some(sealer.open(key, object)?.into()))
     }
 }
 
@@ -60,7 +75,7 @@ fn failed(
     key: &str,
     source: impl std::error::Error + Send + Sync + 'static,
 ) -> StoreError {
-    StoreError::Failed { operation, key: key.to_owned(), source: Box::new(source) }
+    StoreError::Seal { operation, key: key.to_owned(), source: Box::new(source) }
 }
 
 #[cfg(test)]
@@ -77,6 +92,9 @@ mod tests {
         vault.put("plans/1", secret.clone()).await.unwrap();
         assert_eq!(vault.get("plans/1").await.unwrap(), Some(secret));
         assert_eq!(vault.get("plans/2").await.unwrap(), None);
+        assert!(vault.has("plans/1").await.unwrap() && !vault.has("plans/2").await.unwrap());
+        let other = Vault::new(store.clone(), Some(&Sealer::generate().unwrap()));
+        assert!(!other.has("plans/1").await.unwrap(), "what another key sealed counts as gone");
         let sealed = store.get("plans/1").await.unwrap().unwrap();
         assert!(!sealed.windows(7).any(|part| part == b"correct"));
         store.put("plans/2", sealed).await.unwrap();

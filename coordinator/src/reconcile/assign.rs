@@ -1,4 +1,4 @@
-//! Waiting tasks go to agents with room.
+//! Waiting tasks go to agents with room, as far as the object store gives out their plans ([`crate::postponed`]).
 
 use std::sync::PoisonError;
 
@@ -8,15 +8,24 @@ use uuid::Uuid;
 
 use crate::Coordinator;
 use crate::ledger::ProposeError;
+use crate::postponed::Allowed;
 
 /// The most assignments of one round: a few entries' worth.
 const ROUND: usize = 512;
 
 pub(super) async fn run(coordinator: &Coordinator) -> Result<usize, ProposeError> {
     let now = coordinator.clock.now();
+    let unfinished = |farm: &FarmState, id| farm.tasks().get(&id).is_some_and(|task| !task.is_finished());
     let due = with_scheduler(coordinator, |scheduler| {
-        coordinator.ledger.read(|farm| scheduler.assignments(farm, now.max(farm.now()), ROUND))
+        coordinator.ledger.read(|farm| {
+            let Allowed { held_back, most } = coordinator.postponed.allowed(ROUND, |id| unfinished(farm, id));
+            scheduler.hold_back(held_back);
+            scheduler.assignments(farm, now.max(farm.now()), most)
+        })
     });
+    if !due.is_empty() {
+        coordinator.postponed.tried();
+    }
     let assign = |Assignment { task, agent }| {
         let attempt = AttemptId::new(Uuid::now_v7());
         Action::Assign { task, agent, attempt }

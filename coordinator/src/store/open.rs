@@ -77,6 +77,7 @@ fn ours(backend: impl ObjectStore, place: String) -> Store {
         prefix: "".into(),
         place: place.into(),
         signs: Signs::Ourselves(None),
+        lost_writes: Arc::default(),
     }
 }
 
@@ -85,7 +86,7 @@ fn cloud<S: ObjectStore + Signer>(store: S, prefix: &str, place: &str, dialect: 
     let prefix = prefix.trim_matches('/');
     let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
     let signs = Signs::Cloud { signer: Arc::clone(&store) as Arc<dyn Signer>, dialect };
-    Store { backend: store, prefix: prefix.into(), place: place.into(), signs }
+    Store { backend: store, prefix: prefix.into(), place: place.into(), signs, lost_writes: Arc::default() }
 }
 
 /// A directory that only the coordinator's user can enter, written through to the disk.
@@ -138,7 +139,7 @@ fn amazon(settings: &S3Settings) -> Result<AmazonS3, object_store::Error> {
 fn google(settings: &GcsSettings) -> GoogleCloudStorageBuilder {
     let mut builder = GoogleCloudStorageBuilder::from_env()
         .with_bucket_name(&settings.bucket)
-        .with_client_options(client())
+        .with_client_options(client().with_allow_http(settings.allow_http))
         .with_retry(retry());
     if let Some(file) = &settings.service_account {
         builder = builder.with_service_account_path(file.display().to_string());

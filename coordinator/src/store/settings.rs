@@ -61,6 +61,8 @@ pub struct GcsSettings {
     pub service_account: Option<PathBuf>,
     /// Where the service is; `None` for Google's.
     pub endpoint: Option<String>,
+    /// Whether plain HTTP will do.
+    pub allow_http: bool,
 }
 
 /// A container of Azure Blob Storage.

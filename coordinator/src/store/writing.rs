@@ -1,11 +1,13 @@
 //! An object as it is written in pieces: there whole once it is finished, and not at all before.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use kiln_proto::Bytes;
 use object_store::{MultipartUpload, PutPayload};
 
-use super::{StoreError, bounded, failed};
+use super::{StoreError, bounded, failed, lost};
 
 /// Bytes that are gathered before they are handed on.
 const PIECE: usize = 8 << 20;
@@ -16,6 +18,7 @@ pub struct Writing {
     upload: Box<dyn MultipartUpload>,
     gathered: Vec<Bytes>,
     bytes: usize,
+    lost_writes: Arc<AtomicU64>,
 }
 
 impl fmt::Debug for Writing {
@@ -25,8 +28,8 @@ impl fmt::Debug for Writing {
 }
 
 impl Writing {
-    pub(super) fn new(key: &str, upload: Box<dyn MultipartUpload>) -> Self {
-        Self { key: key.to_owned(), upload, gathered: Vec::new(), bytes: 0 }
+    pub(super) fn new(key: &str, upload: Box<dyn MultipartUpload>, lost_writes: Arc<AtomicU64>) -> Self {
+        Self { key: key.to_owned(), upload, gathered: Vec::new(), bytes: 0, lost_writes }
     }
 
     /// Adds bytes.
@@ -42,7 +45,8 @@ impl Writing {
     async fn hand_on(&mut self) -> Result<(), StoreError> {
         let size = std::mem::take(&mut self.bytes) as u64;
         let piece: PutPayload = std::mem::take(&mut self.gathered).into_iter().collect();
-        bounded("put", &self.key, size, self.upload.put_part(piece)).await
+        let put = bounded("put", &self.key, size, self.upload.put_part(piece)).await;
+        put.inspect_err(|_| lost(&self.lost_writes))
     }
 
     /// Makes the object visible.
@@ -53,7 +57,8 @@ impl Writing {
         if self.bytes > 0 {
             self.hand_on().await?;
         }
-        bounded("put", &self.key, 0, self.upload.complete()).await.map(drop)
+        let put = bounded("put", &self.key, 0, self.upload.complete()).await;
+        put.map(drop).inspect_err(|_| lost(&self.lost_writes))
     }
 
     /// Drops what was written.

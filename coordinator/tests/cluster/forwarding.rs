@@ -24,7 +24,7 @@ async fn a_follower_passes_agents_and_people_on_to_the_leader() {
     let (build, tasks) = client.submit(20, 0).await;
     let (_, events) = tokio::join!(agent.work(20), client.all(build));
     for task in tasks {
-        assert_eq!(told(&events, task), "0:working 1:succeeded");
+        assert_eq!(told(&events, task), "1.1:working 1.end:succeeded");
     }
     let unknown = kiln_plan::id::BuildId::new(uuid::Uuid::nil());
     assert_eq!(client.cancel(unknown).await.unwrap_err().code(), Code::NotFound, "errors come through, too");
@@ -42,7 +42,7 @@ async fn streams_end_when_the_leader_changes_and_an_attempt_goes_on_with_the_nex
     let (build, tasks) = client.submit(2, 0).await;
     let keys = [near.take().await.remove(0).key, far.take().await.remove(0).key];
     for (agent, key) in [(&mut near, keys[0]), (&mut far, keys[1])] {
-        agent.append(key, 0, &["before"]).await;
+        agent.append(key, 1, &["before"]).await;
     }
     let mut follow = client.follow(build, vec![]).await.unwrap();
     let held = [near.held.clone(), far.held.clone()];
@@ -71,14 +71,27 @@ async fn streams_end_when_the_leader_changes_and_an_attempt_goes_on_with_the_nex
     let mut far = FakeAgent::connect_with(&trio.up[&other], 2, 1, far_held).await;
     assert_eq!((near.desired.hold[0].key, far.desired.hold[0].key), (keys[0], keys[1]), "leases stand");
     for (agent, key) in [(&mut near, keys[0]), (&mut far, keys[1])] {
-        agent.append(key, 0, &["before", "after"]).await;
+        agent.append(key, 1, &["before", "after"]).await;
         agent.end(key, TaskOutcome::Succeeded { artifacts: vec![] }).await;
     }
     let events = trio.client(other).await.all(build).await;
     for task in tasks {
-        assert_eq!(told(&events, task), "0:before 1:after 2:succeeded");
+        assert_eq!(told(&events, task), "1.1:before 1.2:after 1.end:succeeded");
     }
     trio.converge().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_submission_whose_answer_was_lost_with_the_leader_is_not_built_again_by_the_next() {
+    let mut trio = Trio::start().await;
+    let _agent = FakeAgent::connect(&trio.up[&1], 1, 0).await;
+    let first = trio.client(2).await.submit_keyed(1).await.unwrap();
+    trio.stop(1).await;
+    let leader = trio.leader().await;
+    let _agent = FakeAgent::connect(&trio.up[&leader], 1, 0).await;
+    let again = trio.client(trio.others(leader)[0]).await.submit_keyed(1).await.unwrap();
+    assert_eq!(again, first);
+    assert_eq!(trio.converge().await.builds().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

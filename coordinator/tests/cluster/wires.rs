@@ -80,7 +80,7 @@ impl Wires {
         tokio::spawn(self.clone().carry((from, to), near_reads, far_writes));
         tokio::spawn(self.clone().carry((to, from), far_reads, near_writes));
         let gone = |_| io::Error::from(io::ErrorKind::ConnectionRefused);
-        let arrival = Arrival { peer: Peer::Coordinator(from), ..Arrival::IN_PROCESS };
+        let arrival = Arrival::of(Peer::Coordinator(from));
         door.send(Pipe::new(far, arrival)).await.map_err(gone)?;
         Ok(near)
     }

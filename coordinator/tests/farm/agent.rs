@@ -1,5 +1,7 @@
 //! A false agent: speaks the genuine protocol, and does what a test tells it.
 
+use std::collections::BTreeMap;
+
 use kiln_coordinator::Handle;
 use kiln_plan::event::{EventKind, TaskOutcome};
 use kiln_plan::id::AgentId;
@@ -17,7 +19,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 use uuid::Uuid;
 
-use crate::client::bounded;
+use crate::client::{at, bounded};
 
 /// A false agent with its stream.
 pub(crate) struct FakeAgent {
@@ -25,6 +27,8 @@ pub(crate) struct FakeAgent {
     say: mpsc::Sender<v1::CurrentState>,
     hear: Streaming<v1::DesiredState>,
     pub(crate) held: Vec<HeldAttempt>,
+    /// The place after the last event of each attempt that it told of.
+    said: BTreeMap<AttemptKey, u64>,
     pub(crate) desired: DesiredState,
 }
 
@@ -69,7 +73,8 @@ impl FakeAgent {
         let first = CurrentState { hello: Some(hello(n, slots)), held: held.clone(), ..<_>::default() };
         say.send(first.into()).await.unwrap();
         let hear = bounded(client.synchronize(ReceiverStream::new(states))).await.unwrap().into_inner();
-        let mut agent = Self { client, say, hear, held, desired: DesiredState::default() };
+        let said = BTreeMap::new();
+        let mut agent = Self { client, say, hear, held, said, desired: DesiredState::default() };
         agent.hear().await.unwrap();
         agent
     }
@@ -96,8 +101,12 @@ impl FakeAgent {
     pub(crate) async fn take(&mut self) -> Vec<Assignment> {
         self.until(|desired| !desired.begin.is_empty()).await;
         let begun = std::mem::take(&mut self.desired.begin);
-        let running =
-            |a: &Assignment| HeldAttempt { key: a.key, phase: AttemptPhase::Running, idle_ms: None };
+        let running = |a: &Assignment| HeldAttempt {
+            key: a.key,
+            phase: AttemptPhase::Running,
+            idle_ms: None,
+            said: None,
+        };
         self.held.extend(begun.iter().map(running));
         self.say().await;
         begun
@@ -124,6 +133,7 @@ impl FakeAgent {
                 key: *key,
                 phase: AttemptPhase::Ended(outcome.clone()),
                 idle_ms: None,
+                said: self.said.get(key).copied(),
             });
         }
         self.say().await;
@@ -136,10 +146,12 @@ impl FakeAgent {
         self.held.retain(|held| held.key != key);
     }
 
-    /// Appends events, and returns how far they were taken.
-    pub(crate) async fn append(&mut self, key: AttemptKey, first: u64, words: &[&str]) -> AttemptReceipt {
+    /// Appends events, of which the first is the nth of the attempt, from 1, and returns how far they were taken.
+    pub(crate) async fn append(&mut self, key: AttemptKey, nth: u64, words: &[&str]) -> AttemptReceipt {
         let say = |text: &&str| EventKind::Say { speaker: None, text: (*text).to_owned() };
+        let first = at(key.epoch.0, nth);
         let records = (first..).zip(words).map(|(place, text)| Record::new(place, 5, &say(text))).collect();
+        self.said.insert(key, first + words.len() as u64);
         let batch = vec![AttemptEvents { task: key.task, epoch: key.epoch, records }];
         let batch = v1::EventBatch::from(batch);
         let taken = async {
@@ -166,7 +178,8 @@ impl FakeAgent {
             let begun = self.take().await;
             most = most.max(self.held.len());
             for assignment in &begun {
-                self.append(assignment.key, assignment.first_sequence, &["working"]).await;
+                assert_eq!(assignment.first_sequence, at(assignment.key.epoch.0, 1));
+                self.append(assignment.key, 1, &["working"]).await;
             }
             tasks -= begun.len();
             let succeeded = TaskOutcome::Succeeded { artifacts: vec![] };

@@ -7,9 +7,9 @@ use kiln_coordinator::{Asked, Coordinator, Evaluated, Evaluator, Handle, Setting
 use kiln_lang::{Diagnostic, Diagnostics};
 use kiln_plan::build::{Dialect, PLAN_FORMAT, TemplateContext};
 use kiln_plan::event::{Event, EventKind, TaskOutcome};
-use kiln_plan::id::{BuildId, TaskId};
+use kiln_plan::id::{BuildId, Epoch, RequestId, TaskId};
 use kiln_plan::{BuildPlan, ComponentConfig, ComponentKind, ConfigBody, Requirements, RunOptions};
-use kiln_proto::event::TaskRecords;
+use kiln_proto::event::{TaskRecords, place};
 use kiln_proto::submission::{AnswerRequest, FollowRequest, SubmitReply, SubmitRequest};
 use kiln_proto::v1;
 use kiln_proto::v1::submission_client::SubmissionClient;
@@ -96,6 +96,17 @@ impl Client {
         Ok(reply.into_inner().try_into().unwrap())
     }
 
+    /// Submits one task, as a client does that may have to send it again.
+    pub(crate) async fn submit_keyed(&mut self, key: u128) -> Result<SubmitReply, Status> {
+        let request = SubmitRequest {
+            request: json!({ "tasks": 1 }).to_string().into_bytes().into(),
+            key: Some(RequestId::new(uuid::Uuid::from_u128(key))),
+            ..SubmitRequest::default()
+        };
+        let reply = bounded(self.service.submit(v1::SubmitRequest::from(request))).await?;
+        Ok(reply.into_inner().try_into().unwrap())
+    }
+
     /// Submits so many tasks.
     pub(crate) async fn submit(&mut self, tasks: u64, parallel: u32) -> (BuildId, Vec<TaskId>) {
         let reply = self.try_submit(json!({ "tasks": tasks }), parallel).await.unwrap();
@@ -150,14 +161,26 @@ impl Follow {
     }
 }
 
-/// `0:hello 1:succeeded`, of one task.
+/// The place of the nth event of an attempt, from 1.
+pub(crate) fn at(epoch: u64, nth: u64) -> u64 {
+    place::why(Epoch(epoch)) + nth
+}
+
+/// `1.1:hello 1.end:succeeded`, of one task.
 pub(crate) fn told(events: &[Event], task: TaskId) -> String {
     let word = |event: &Event| match &event.kind {
-        EventKind::Say { text, .. } | EventKind::Error { text, .. } => format!("{}:{text}", event.sequence),
-        EventKind::Finished { outcome } => format!("{}:{}", event.sequence, ending(outcome)),
-        other => format!("{}:{other:?}", event.sequence),
+        EventKind::Say { text, .. } | EventKind::Error { text, .. } => text.clone(),
+        EventKind::Finished { outcome } => ending(outcome),
+        other => format!("{other:?}"),
     };
-    events.iter().filter(|event| event.task == task).map(word).collect::<Vec<_>>().join(" ")
+    let placed = |event: &Event| {
+        let epoch = place::epoch(event.sequence);
+        if event.sequence == place::end(epoch) {
+            return format!("{epoch}.end:{}", word(event));
+        }
+        format!("{epoch}.{}:{}", event.sequence - place::why(epoch), word(event))
+    };
+    events.iter().filter(|event| event.task == task).map(placed).collect::<Vec<_>>().join(" ")
 }
 
 fn ending(outcome: &TaskOutcome) -> String {

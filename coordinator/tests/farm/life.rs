@@ -10,7 +10,7 @@ use serde_json::json;
 use tonic::Code;
 
 use crate::agent::{FakeAgent, agent_id};
-use crate::client::{BOUND, Client, bounded, coordinator, told};
+use crate::client::{BOUND, Client, at, bounded, coordinator, told};
 
 #[tokio::test(start_paused = true)]
 async fn a_hundred_tasks_are_carried_out() {
@@ -21,7 +21,7 @@ async fn a_hundred_tasks_are_carried_out() {
     let (most, events) = tokio::join!(agent.work(100), client.all(build));
     assert_eq!(most, 100);
     for task in &tasks {
-        assert_eq!(told(&events, *task), "0:working 1:succeeded");
+        assert_eq!(told(&events, *task), "1.1:working 1.end:succeeded");
     }
     farm.read(|state| {
         invariant::check(state).unwrap();
@@ -61,7 +61,7 @@ async fn a_submission_waits_for_the_first_agent_but_not_for_ever() {
     let farm = coordinator(Settings::farm_of_one()).await;
     let mut client = Client::of(&farm).await;
     let status = client.try_submit(json!({}), 0).await.unwrap_err();
-    assert_eq!(status.code(), Code::Unavailable);
+    assert_eq!(status.code(), Code::FailedPrecondition);
     assert!(status.message().starts_with("no agent has joined the farm"), "{status}");
     let mut early = client.clone();
     let (reply, _agent) = tokio::join!(early.try_submit(json!({}), 0), FakeAgent::connect(&farm, 1, 1));
@@ -86,7 +86,7 @@ async fn a_task_that_nobody_can_take_fails_with_the_reason() {
         events = client.all(build) => events,
         () = renew => unreachable!("renewing has no end"),
     };
-    assert_eq!(told(&events, task), "0:failed (no agent of the farm offers builder/qemu)");
+    assert_eq!(told(&events, task), "0.end:failed (no agent of the farm offers builder/qemu)");
 }
 
 #[tokio::test(start_paused = true)]
@@ -100,7 +100,8 @@ async fn cancelling_stops_what_runs_and_finishes_what_waits() {
     agent.until(|desired| desired.hold.iter().any(|wanted| wanted.cancel)).await;
     agent.end(running, TaskOutcome::Cancelled).await;
     let events = client.all(build).await;
-    tasks.iter().for_each(|task| assert_eq!(told(&events, *task), "0:cancelled"));
+    assert_eq!(told(&events, tasks[0]), "1.end:cancelled");
+    assert_eq!(told(&events, tasks[1]), "0.end:cancelled");
     client.cancel(build).await.unwrap();
     let unknown = kiln_plan::id::BuildId::new(uuid::Uuid::nil());
     assert_eq!(client.cancel(unknown).await.unwrap_err().code(), Code::NotFound);
@@ -130,15 +131,15 @@ async fn a_machines_failure_is_tried_elsewhere_and_readers_are_told() {
     let (build, tasks) = client.submit(1, 0).await;
     let key = first.take().await[0].key;
     let mut second = FakeAgent::connect(&farm, 2, 1).await;
-    first.append(key, 0, &["starting QEMU"]).await;
+    first.append(key, 1, &["starting QEMU"]).await;
     let failure = Failure::new(Fault::Machine, "no space left");
     first.end(key, TaskOutcome::Failed { failure }).await;
     let again = second.take().await.remove(0);
-    assert_eq!((again.key.epoch.0, again.first_sequence), (2, 2));
-    second.append(again.key, 2, &["starting QEMU"]).await;
+    assert_eq!((again.key.epoch.0, again.first_sequence), (2, at(2, 1)));
+    second.append(again.key, 1, &["starting QEMU"]).await;
     second.end(again.key, TaskOutcome::Succeeded { artifacts: vec![] }).await;
-    let expected = "0:starting QEMU 1:attempt 1 on a1 failed: no space left; trying again on a2 \
-                    2:starting QEMU 3:succeeded";
+    let expected = "1.1:starting QEMU 2.0:attempt 1 on a1 failed: no space left; trying again on a2 \
+                    2.1:starting QEMU 2.end:succeeded";
     assert_eq!(told(&client.all(build).await, tasks[0]), expected);
 }
 

@@ -1,10 +1,10 @@
 //! Agents: each speaks for itself, as long as it may.
 
-use kiln_coordinator::identity::authority::{Authority, Requested, Subject};
+use kiln_coordinator::identity::authority::{Authority, Lives, Requested, Subject};
 use kiln_model::Timestamp;
 use kiln_plan::event::EventKind;
 use kiln_plan::id::AgentId;
-use kiln_proto::event::Record;
+use kiln_proto::event::{Record, place};
 use kiln_proto::link::{AttemptEvents, AttemptKey, AttemptPhase, AttemptReceipt, HeldAttempt};
 use kiln_proto::transport::{Peer, PrivateKey};
 use kiln_proto::v1;
@@ -23,7 +23,7 @@ fn authority(farm: &Farm) -> Authority {
 
 /// A certificate for this agent's key, made so many days ago.
 fn aged(farm: &Farm, agent: AgentId, key: &PrivateKey, days: u64) -> String {
-    let subject = Subject { peer: Peer::Agent(agent), names: vec![] };
+    let subject = Subject { peer: Peer::Agent(agent), names: vec![], life: Lives::default().agent };
     let requested = Requested::read(&key.request().unwrap()).unwrap();
     let then = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
     let then = Timestamp(u64::try_from(then).unwrap() - days * DAY);
@@ -51,17 +51,30 @@ async fn an_agent_speaks_only_for_itself() {
     assert!(append(&mut intruder, key, "lies").await.refused, "events of another's task are refused");
     assert!(!append(&mut link, key, "truth").await.refused);
     let ended = AttemptPhase::Ended(kiln_plan::event::TaskOutcome::Succeeded { artifacts: vec![] });
-    intruder.exchange(vec![HeldAttempt { key, phase: ended, idle_ms: None }]).await.unwrap();
+    intruder.exchange(vec![HeldAttempt { key, phase: ended, idle_ms: None, said: None }]).await.unwrap();
+    let lies = vec![HeldAttempt { key, phase: AttemptPhase::Running, idle_ms: None, said: None }];
+    let desired = intruder.exchange(lies).await.unwrap();
+    assert!(desired.hold.is_empty(), "and so is a claim to its lease");
+    let (task, attempt, epoch) = (key.task.to_string(), key.attempt.to_string(), key.epoch.0);
+    let files = v1::FetchBundleRequest { task, attempt, epoch };
+    let stolen = match bounded(intruder.client.fetch_bundle(files)).await {
+        Ok(parts) => bounded(parts.into_inner().message()).await.map(|part| part.is_some()),
+        Err(status) => Err(status),
+    };
+    assert_eq!(stolen.unwrap_err().code(), Code::Aborted, "its files are for its holder");
     let finished = farm.handle.read(|state| state.tasks()[&key.task].is_finished());
     assert!(!finished, "and so is its report");
     assert!(
-        link.exchange(vec![HeldAttempt { key, phase: AttemptPhase::Running, idle_ms: None }]).await.is_ok()
+        link.exchange(vec![HeldAttempt { key, phase: AttemptPhase::Running, idle_ms: None, said: None }])
+            .await
+            .is_ok()
     );
 }
 
 async fn append(link: &mut Link, key: AttemptKey, text: &str) -> AttemptReceipt {
     let say = EventKind::Say { speaker: None, text: text.into() };
-    let events = AttemptEvents { task: key.task, epoch: key.epoch, records: vec![Record::new(0, 1, &say)] };
+    let records = vec![Record::new(place::first(key.epoch), 1, &say)];
+    let events = AttemptEvents { task: key.task, epoch: key.epoch, records };
     let batches = tokio_stream::once(v1::EventBatch::from(vec![events]));
     let mut receipts = bounded(link.client.append_events(batches)).await.unwrap().into_inner();
     let receipt: Vec<AttemptReceipt> =

@@ -67,7 +67,7 @@ async fn start(settings: Settings, place: &Place, listener: TcpListener) -> Hand
     let credentials = place.credentials().unwrap();
     let dial = Arc::new(TlsDial(credentials.clone()));
     let handle = Coordinator::start_among(settings, Arc::new(Plans), dial).await.unwrap();
-    handle.listen(listener, &credentials, Limits::default());
+    handle.listen(listener, &credentials, Limits { http1_too: true, ..Limits::default() });
     handle
 }
 

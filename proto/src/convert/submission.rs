@@ -14,6 +14,8 @@ impl From<SubmitRequest> for v1::SubmitRequest {
             project: request.project,
             priority: request.priority,
             join: request.join,
+            key: request.key.map(|key| key.to_string()),
+            traceparent: request.trace_parent.map(|parent| parent.to_string()),
         }
     }
 }
@@ -29,6 +31,9 @@ impl TryFrom<v1::SubmitRequest> for SubmitRequest {
             project: request.project,
             priority: request.priority,
             join: request.join,
+            key: request.key.map(|key| id("request", &key)).transpose()?,
+            // One that makes no sense is left out, as the standard has it.
+            trace_parent: request.traceparent.and_then(|text| text.parse().ok()),
         })
     }
 }

@@ -116,7 +116,8 @@ fn states_of_agents_are_carried() {
     };
     let ended = outcomes().into_iter().map(AttemptPhase::Ended);
     let phases = [AttemptPhase::Accepted, AttemptPhase::Running].into_iter().chain(ended);
-    let held = phases.map(|phase| HeldAttempt { key: key(), phase, idle_ms: Some(3) }).collect();
+    let held =
+        phases.map(|phase| HeldAttempt { key: key(), phase, idle_ms: Some(3), said: Some(9) }).collect();
     let state = CurrentState { hello: Some(hello), held, draining: true, leaving: false };
     assert_eq!(carried::<_, v1::CurrentState>(state.clone()), state);
     let leaving = CurrentState { leaving: true, ..CurrentState::default() };
@@ -154,7 +155,10 @@ fn submissions_are_carried() {
         project: "web".into(),
         priority: -3,
         join: true,
+        key: Some(a()),
+        trace_parent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().ok(),
     };
+    assert!(request.trace_parent.is_some());
     assert_eq!(carried::<_, v1::SubmitRequest>(request.clone()), request);
     let diagnostics: Diagnostics = Diagnostic::error("Unsupported argument", "no such option").into();
     let tasks = vec![(a(), "null.a".into())];
@@ -169,8 +173,14 @@ fn submissions_are_carried() {
 
 #[test]
 fn nonsense_is_refused_with_the_reason() {
-    let held =
-        |phase| v1::HeldAttempt { task: UUID.into(), attempt: UUID.into(), epoch: 1, phase, idle_ms: None };
+    let held = |phase| v1::HeldAttempt {
+        task: UUID.into(),
+        attempt: UUID.into(),
+        epoch: 1,
+        phase,
+        idle_ms: None,
+        said: None,
+    };
     let told = |error: ConvertError| crate::Problem::from(error).message;
     let cases = [
         (told(id::<BuildId>("build", "7").unwrap_err()), "\"7\" is no build identifier: "),

@@ -68,9 +68,10 @@ pub struct Provenance {
     pub bundle: Option<String>,
     /// The digest of the task's plan.
     pub plan: Option<String>,
-    /// The digests of what else went in: variables' files, files that were uploaded.
+    /// What else went in: the template's files, links among them as `NAME -> TARGET`, and the answers of data
+    /// sources, as `data.TYPE.NAME`. A template of more than 256 files has only the digest of its bundle.
     pub inputs: Vec<InputDigest>,
-    /// The installation media and base images.
+    /// What the guest began with: installation media, disk images, firmware.
     pub media: Vec<InputDigest>,
     /// Tools that took part, and their versions, as `qemu-system-x86_64` → `9.2.0`.
     pub tools: BTreeMap<String, String>,
@@ -84,10 +85,15 @@ pub struct Provenance {
 /// Something that went in, and what it was.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputDigest {
-    /// A path or URL, without secrets.
+    /// A path or an address, without secrets: no user, password or query.
     pub name: String,
-    /// As `sha256:…`.
-    pub digest: String,
+    /// As `sha256:…`; `None` when nobody read all of it (`iso_skip_cache`), or when it holds a secret that the digest would
+    /// help to guess.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Bytes; `None` when they are unknown, or mean nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
 }
 
 /// A part of a file.

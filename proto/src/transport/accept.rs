@@ -8,12 +8,12 @@
 //!           TLS, at most 10 s ── fails ──► closed
 //!             │ a certificate of the farm: no stranger any more
 //!             ▼
-//!           Connection ──► the server
+//!           Connection ──► the server: a token that is good ─► no stranger any more; none in a minute ─► closed
 //! ```
 //!
 //! Strangers (in their handshake, or without certificate) have a limit of their own, so that they can't take
-//! the room of agents and coordinators. When it is reached, the oldest handshake under way gives way to the newest:
-//! honest ones take milliseconds.
+//! the room of agents and coordinators. When it is reached, the oldest handshake under way gives way to the newest, or else the
+//! stranger that has been there longest: honest ones take milliseconds.
 
 use std::io;
 use std::net::SocketAddr;
@@ -45,18 +45,21 @@ pub struct Limits {
     pub strangers_per_address: usize,
     /// How long a handshake may take; and once more until the client begins to speak.
     pub handshake: Duration,
+    /// How long a connection without certificate may last on which nothing good was shown.
+    pub stranger: Duration,
     /// Whether HTTP/1.1 may be agreed on besides HTTP/2.
     pub http1_too: bool,
 }
 
 impl Default for Limits {
-    /// 16,384 connections, 4,096 strangers, 1,024 of one address, 10 s, HTTP/2 only.
+    /// 16,384 connections, 4,096 strangers, 1,024 of one address, 10 s, a minute, HTTP/2 only.
     fn default() -> Self {
         Self {
             connections: 16_384,
             strangers: 4_096,
             strangers_per_address: 1_024,
             handshake: Duration::from_secs(10),
+            stranger: Duration::from_secs(60),
             http1_too: false,
         }
     }
@@ -108,8 +111,13 @@ async fn take_in(listener: TcpListener, credentials: Credentials, limits: Limits
             let slow = |_| io::Error::new(io::ErrorKind::TimedOut, "the handshake took too long");
             match shaken.unwrap_or_else(|elapsed| Err(slow(elapsed))) {
                 Ok((stream, arrival)) => {
-                    place.settle(arrival.peer != Peer::Unidentified);
-                    let connection = Connection::new(stream, arrival, limits.handshake, place);
+                    let go = place.stay();
+                    if arrival.peer != Peer::Unidentified {
+                        place.welcome();
+                    }
+                    let place = Arc::new(place);
+                    let arrival = Arrival { place: Arc::downgrade(&place), ..arrival };
+                    let connection = Connection::new(stream, arrival, limits, (place, go));
                     // A server that stops takes no more.
                     let _ = ready.send(Ok(connection)).await;
                 }
@@ -136,5 +144,5 @@ async fn shake(
     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let named = certificate.map(arrival::of_certificate).transpose().map_err(io::Error::other)?;
     let (peer, expires) = named.map_or((Peer::Unidentified, None), |(peer, at)| (peer, Some(at)));
-    Ok((stream, Arrival { peer, address: Some(address), expires }))
+    Ok((stream, Arrival { address: Some(address), expires, ..Arrival::of(peer) }))
 }

@@ -2,11 +2,15 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Weak;
+use std::time::Duration;
 
 use kiln_plan::id::AgentId;
 use rustls_pki_types::CertificateDer;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::accept::Place;
 
 /// Who is at the other end, as far as the wire can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,7 +26,7 @@ pub enum Peer {
 }
 
 /// What is known of a connection, put into the extensions of each of its requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Arrival {
     /// Who.
     pub peer: Peer,
@@ -30,6 +34,8 @@ pub struct Arrival {
     pub address: Option<SocketAddr>,
     /// When its certificate ends, in seconds since the Unix epoch; `None` without certificate.
     pub expires: Option<i64>,
+    /// Its place among the connections, while there is one.
+    pub(super) place: Weak<Place>,
 }
 
 /// A certificate of the farm's authority does not say whose it is.
@@ -48,7 +54,20 @@ pub enum PeerError {
 
 impl Arrival {
     /// Of somebody in this process.
-    pub const IN_PROCESS: Self = Self { peer: Peer::InProcess, address: None, expires: None };
+    pub const IN_PROCESS: Self = Self::of(Peer::InProcess);
+
+    /// Of somebody over a wire that counts nobody.
+    pub const fn of(peer: Peer) -> Self {
+        Self { peer, address: None, expires: None, place: Weak::new() }
+    }
+
+    /// Says that whoever is at the other end has shown something good, so that the connection counts as a stranger's no
+    /// more and may stay.
+    pub fn vouch(&self) {
+        if let Some(place) = self.place.upgrade() {
+            place.welcome();
+        }
+    }
 }
 
 impl Peer {
@@ -83,6 +102,15 @@ impl fmt::Display for Peer {
             Self::Unidentified => f.write_str("somebody without certificate"),
         }
     }
+}
+
+/// Certificates are good from this long before they were made: clocks differ.
+pub const BACKDATED: Duration = Duration::from_secs(24 * 3_600);
+
+/// When a certificate was made, in seconds since the Unix epoch.
+pub(super) fn made_at(certificate: &CertificateDer<'_>) -> Option<i64> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    Some(parsed.validity().not_before.timestamp().saturating_add_unsigned(BACKDATED.as_secs()))
 }
 
 /// Whom a certificate names, and when it ends. It has been verified already.

@@ -1,18 +1,21 @@
-//! A connection that passed its handshake: bytes both ways, who is at the other end, and two bounds. It ends with
-//! the certificate of the other end, and it ends when the other end doesn't begin to speak.
+//! A connection that passed its handshake: bytes both ways, who is at the other end, and three bounds. It ends with
+//! the certificate of the other end; it ends when the other end doesn't begin to speak; and it ends when a stranger has shown
+//! nothing good after a while, however much it says.
 
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
-use super::accept::Place;
+use super::accept::{Limits, Place};
 use super::arrival::Arrival;
 
 /// The bytes with which every HTTP/2 client begins. Before they are there nobody watches the connection.
@@ -32,15 +35,20 @@ pub struct Connection {
     begin: Pin<Box<Sleep>>,
     /// When the certificate ends.
     end: Option<Pin<Box<Sleep>>>,
-    _place: Place,
+    /// Until when a stranger may stay.
+    stay: Pin<Box<Sleep>>,
+    /// Tells when a stranger must make room.
+    go: oneshot::Receiver<()>,
+    shown_out: bool,
+    place: Arc<Place>,
 }
 
 impl Connection {
     pub(super) fn new(
         stream: TlsStream<TcpStream>,
         arrival: Arrival,
-        begin_within: Duration,
-        place: Place,
+        limits: Limits,
+        (place, go): (Arc<Place>, oneshot::Receiver<()>),
     ) -> Self {
         let now = Instant::now();
         let left = arrival.expires.map(|expires| left_until(expires, SystemTime::now()).min(FAR));
@@ -48,15 +56,18 @@ impl Connection {
             stream,
             arrival,
             missing: PREFACE_BYTES,
-            begin: Box::pin(sleep_until(now + begin_within)),
+            begin: Box::pin(sleep_until(now + limits.handshake)),
             end: left.map(|left| Box::pin(sleep_until(now + left))),
-            _place: place,
+            stay: Box::pin(sleep_until(now + limits.stranger)),
+            go,
+            shown_out: false,
+            place,
         }
     }
 
     /// Who is at the other end.
-    pub const fn arrival(&self) -> Arrival {
-        self.arrival
+    pub fn arrival(&self) -> Arrival {
+        self.arrival.clone()
     }
 
     /// The protocol that was agreed on; `h2` unless HTTP/1.1 is allowed too.
@@ -68,6 +79,19 @@ impl Connection {
     fn over(&mut self, cx: &mut Context<'_>) -> Option<io::Error> {
         if self.missing > 0 && self.begin.as_mut().poll(cx).is_ready() {
             return Some(io::Error::new(ErrorKind::TimedOut, "the client did not begin to speak"));
+        }
+        if !self.place.is_known() {
+            if self.stay.as_mut().poll(cx).is_ready() {
+                return Some(io::Error::new(ErrorKind::TimedOut, "the client showed nothing good in time"));
+            }
+            self.shown_out = self.shown_out || Pin::new(&mut self.go).poll(cx).is_ready();
+            // It is let go as well when the stranger becomes known.
+            if self.shown_out && !self.place.is_known() {
+                return Some(io::Error::new(
+                    ErrorKind::ConnectionAborted,
+                    "the client made room for another",
+                ));
+            }
         }
         let ended = self.end.as_mut().is_some_and(|end| end.as_mut().poll(cx).is_ready());
         ended.then(|| io::Error::new(ErrorKind::ConnectionAborted, "the client's certificate has expired"))
@@ -84,7 +108,7 @@ impl Connected for Connection {
     type ConnectInfo = Arrival;
 
     fn connect_info(&self) -> Arrival {
-        self.arrival
+        self.arrival.clone()
     }
 }
 

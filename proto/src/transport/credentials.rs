@@ -4,6 +4,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use kiln_plan::fingerprint::Fingerprint;
 use rustls::client::Resumption;
@@ -44,6 +45,7 @@ struct Material {
     /// `None` without own certificate, or when only a fingerprint is known.
     server: Option<ServerConfigs>,
     peer: Peer,
+    made: Option<i64>,
     expires: Option<i64>,
     names: Vec<String>,
 }
@@ -177,6 +179,26 @@ impl Credentials {
         self.material.borrow().expires
     }
 
+    /// How much of the certificate's life is left when it is `now` (since the Unix epoch); none without certificate.
+    pub fn left(&self, now: Duration) -> Duration {
+        since_epoch(self.expires().unwrap_or(0)).saturating_sub(now)
+    }
+
+    /// How long it is until the certificate should be renewed: when two thirds of its life are over. Zero from then on.
+    pub fn until_renewal(&self, now: Duration) -> Duration {
+        let material = self.material.borrow();
+        let (Some(made), Some(expires)) = (material.made, material.expires) else { return Duration::ZERO };
+        let (made, expires) = (since_epoch(made), since_epoch(expires));
+        (expires - expires.saturating_sub(made) / 3).saturating_sub(now)
+    }
+
+    /// How long to wait until it is looked again whether the certificate should be renewed. When it should have been
+    /// already, that is a quarter of what is left of it, so that a renewal that failed is tried several times more.
+    pub fn until_next_look(&self, now: Duration) -> Duration {
+        let until = self.until_renewal(now);
+        if until.is_zero() { self.left(now) / 4 } else { until }
+    }
+
     /// The further names of a coordinator's certificate, besides the one that all of them bear.
     pub fn names(&self) -> Vec<String> {
         self.material.borrow().names.clone()
@@ -201,6 +223,10 @@ impl Credentials {
     }
 }
 
+fn since_epoch(seconds: i64) -> Duration {
+    Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+}
+
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let material = self.material.borrow();
@@ -217,6 +243,7 @@ impl Material {
             identity.as_ref().and_then(|identity| identity.chain.first()).map(arrival::of_certificate);
         let named = named.transpose().map_err(CredentialsError::Peer)?;
         let names = identity.as_ref().and_then(|identity| identity.chain.first()).map(arrival::names_of);
+        let made = identity.as_ref().and_then(|identity| identity.chain.first()).and_then(arrival::made_at);
         let server = match (&identity, &trust) {
             (Some(identity), Trust::Authorities(authorities)) => Some(server(identity, authorities)?),
             _ => None,
@@ -225,6 +252,7 @@ impl Material {
             client: Arc::new(client(identity, trust)?),
             server,
             peer: named.map_or(Peer::Unidentified, |(peer, _)| peer),
+            made,
             expires: named.map(|(_, expires)| expires),
             names: names.unwrap_or_default(),
         })

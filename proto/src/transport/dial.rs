@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hyper_util::rt::TokioIo;
+use kiln_plan::fingerprint::Fingerprint;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -13,7 +14,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint as Settings, Uri};
 
-use super::credentials::Credentials;
+use super::credentials::{Credentials, Trust};
 use super::endpoint::Endpoint;
 use super::{CONNECT_LIMIT, CONNECTION_WINDOW, COORDINATOR_NAME, KEEP_ALIVE, STREAM_WINDOW};
 
@@ -26,10 +27,43 @@ pub struct Dialler {
     first: Arc<AtomicUsize>,
 }
 
+/// What a failed handshake is told as: whoever answers is not of the farm, or doesn't speak TLS.
+const DISTRUST: io::ErrorKind = io::ErrorKind::InvalidData;
+
+/// Whether a call failed since none of those who answer can be believed. Trying again helps little against that.
+pub fn is_distrust(status: &tonic::Status) -> bool {
+    let mut cause = std::error::Error::source(status);
+    while let Some(error) = cause {
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == DISTRUST) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// A channel to whichever of these coordinators answers. It connects with its first request, and again when its
 /// connection breaks, then perhaps to another coordinator and with newer credentials.
 pub fn dial(endpoints: &[Endpoint], credentials: &Credentials) -> Channel {
     Dialler::new(endpoints, credentials).channel()
+}
+
+/// The certificates (DER) of the authorities that are trusted, for clients of other kinds: what is only known by its
+/// fingerprint is asked of whichever of these coordinators answers.
+///
+/// # Errors
+/// When none answers that shows it.
+pub async fn authorities(endpoints: &[Endpoint], trust: &Trust) -> io::Result<Vec<Vec<u8>>> {
+    let fingerprint = match trust {
+        Trust::Authorities(all) => return Ok(all.iter().map(|certificate| certificate.to_vec()).collect()),
+        Trust::Pinned(fingerprint) => fingerprint,
+    };
+    let credentials = Credentials::anonymous(trust.clone()).map_err(io::Error::other)?;
+    let stream = Dialler::new(endpoints, &credentials).connect().await?;
+    let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let found = shown.iter().find(|certificate| Fingerprint::of_bytes(certificate) == *fingerprint);
+    // The handshake would have failed without it.
+    found.map(|found| vec![found.to_vec()]).ok_or_else(|| io::Error::other("no authority was shown"))
 }
 
 impl Dialler {
@@ -72,7 +106,7 @@ impl Dialler {
     async fn connect(&self) -> io::Result<TlsStream<TcpStream>> {
         let count = self.endpoints.len();
         let first = self.first.load(Ordering::Relaxed);
-        let mut failures = Vec::new();
+        let (mut failures, mut distrusted) = (Vec::new(), 0);
         for place in (0..count).map(|step| (first.wrapping_add(step)) % count) {
             let endpoint = &self.endpoints[place];
             match self.try_endpoint(endpoint).await {
@@ -80,12 +114,16 @@ impl Dialler {
                     self.first.store(place, Ordering::Relaxed);
                     return Ok(stream);
                 }
-                Err(error) => failures.push(format!("{endpoint}: {error}")),
+                Err(error) => {
+                    distrusted += usize::from(error.kind() == DISTRUST);
+                    failures.push(format!("{endpoint}: {error}"));
+                }
             }
         }
+        let kind = if distrusted == count && count > 0 { DISTRUST } else { io::ErrorKind::NotConnected };
         let reasons = if failures.is_empty() { "no address is given".into() } else { failures.join("; ") };
         let message = format!("failed to reach a coordinator of the farm ({reasons})");
-        Err(io::Error::new(io::ErrorKind::NotConnected, message))
+        Err(io::Error::new(kind, message))
     }
 
     /// A name may have several addresses, of one coordinator each.

@@ -291,3 +291,39 @@ fn credentials_that_do_not_go_together_are_refused() {
     let debug = format!("{:?}", farm.credentials(agent()));
     assert!(debug.contains("Agent") && !debug.contains("key"), "{debug}");
 }
+
+#[tokio::test]
+async fn who_is_not_believed_is_told_apart_from_who_is_not_there() {
+    let (farm, other) = (Farm::found(), Farm::found());
+    let there = farm.serve().await;
+    let away: Endpoint = "https://127.0.0.1:1".parse().unwrap();
+    let table = [
+        (vec![there.clone()], other.trust(), true),
+        (vec![away.clone()], other.trust(), false),
+        (vec![there, away], other.trust(), false),
+    ];
+    for (endpoints, trust, distrust) in table {
+        let mut channel = dial(&endpoints, &Credentials::anonymous(trust).unwrap());
+        let error = bounded(std::future::poll_fn(|cx| channel.poll_ready(cx))).await;
+        let request =
+            Request::builder().uri("https://coordinator.kiln/who/asks").body(Body::empty()).unwrap();
+        let error = match error {
+            Ok(()) => bounded(channel.call(request)).await.unwrap_err(),
+            Err(error) => error,
+        };
+        let status = tonic::Status::from_error(Box::new(error));
+        assert_eq!(is_distrust(&status), distrust, "{endpoints:?}: {status:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_authority_of_which_the_fingerprint_is_known_is_shown_to_other_clients() {
+    let (farm, other) = (Farm::found(), Farm::found());
+    let endpoints = [farm.serve().await];
+    let pinned = |of: &Farm| Trust::Pinned(of.fingerprint);
+    let shown = bounded(authorities(&endpoints, &pinned(&farm))).await.unwrap();
+    let Trust::Authorities(all) = farm.trust() else { panic!("it has certificates") };
+    assert_eq!(shown, [all[0].to_vec()]);
+    assert!(bounded(authorities(&endpoints, &pinned(&other))).await.is_err());
+    assert_eq!(bounded(authorities(&[], &farm.trust())).await.unwrap(), shown);
+}

@@ -5,6 +5,7 @@ use kiln_model::{Action, FarmState, Outcome};
 pub mod builds_end;
 pub mod drained_agents_empty;
 pub mod no_task_lost;
+pub mod one_event_per_number;
 pub mod one_holder_per_epoch;
 pub mod published_once;
 pub mod stale_epochs_refused;
@@ -27,6 +28,8 @@ pub struct Step<'a> {
 pub struct Laws {
     /// See there.
     pub no_task_lost: no_task_lost::Law,
+    /// See there.
+    pub events: one_event_per_number::Law,
     holders: one_holder_per_epoch::Law,
     images: published_once::Law,
     /// See there.
@@ -44,6 +47,7 @@ impl Laws {
         self.holders.check(step).map_err(told("one holder per epoch"))?;
         self.images.check(step).map_err(told("an image is published at most once"))?;
         stale_epochs_refused::check(step).map_err(told("stale epochs are refused"))?;
-        self.drains.check(step).map_err(told("drained agents become empty"))
+        self.drains.check(step).map_err(told("drained agents become empty"))?;
+        self.events.check().map_err(told("a number names one event"))
     }
 }

@@ -4,12 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kiln_model::{
-    Action, FarmState, Held, HeldPhase, ImageAction, Liveness, NewImage, Offer, Publisher, Scheduler, apply,
-    desired, due,
+    Action, FarmState, Held, HeldPhase, ImageAction, Liveness, NewImage, Offer, Publisher, Scheduler,
+    TaskPhase, apply, desired, due,
 };
+use kiln_plan::event::TaskOutcome;
 use kiln_plan::fingerprint::Fingerprint;
 use kiln_plan::id::{AgentId, AttemptId, Epoch, ImageId, TaskId};
+use kiln_plan::{Failure, Fault};
 use kiln_proto::Bytes;
+use kiln_proto::event::place;
 use kiln_proto::link::{
     Assignment, AttemptEvents, AttemptKey, AttemptPhase, AttemptReceipt, CurrentState, DesiredState,
     WantedAttempt,
@@ -40,8 +43,10 @@ pub(super) struct Leader {
     seats: BTreeMap<AgentId, Seat>,
     /// Up to which change of orders machines were told.
     told: u64,
-    /// How far the events of tasks were taken.
-    logs: BTreeMap<TaskId, (Epoch, u64)>,
+    /// How far the events of attempts were taken.
+    logs: BTreeMap<(TaskId, Epoch), u64>,
+    /// Attempts that leaders before this one granted.
+    inherited: BTreeSet<(TaskId, Epoch)>,
 }
 
 /// A stream of an agent, as the coordinator's session keeps it.
@@ -68,6 +73,7 @@ impl Leader {
             seats: BTreeMap::new(),
             told: 0,
             logs: BTreeMap::new(),
+            inherited: BTreeSet::new(),
         }
     }
 
@@ -94,8 +100,11 @@ impl World {
         let chosen = able[self.dice.index(able.len())];
         self.ledger.term += 1;
         self.ledger.leader = Some(chosen);
+        let tasks = self.ledger.state.tasks().values();
+        let inherited = tasks.map(|task| (task.id, task.epoch)).collect();
         let leader = &mut self.leaders[chosen];
         leader.forget();
+        leader.inherited = inherited;
         (leader.leads, leader.term) = (true, self.ledger.term);
         let term = leader.term;
         self.tell(|| format!("coordinator {chosen} leads under term {term}"));
@@ -163,7 +172,7 @@ impl World {
             return self.close(of, machine, connection);
         }
         match word {
-            Word::State(state) => self.hear_state(of, machine, connection, state),
+            Word::State(state) => self.hear_state(of, machine, connection, *state),
             Word::Events(events) => {
                 let receipts = events.into_iter().map(|events| self.take_events(of, events)).collect();
                 self.send_down(machine, connection, Answer::Receipts(receipts));
@@ -206,7 +215,8 @@ impl World {
                 && seat.reported.insert(held.key)
             {
                 let AttemptKey { task, attempt, epoch } = held.key;
-                actions.push(Action::Report { task, agent, attempt, epoch, outcome: outcome.clone() });
+                let (outcome, said) = (outcome.clone(), held.said);
+                actions.push(Action::Report { task, agent, attempt, epoch, outcome, said });
             }
         }
         let leader = &mut self.leaders[of];
@@ -229,22 +239,23 @@ impl World {
     /// Takes events unless a later attempt is known.
     fn take_events(&mut self, of: usize, events: AttemptEvents) -> AttemptReceipt {
         let AttemptEvents { task, epoch, records } = events;
-        let current = self.view(of).tasks().get(&task).map(|task| task.epoch);
-        if current != Some(epoch) {
+        let teller = self.view(of).tasks().get(&task).and_then(|task| task.teller(epoch));
+        let own = records.iter().all(|record| place::is_told_by_agent(record.sequence, epoch));
+        if teller.is_none() || !own {
             return AttemptReceipt { task, epoch, next_sequence: 0, durable_sequence: 0, refused: true };
         }
         let now = self.now;
         let leader = &mut self.leaders[of];
         leader.liveness.moved(task, epoch, now);
-        let first = records.first().map_or(0, |record| record.sequence);
-        let log = leader.logs.entry(task).or_insert((epoch, first));
-        log.0 = epoch;
+        let first = records.first().map_or(place::first(epoch), |record| record.sequence);
+        let next = leader.logs.entry((task, epoch)).or_insert(first);
         for record in records {
-            if record.sequence == log.1 {
-                log.1 += 1;
+            if record.sequence == *next {
+                *next += 1;
+                self.laws.events.hear(task, record);
             }
         }
-        AttemptReceipt { task, epoch, next_sequence: log.1, durable_sequence: log.1, refused: false }
+        AttemptReceipt { task, epoch, next_sequence: *next, durable_sequence: *next, refused: false }
     }
 
     /// Tells the machines whose orders changed.
@@ -267,6 +278,7 @@ impl World {
 
     fn tell_machine(&mut self, of: usize, agent: AgentId) {
         let now = self.now;
+        let mut lost = Vec::new();
         let told = self.with_leader(of, |leader, state| {
             let holdings = desired(state, agent);
             let drain = state.agents().get(&agent).is_some_and(|agent| agent.asked_to_drain);
@@ -283,7 +295,12 @@ impl World {
                 });
                 let Some(build) = state.tasks().get(&key.task).map(|task| task.build) else { continue };
                 if seat.given.insert(key) {
-                    let first_sequence = leader.logs.get(&key.task).map_or(0, |(_, next)| *next);
+                    let begun = (key.task, key.epoch);
+                    if leader.inherited.contains(&begun) && !leader.logs.contains_key(&begun) {
+                        lost.push(key);
+                        continue;
+                    }
+                    let first_sequence = *leader.logs.entry(begun).or_insert(place::first(key.epoch));
                     desired.begin.push(Assignment { build, key, first_sequence, plan: Bytes::new() });
                 }
             }
@@ -292,6 +309,22 @@ impl World {
         if let Some((machine, connection, desired)) = told {
             self.send_down(machine, connection, Answer::State(desired));
         }
+        lost.into_iter().for_each(|key| self.give_anew(of, agent, key));
+    }
+
+    /// A machine knows nothing of an attempt that an earlier leader may have given it.
+    fn give_anew(&mut self, of: usize, agent: AgentId, key: AttemptKey) {
+        let AttemptKey { task, attempt, epoch } = key;
+        let known = self.view(of).tasks().get(&task);
+        let ran = known.is_some_and(|task| matches!(task.phase, TaskPhase::Running(_)));
+        let action = if ran {
+            let failure = Failure::new(Fault::Farm, "its agent lost it");
+            let outcome = TaskOutcome::Failed { failure };
+            Action::Report { task, agent, attempt, epoch, outcome, said: None }
+        } else {
+            Action::HandBack { task, epoch }
+        };
+        self.propose(of, action, Reply::Duty);
     }
 
     /// A machine asks to make an image visible.

@@ -60,11 +60,14 @@ impl Ledger {
                 Err(Outcome::Done)
             }
             (Some(Sabotage::IgnoresDrains), Action::DrainAgent { .. }) => Err(Outcome::Done),
-            (Some(Sabotage::TakesStaleReports), Action::Report { task, agent, attempt, epoch, outcome }) => {
+            (
+                Some(Sabotage::TakesStaleReports),
+                Action::Report { task, agent, attempt, epoch, outcome, said },
+            ) => {
                 let lease = self.state.tasks().get(&task).and_then(|task| task.lease());
                 let (agent, attempt, epoch) =
                     lease.map_or((agent, attempt, epoch), |l| (l.agent, l.attempt, l.epoch));
-                Ok(Action::Report { task, agent, attempt, epoch, outcome })
+                Ok(Action::Report { task, agent, attempt, epoch, outcome, said })
             }
             (
                 Some(Sabotage::PublishesTwice),

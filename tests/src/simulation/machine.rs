@@ -213,8 +213,8 @@ impl World {
         let hello = of.hello();
         let Some(connection) = of.connection.as_mut() else { return };
         let hello = (!std::mem::replace(&mut connection.greeted, true)).then_some(hello);
-        let held = of.table.held();
-        self.send_up(machine, Word::State(CurrentState { hello, held, ..CurrentState::default() }));
+        let held = of.table.held(self.now);
+        self.send_up(machine, Word::State(Box::new(CurrentState { hello, held, ..CurrentState::default() })));
     }
 
     fn say(&mut self, machine: usize, key: AttemptKey, text: &str) {

@@ -116,7 +116,7 @@ pub(super) enum Reply {
 /// What a machine says.
 #[derive(Clone, Debug)]
 pub(super) enum Word {
-    State(CurrentState),
+    State(Box<CurrentState>),
     Events(Vec<AttemptEvents>),
 }
 
@@ -152,7 +152,7 @@ pub struct World {
     pub(super) leaders: Vec<Leader>,
     pub(super) machines: Vec<Machine>,
     pub(super) healed: bool,
-    laws: Laws,
+    pub(super) laws: Laws,
     told: VecDeque<String>,
     happenings: u64,
 }

@@ -140,13 +140,12 @@ pub(super) async fn remove_scratch(path: &Path) {
 
 async fn stop_all(name: &str, open: &BTreeMap<u64, Open>) -> Vec<Recovered> {
     let processes = open.iter().filter(|(_, o)| matches!(o.intent, Intent::Process { .. }));
-    let mut stopping: Vec<(&Open, Vec<ProcessId>)> = processes
-        .map(|(id, open)| {
-            let mut all = table::carrying(&format!("{MARK}={}", mark(name, *id)));
-            all.extend(open.process.filter(|p| p.is_alive() && !all.contains(p)));
-            (open, all)
-        })
-        .collect();
+    let mut stopping: Vec<(&Open, Vec<ProcessId>)> = Vec::new();
+    for (id, open) in processes {
+        let mut all = table::carrying(&format!("{MARK}={}", mark(name, *id))).await;
+        all.extend(open.process.filter(|p| p.is_alive() && !all.contains(p)));
+        stopping.push((open, all));
+    }
     stopping.retain(|(_, all)| !all.is_empty());
     let everyone: Vec<ProcessId> = stopping.iter().flat_map(|(_, all)| all).copied().collect();
     if !signal(&everyone, Signal::SIGTERM, GRACE).await {

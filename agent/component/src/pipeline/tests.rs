@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kiln_plan::build::{Dialect, TemplateContext};
-use kiln_plan::{BuildPlan, ComponentConfig, ComponentKind, ConfigBody, Redactor, RunOptions};
+use kiln_plan::{BuildPlan, ComponentConfig, ComponentKind, ConfigBody, EventKind, Redactor, RunOptions};
 
 use super::*;
 use crate::journal::Journal;
@@ -72,6 +72,7 @@ fn context(diary: &Arc<Diary>, options: RunOptions) -> TaskContext {
         journal: Journal::in_memory(),
         working_dir: "/".into(),
         cache_dir: "/".into(),
+        origins: crate::Origins::default(),
     }
 }
 

@@ -106,20 +106,16 @@ impl Child {
         let status = self.child.wait().await;
         let exit =
             exit(status.map_err(|source| ProcessError::Wait { program: self.program.clone(), source })?);
-        let leaked = match self.entry.take() {
-            Some(entry) => {
-                let left = left_behind(&entry);
-                // What is left behind stays in the journal and goes when the attempt ends.
-                if left {
-                    tracing::info!(program = %self.program, "a program left processes behind");
-                    self.entry = Some(entry);
-                } else {
-                    entry.clear();
-                }
-                left
-            }
+        let leaked = match &self.entry {
+            Some(entry) => !entry.processes().await.is_empty(),
             None => false,
         };
+        // What is left behind stays in the journal and goes when the attempt ends.
+        if leaked {
+            tracing::info!(program = %self.program, "a program left processes behind");
+        } else if let Some(entry) = self.entry.take() {
+            entry.clear();
+        }
         Ok(Finished { exit, leaked })
     }
 
@@ -152,7 +148,7 @@ impl Child {
         }
         // Those that it left behind, even ones that had gone to a group of their own.
         if let Some(entry) = self.entry.take() {
-            for process in entry.processes() {
+            for process in entry.processes().await {
                 // A process that has ended by itself in the meantime is as good as killed.
                 let _gone = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
             }
@@ -182,10 +178,6 @@ impl Drop for Child {
             self.signal_group(Signal::SIGKILL);
         }
     }
-}
-
-fn left_behind(entry: &Entry) -> bool {
-    !entry.processes().is_empty()
 }
 
 fn exit(status: ExitStatus) -> ProcessExit {

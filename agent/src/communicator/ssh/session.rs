@@ -15,9 +15,10 @@ use std::time::Duration;
 use kiln_component::communicator::RemoteCommand;
 use kiln_component::{CommunicatorError, Exit};
 use russh::client::Msg;
-use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Pty, Sig};
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelStream, ChannelWriteHalf, Pty, Sig};
 use tokio::io::AsyncWrite;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::bytes::Bytes;
@@ -25,6 +26,7 @@ use tokio_util::io::StreamReader;
 use tokio_util::sync::{CancellationToken, PollSender};
 
 use super::connection::Connection;
+use super::farewell::Farewell;
 use super::{Inner, unreachable};
 
 /// How many pieces of output or input may wait for their reader.
@@ -36,30 +38,62 @@ const PIECE: usize = 128 * 1024;
 /// How long the guest may take to answer that a command is started.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
+/// How long is waited until a channel's end is on its way.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
 /// The terminal that Packer asks for: 80 columns, 40 lines, no echo.
 const PTY_MODES: &[(Pty, u32)] = &[(Pty::ECHO, 0), (Pty::TTY_OP_ISPEED, 14400), (Pty::TTY_OP_OSPEED, 14400)];
+
+/// The stream of a subsystem.
+pub(super) type Subsystem = Farewell<ChannelStream<Msg>>;
 
 type Pipe = mpsc::Sender<io::Result<Bytes>>;
 
 /// Starts a command.
 pub(super) async fn start(inner: &Arc<Inner>, command: &str) -> Result<RemoteCommand, CommunicatorError> {
-    let operation = "start a command";
-    let (mut channel, connection) = inner.channel(operation).await?;
-    let begun = async {
-        if inner.target.config.session.pty {
-            channel.request_pty(true, "xterm", 80, 40, 0, 0, PTY_MODES).await?;
-            answered(&mut channel, "a terminal").await?;
+    let (inner, command) = (inner.clone(), command.to_owned());
+    finished("start a command", async move {
+        let operation = "start a command";
+        let (mut channel, connection) = inner.channel(operation).await?;
+        let begun = async {
+            if inner.target.config.session.pty {
+                channel.request_pty(true, "xterm", 80, 40, 0, 0, PTY_MODES).await?;
+                answered(&mut channel, "a terminal").await?;
+            }
+            if connection.agent_forwarded {
+                channel.agent_forward(false).await?;
+            }
+            channel.exec(true, command).await?;
+            answered(&mut channel, "the command").await
+        };
+        match in_time(begun).await {
+            Ok(early) => Ok(pump(channel, early, connection)),
+            Err(error) => {
+                give_up(&channel, &error).await;
+                Err(unreachable(operation, error))
+            }
         }
-        if connection.agent_forwarded {
-            channel.agent_forward(false).await?;
-        }
-        channel.exec(true, command).await?;
-        answered(&mut channel, "the command").await
-    };
-    match timeout(ANSWER_LIMIT, begun).await {
-        Ok(Ok(early)) => Ok(pump(channel, early, connection)),
-        Ok(Err(error)) => Err(unreachable(operation, error)),
-        Err(elapsed) => Err(unreachable(operation, elapsed)),
+    })
+    .await
+}
+
+/// Carries a start to its end even when nobody waits for it any more: a channel that is forgotten half-way stays open,
+/// and its command runs on. Started and then unheard, it is hung up.
+async fn finished<T: Send + 'static>(
+    operation: &str,
+    start: impl Future<Output = Result<T, CommunicatorError>> + Send + 'static,
+) -> Result<T, CommunicatorError> {
+    tokio::spawn(start).await.unwrap_or_else(|error| Err(unreachable(operation, error)))
+}
+
+async fn in_time<T>(begun: impl Future<Output = Result<T, StartError>>) -> Result<T, StartError> {
+    timeout(ANSWER_LIMIT, begun).await.unwrap_or_else(|elapsed| Err(elapsed.into()))
+}
+
+/// Closes a channel that is of no use, unless the guest has. The connection may be dead: it isn't waited for long.
+async fn give_up(channel: &Channel<Msg>, error: &StartError) {
+    if !matches!(error, StartError::Lost) {
+        let _ = timeout(CLOSE_LIMIT, channel.close()).await;
     }
 }
 
@@ -70,6 +104,8 @@ enum StartError {
     Refused(&'static str),
     #[error("the connection was lost")]
     Lost,
+    #[error("the guest did not answer within {} seconds", ANSWER_LIMIT.as_secs())]
+    Silent(#[from] Elapsed),
     #[error(transparent)]
     Protocol(#[from] russh::Error),
 }
@@ -91,20 +127,28 @@ async fn answered(channel: &mut Channel<Msg>, what: &'static str) -> Result<Vec<
 pub(super) async fn subsystem(
     inner: &Arc<Inner>,
     name: &str,
-) -> Result<Option<Channel<Msg>>, CommunicatorError> {
+) -> Result<Option<Subsystem>, CommunicatorError> {
     let operation = format!("start {name}");
-    let (mut channel, _) = inner.channel(&operation).await?;
-    let begun = async {
-        channel.request_subsystem(true, name).await?;
-        answered(&mut channel, "the subsystem").await
-    };
-    match timeout(ANSWER_LIMIT, begun).await {
-        Ok(Ok(_)) => Ok(Some(channel)),
-        // dropbear accepts a subsystem whose program is missing, and ends it at once.
-        Ok(Err(StartError::Refused(_))) => Ok(None),
-        Ok(Err(error)) => Err(unreachable(&operation, error)),
-        Err(elapsed) => Err(unreachable(&operation, elapsed)),
-    }
+    let (inner, name) = (inner.clone(), name.to_owned());
+    finished(&operation.clone(), async move {
+        let (mut channel, _) = inner.channel(&operation).await?;
+        let begun = async {
+            channel.request_subsystem(true, &name).await?;
+            answered(&mut channel, "the subsystem").await
+        };
+        match in_time(begun).await {
+            Ok(_) => Ok(Some(Farewell::new(channel.into_stream()))),
+            Err(error) => {
+                give_up(&channel, &error).await;
+                match error {
+                    // dropbear accepts a subsystem whose program is missing, and ends it at once.
+                    StartError::Refused(_) => Ok(None),
+                    error => Err(unreachable(&operation, error)),
+                }
+            }
+        }
+    })
+    .await
 }
 
 fn pump(channel: Channel<Msg>, early: Vec<ChannelMsg>, connection: Arc<Connection>) -> RemoteCommand {

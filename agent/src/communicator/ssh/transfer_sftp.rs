@@ -13,7 +13,6 @@ use russh_sftp::protocol::{OpenFlags, StatusCode};
 use tokio::fs::{self, File};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, BufWriter};
 
-use super::farewell::Farewell;
 use super::path::split;
 use super::{Inner, TransferError, session};
 use crate::communicator::tree::Entry;
@@ -164,7 +163,7 @@ pub(super) async fn download_dir(
 
 impl Remote {
     async fn open(inner: &Arc<Inner>, operation: String) -> Result<Self, TransferError> {
-        let Some(channel) = session::subsystem(inner, "sftp").await? else {
+        let Some(stream) = session::subsystem(inner, "sftp").await? else {
             return Err(TransferError::Missing("sftp"));
         };
         let config = Config {
@@ -173,7 +172,7 @@ impl Remote {
             max_concurrent_reads: 16,
             ..Config::default()
         };
-        match SftpSession::new_with_config(Farewell::new(channel.into_stream()), config).await {
+        match SftpSession::new_with_config(stream, config).await {
             Ok(sftp) => Ok(Self { sftp, operation }),
             // The subsystem is announced, but its program isn't there: the channel ends without a word.
             Err(_) => Err(TransferError::Missing("sftp")),

@@ -54,7 +54,21 @@ fn told(table: &Table) -> String {
         };
         format!("{} {phase}", held.key.task.0.as_u128())
     };
-    table.held().into_iter().map(word).collect::<Vec<_>>().join(", ")
+    table.held(0).into_iter().map(word).collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn it_is_told_since_when_an_attempt_got_nowhere() {
+    let (one, two) = (key(1, 1), key(2, 1));
+    let mut table = with(&[one, two]);
+    let idle = |table: &Table, now| table.held(now).into_iter().map(|held| held.idle_ms).collect::<Vec<_>>();
+    assert_eq!(idle(&table, 5), [None, None], "nothing is known");
+    table.moved(two, 100);
+    assert_eq!(idle(&table, 105), [None, Some(5)]);
+    table.moved(two, 107);
+    assert_eq!(idle(&table, 105), [None, Some(0)], "threads may read the clock out of order");
+    table.moved(key(3, 1), 0);
+    assert_eq!(table.held(0).len(), 2);
 }
 
 #[test]
@@ -124,6 +138,10 @@ fn an_end_is_reported_only_after_its_events_were_taken() {
         assert!(!table.taken(&[receipt(one, 1, false)]).0);
         assert!(table.taken(&[receipt(one, 2, refused)]).0);
         assert_eq!((told(&table).as_str(), table.event_bytes), ("1 ended", 0));
+        let said = (!refused).then_some(2);
+        assert_eq!(table.held(0)[0].said, said, "and says how far they went");
+        table.rewind();
+        assert_eq!(table.held(0)[0].said, said);
     }
 }
 

@@ -219,6 +219,7 @@ async fn a_cancelled_transfer_ends_on_both_sides() {
     };
     let (result, cancelled) = tokio::join!(run(&bench, options), cancel);
     assert!(result.unwrap_err().cancelled);
-    assert!(cancelled.elapsed() < Duration::from_secs(1));
+    // Far less than the guest's scp has to end in peace.
+    assert!(cancelled.elapsed() < Duration::from_secs(30));
     until("scp is gone", async || processes_with(&source).is_empty()).await;
 }

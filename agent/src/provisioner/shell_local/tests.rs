@@ -148,7 +148,7 @@ async fn a_cancelled_script_goes_with_all_that_it_started() {
     };
     let (result, cancelled) = tokio::join!(run(&bench, json!({"inline": [script]})), cancel);
     assert!(result.unwrap_err().cancelled);
-    assert!(cancelled.elapsed() < Duration::from_secs(8));
+    assert!(cancelled.elapsed() < Duration::from_secs(60));
     until("its processes are gone", async || processes_with("4242.25").is_empty()).await;
     assert_eq!(std::fs::read_dir(&bench.task.cx.scratch).unwrap().count(), 0);
 }

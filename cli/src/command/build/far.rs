@@ -2,16 +2,24 @@
 //!
 //! ```text
 //!   evaluate here (mistakes are told at once; what only this machine knows is noted) ─► bundle ─► submit ─► follow
+//!                                                                                         ▲         │
+//!                                                                    pause, trying again ─┴─────────┘ out of reach
 //! ```
+//!
+//! What is sent again is not built again: all tries of one submission have one key.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kiln_agent::catalog::Factories;
 use kiln_config::world::Recorder;
 use kiln_config::{Answers, Request, Submission};
 use kiln_lang::{Diagnostics, SourceMap};
+use kiln_plan::TraceParent;
 use kiln_plan::fault::chain;
+use kiln_plan::fingerprint::Fingerprint;
+use kiln_plan::id::RequestId;
+use kiln_proto::Bytes;
 use kiln_proto::submission::{SubmitReply, SubmitRequest};
 
 use super::follow::{Follow, Followed};
@@ -24,8 +32,16 @@ use crate::farm_client::{FarmClient, FarmError};
 use crate::farm_connection;
 use crate::interrupt::{Interrupt, Interrupts};
 use crate::local_host::LocalHost;
+use crate::patience::Patience;
 use crate::render::run::RunView;
 use crate::render::{Screen, diagnostic};
+use crate::runtime;
+
+/// How long a farm that is out of reach is tried again before it has taken the build: a coordinator restarts in less.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Where tools that record traces tell the programs that they start which span these are a part of.
+const TRACE_PARENT: &str = "TRACEPARENT";
 
 /// How a build is wished for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,18 +73,13 @@ pub(super) fn run(farm: &ChosenFarm, request: Request, wish: &Wish, screen: &Scr
         }
         Err(Unprepared::Failed(why)) => return failed(screen, &why),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(screen, &format!("cannot start: {error}")),
-    };
-    let ended = runtime.block_on(async {
+    let ended = runtime::run(Duration::ZERO, async {
         match farm_connection::open(farm) {
             Ok(connection) => build(FarmClient::new(connection), prepared, wish, screen).await,
             Err(error) => failed(screen, &chain(&error)),
         }
     });
-    runtime.shutdown_background();
-    ended
+    ended.unwrap_or_else(|why| failed(screen, &why))
 }
 
 /// Why a template can't be sent.
@@ -104,18 +115,15 @@ async fn build(mut client: FarmClient, prepared: Prepared, wish: &Wish, screen: 
     };
     let started = Instant::now();
     let sources = prepared.sources.clone();
-    let reply = tokio::select! {
-        reply = submit(&mut client, prepared, wish) => reply,
-        interrupt = interrupts.next() => {
-            if let Interrupt::Cancel(name) = interrupt {
-                screen.plain_error(&format!("Cancelling build after receiving {name}"));
-            }
-            return Ended::Failed;
-        }
+    let packed = match prepared.packed.files.pack() {
+        Ok(packed) => packed.into(),
+        Err(error) => return failed(screen, &chain(&FarmError::from(error))),
     };
-    let reply = match reply {
-        Ok(reply) => reply,
-        Err(error) => return failed(screen, &chain(&error)),
+    let sending = Sending { digest: prepared.packed.files.digest(), packed, asked: asked(&prepared, wish) };
+    let reply = match sending.until_taken(&mut client, screen, &mut interrupts).await {
+        Some(Ok(reply)) => reply,
+        Some(Err(error)) => return failed(screen, &chain(&error)),
+        None => return Ended::Failed,
     };
     diagnostic::show(screen, &reply.diagnostics, &sources);
     let Some(build) = reply.build else {
@@ -142,18 +150,87 @@ async fn build(mut client: FarmClient, prepared: Prepared, wish: &Wish, screen: 
     }
 }
 
-async fn submit(client: &mut FarmClient, prepared: Prepared, wish: &Wish) -> Result<SubmitReply, FarmError> {
-    let digest = prepared.packed.files.digest();
-    let packed = prepared.packed.files.pack()?;
-    client.put_bundle(digest, packed).await?;
+/// What is asked of the farm, with a key of its own.
+fn asked(prepared: &Prepared, wish: &Wish) -> SubmitRequest {
     let request = serde_json::to_vec(&prepared.submission).unwrap_or_default();
-    let asked = SubmitRequest {
+    SubmitRequest {
         request: request.into(),
         parallel: wish.parallel,
-        bundle: Some(digest),
+        bundle: Some(prepared.packed.files.digest()),
         project: wish.project.clone(),
         priority: wish.priority,
         join: wish.join,
-    };
-    client.submit(asked).await
+        key: Some(RequestId::new(uuid::Uuid::new_v4())),
+        trace_parent: trace_parent(),
+    }
+}
+
+/// A submission on its way.
+struct Sending {
+    digest: Fingerprint,
+    packed: Bytes,
+    asked: SubmitRequest,
+}
+
+impl Sending {
+    /// Sends until the farm has taken it or refuses; `None` when a person doesn't want to wait for that.
+    async fn until_taken(
+        &self,
+        client: &mut FarmClient,
+        screen: &Screen,
+        interrupts: &mut Interrupts,
+    ) -> Option<Result<SubmitReply, FarmError>> {
+        let mut patience = Patience::of(PATIENCE);
+        let mut asked_for = false;
+        let mut tries = 0_u32;
+        loop {
+            tries += 1;
+            let sent = tokio::select! {
+                sent = self.send(client, &mut asked_for) => sent,
+                interrupt = interrupts.next() => return left(screen, interrupt, asked_for),
+            };
+            let error = match sent {
+                Err(error) if error.is_passing() => error,
+                sent => {
+                    if tries > 1 && sent.is_ok() {
+                        screen.say("The farm answers again.");
+                    }
+                    return Some(sent);
+                }
+            };
+            if tries == 1 {
+                let minutes = PATIENCE.as_secs() / 60;
+                let told = chain(&error);
+                screen.plain_error(&format!("{told}; trying again for up to {minutes} minutes"));
+            }
+            tokio::select! {
+                more = patience.pause() => if !more { return Some(Err(error)) },
+                interrupt = interrupts.next() => return left(screen, interrupt, asked_for),
+            }
+        }
+    }
+
+    async fn send(&self, client: &mut FarmClient, asked_for: &mut bool) -> Result<SubmitReply, FarmError> {
+        client.put_bundle(self.digest, &self.packed).await?;
+        *asked_for = true;
+        client.submit(self.asked.clone()).await
+    }
+}
+
+/// A person doesn't want to wait for the farm. Its answer may be on its way.
+fn left(screen: &Screen, interrupt: Interrupt, asked_for: bool) -> Option<Result<SubmitReply, FarmError>> {
+    if let Interrupt::Cancel(name) = interrupt {
+        screen.plain_error(&format!("Cancelling build after receiving {name}"));
+    }
+    if asked_for {
+        screen.plain_error("The farm may have taken the build before; see `kiln farm builds`");
+    }
+    None
+}
+
+/// The span that this command is a part of, when whoever started it says so.
+fn trace_parent() -> Option<TraceParent> {
+    let given = std::env::var(TRACE_PARENT).ok()?;
+    let parent = given.parse();
+    parent.inspect_err(|error| tracing::debug!(%error, "{TRACE_PARENT} is left out")).ok()
 }

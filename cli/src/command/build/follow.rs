@@ -1,9 +1,9 @@
 //! A build that is followed to its end, near or far: events are shown, questions answered, signals obeyed.
 //!
 //! ```text
-//!   following ── the farm is out of reach ──► trying again, for as long as an agent would hold out ──► following
-//!       │                                                                       └──► given up
-//!       ├── all has been told ──► the end
+//!   following ── the farm is out of reach, or ends before all is told ──► trying again, for as long as an agent would
+//!       │        ◄────────────────── it tells of it again ───────────────────┘   hold out ──► given up
+//!       ├── how each task ended was told ──► the end
 //!       ├── first signal ──► cancelled; follows on
 //!       └── second signal ──► left
 //! ```
@@ -17,14 +17,15 @@ use tokio::time::Instant;
 
 use crate::farm_client::{FarmClient, FarmError, Following};
 use crate::interrupt::{Interrupt, Interrupts};
+use crate::patience::Patience;
 use crate::render::Screen;
 use crate::render::run::RunView;
 
 /// How long a farm that is out of reach is tried again: as long as its agents keep their guests.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// The wait between tries.
-const PAUSE: Duration = Duration::from_secs(1);
+/// A farm that was followed for so long without a break has come back for good.
+const STEADY: Duration = Duration::from_secs(60);
 
 /// A build that is being followed.
 pub(crate) struct Follow<'a> {
@@ -33,6 +34,9 @@ pub(crate) struct Follow<'a> {
     screen: &'a Screen,
     /// The first event of each task that has not been shown.
     places: BTreeMap<TaskId, u64>,
+    /// When the stream was opened, and what is left of the patience with one that breaks again and again.
+    opened: Instant,
+    broken: Option<Patience>,
     interrupted: bool,
     /// Whether a signal ends the build, and not only the showing.
     owner: bool,
@@ -53,7 +57,16 @@ pub(crate) enum Followed {
 impl<'a> Follow<'a> {
     /// A build to be followed from its beginning.
     pub(crate) fn new(client: FarmClient, build: BuildId, screen: &'a Screen) -> Self {
-        Self { client, build, screen, places: BTreeMap::new(), interrupted: false, owner: true }
+        Self {
+            client,
+            build,
+            screen,
+            places: BTreeMap::new(),
+            opened: Instant::now(),
+            broken: None,
+            interrupted: false,
+            owner: true,
+        }
     }
 
     /// The same for somebody who only looks: a signal doesn't end the build, and questions are others' to answer.
@@ -72,7 +85,7 @@ impl<'a> Follow<'a> {
     ) -> Result<Followed, FarmError> {
         let mut events = match self.open().await {
             // The leader that took the build may be gone by now.
-            Err(error) if error.is_passing() => match self.again(interrupts).await? {
+            Err(error) if error.is_passing() => match self.again(error, interrupts).await? {
                 Some(following) => following,
                 None => return Ok(Followed::Left),
             },
@@ -82,12 +95,18 @@ impl<'a> Follow<'a> {
             tokio::select! {
                 update = events.next() => match update {
                     Ok(Some(update)) => update.iter().for_each(|event| self.show(event, view)),
-                    Ok(None) => return Ok(Followed::ToTheEnd { interrupted: self.interrupted }),
-                    Err(error) if error.is_passing() => {
-                        let Some(again) = self.again(interrupts).await? else { return Ok(Followed::Left) };
+                    Ok(None) if view.has_ended() => {
+                        return Ok(Followed::ToTheEnd { interrupted: self.interrupted });
+                    }
+                    ended => {
+                        // A stream that was cut may look like one that ended.
+                        let why = ended.err().unwrap_or(FarmError::Untold);
+                        if !why.is_passing() {
+                            return Err(why);
+                        }
+                        let Some(again) = self.again(why, interrupts).await? else { return Ok(Followed::Left) };
                         events = again;
                     }
-                    Err(error) => return Err(error),
                 },
                 interrupt = interrupts.next() => {
                     if self.obey(interrupt).await? == Obeyed::Leaves {
@@ -100,30 +119,59 @@ impl<'a> Follow<'a> {
 
     async fn open(&mut self) -> Result<Following, FarmError> {
         let places = self.places.iter().map(|(task, place)| (*task, *place)).collect();
-        self.client.follow(self.build, places).await
+        let following = self.client.follow(self.build, places).await;
+        self.opened = Instant::now();
+        following
     }
 
     /// Tries until the farm answers; `None` when a person leaves meanwhile.
-    async fn again(&mut self, interrupts: &mut Interrupts) -> Result<Option<Following>, FarmError> {
-        let since = Instant::now();
-        self.screen.plain_error("The farm is out of reach; trying again. The build goes on meanwhile.");
+    async fn again(
+        &mut self,
+        mut why: FarmError,
+        interrupts: &mut Interrupts,
+    ) -> Result<Option<Following>, FarmError> {
+        let broken = self.broken.take().filter(|_| self.opened.elapsed() < STEADY);
+        let mut is_first = broken.is_none();
+        let mut patience = broken.unwrap_or_else(|| Patience::of(PATIENCE));
+        if is_first {
+            self.screen.plain_error("The farm is out of reach; trying again. The build goes on meanwhile.");
+        }
+        let was_whole = is_first;
         loop {
+            if !std::mem::take(&mut is_first) {
+                tokio::select! {
+                    more = patience.pause() => if !more { return Err(why) },
+                    _ = interrupts.next() => return Ok(None),
+                }
+            }
             tokio::select! {
-                opened = self.open() => match opened {
+                opened = self.resume() => match opened {
                     Ok(following) => {
-                        self.screen.say("The farm answers again.");
+                        if was_whole {
+                            self.screen.say("The farm answers again.");
+                        }
+                        self.broken = Some(patience);
                         return Ok(Some(following));
                     }
-                    Err(error) if error.is_passing() && since.elapsed() < PATIENCE => {}
+                    Err(error) if error.is_passing() => why = error,
                     Err(error) => return Err(error),
                 },
                 _ = interrupts.next() => return Ok(None),
             }
-            tokio::time::sleep(PAUSE).await;
         }
     }
 
+    /// Follows on, and asks once more for the end that was asked for: the farm may not have heard of it.
+    async fn resume(&mut self) -> Result<Following, FarmError> {
+        let following = self.open().await?;
+        if self.interrupted {
+            self.client.cancel(self.build).await?;
+        }
+        Ok(following)
+    }
+
     fn show(&mut self, event: &Event, view: &mut RunView<'_>) {
+        self.broken = None;
         self.places.insert(event.task, event.sequence + 1);
         view.event(event);
         if self.owner {
@@ -137,7 +185,11 @@ impl<'a> Follow<'a> {
             Interrupt::Cancel(name) => {
                 self.interrupted = true;
                 self.screen.plain_error(&format!("Cancelling build after receiving {name}"));
-                self.client.cancel(self.build).await?;
+                match self.client.cancel(self.build).await {
+                    // It is told once the farm answers again.
+                    Err(error) if error.is_passing() => {}
+                    cancelled => cancelled?,
+                }
                 Ok(Obeyed::Stays)
             }
             Interrupt::Leave => {

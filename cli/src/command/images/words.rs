@@ -2,8 +2,12 @@
 
 use std::fmt::Write as _;
 
-use kiln_proto::image::{ImageManifest, ImageRecord};
+use kiln_plan::byte_count::in_words;
+use kiln_proto::image::{ImageManifest, ImageRecord, InputDigest};
 use serde_json::{Value, json};
+
+/// The most inputs that are told in words.
+const INPUTS: usize = 20;
 
 /// An image as an object.
 pub(super) fn object(image: &ImageRecord) -> Value {
@@ -19,21 +23,6 @@ pub(super) fn object(image: &ImageRecord) -> Value {
         "task": image.task.to_string(),
         "digest": image.digest,
     })
-}
-
-/// As `1.5 GiB`.
-pub(super) fn bytes(bytes: u64) -> String {
-    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-    let mut scale = 0;
-    while scale + 1 < units.len() && bytes >> (10 * (scale + 1)) > 0 {
-        scale += 1;
-    }
-    if scale == 0 {
-        return format!("{bytes} B");
-    }
-    // Shifted by one unit less, so that one decimal is left and nothing overflows.
-    let tenths = (bytes >> (10 * (scale - 1))) * 10 / 1_024;
-    format!("{}.{} {}", tenths / 10, tenths % 10, units[scale])
 }
 
 fn time(ms: u64) -> String {
@@ -67,12 +56,20 @@ pub(super) fn table(images: &[ImageRecord]) -> String {
         [
             image.name.clone(),
             image.version.to_string(),
-            bytes(image.size),
+            in_words(image.size),
             time(image.published_ms),
             image.image.to_string(),
         ]
     };
     columns(&std::iter::once(head).chain(images.iter().map(row)).collect::<Vec<_>>())
+}
+
+/// What went in, in one line.
+fn origin(of: &InputDigest) -> String {
+    let size = of.size.map(|size| format!("  {}", in_words(size))).unwrap_or_default();
+    let digest = of.digest.as_ref().map(|digest| format!("  {digest}")).unwrap_or_default();
+    // It may be a file's name, and those may hold anything.
+    format!("{}{size}{digest}", of.name.replace(char::is_control, "?"))
 }
 
 /// All about an image.
@@ -103,14 +100,17 @@ pub(super) fn page(image: &ImageRecord, manifest: &ImageManifest) -> String {
     for (name, digest) in [("bundle", &from.bundle), ("plan", &from.plan)] {
         digest.iter().for_each(|digest| line(name, digest));
     }
-    from.media.iter().for_each(|media| line("medium", &format!("{} {}", media.name, media.digest)));
-    from.inputs.iter().for_each(|input| line("input", &format!("{} {}", input.name, input.digest)));
+    from.media.iter().for_each(|medium| line("medium", &origin(medium)));
+    from.inputs.iter().take(INPUTS).for_each(|input| line("input", &origin(input)));
+    if let Some(others) = from.inputs.len().checked_sub(INPUTS).filter(|others| *others > 0) {
+        line("", &format!("and {others} more; -format json has all"));
+    }
     from.tools.iter().for_each(|(tool, version)| line("tool", &format!("{tool} {version}")));
     let stored: u64 = manifest.chunks.iter().map(|chunk| u64::from(chunk.stored)).sum();
     let (chunks, packs) = (manifest.chunks.len(), head.packs.len());
-    line("stored", &format!("{} in {chunks} chunks of {packs} packs", bytes(stored)));
+    line("stored", &format!("{} in {chunks} chunks of {packs} packs", in_words(stored)));
     for file in &head.files {
-        line("file", &format!("{}  {}  sha256:{}", file.path, bytes(file.size), file.sha256));
+        line("file", &format!("{}  {}  sha256:{}", file.path, in_words(file.size), file.sha256));
     }
     out
 }
@@ -122,16 +122,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_told_with_one_decimal() {
-        for (count, told) in [
-            (0, "0 B"),
-            (1_023, "1023 B"),
-            (1_024, "1.0 KiB"),
-            (1_536, "1.5 KiB"),
-            (442_761_216, "422.2 MiB"),
-            (u64::MAX, "16383.9 PiB"),
+    fn what_went_in_is_one_line_whatever_is_known_of_it() {
+        let of = |digest: Option<&str>, size| InputDigest {
+            name: "a\n\u{1b}b".into(),
+            digest: digest.map(str::to_owned),
+            size,
+        };
+        for (input, told) in [
+            (of(Some("sha256:0"), Some(2_048)), "a??b  2.0 KiB  sha256:0"),
+            (of(None, Some(1)), "a??b  1 B"),
+            (of(None, None), "a??b"),
         ] {
-            assert_eq!(bytes(count), told);
+            assert_eq!(origin(&input), told);
         }
     }
 

@@ -3,10 +3,14 @@
 use super::argument::{any, bounded, check_size, needs_all, string, text};
 use super::{Function, FunctionError};
 use crate::convert::number_text;
+use crate::json_text::quote;
 use crate::types::Type;
 use crate::value::{Data, Value};
 
 mod read;
+
+/// What Go escapes beyond what JSON asks for.
+const HTML: &[char] = &['<', '>', '&'];
 
 pub(super) fn functions() -> Vec<Function> {
     vec![
@@ -33,7 +37,7 @@ fn write(value: &Value, out: &mut String) -> Result<(), FunctionError> {
         Data::Unknown(_) => return Err(FunctionError::new("a value that isn't known yet has no JSON form")),
         Data::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
         Data::Number(n) => out.push_str(&number_text(n)),
-        Data::String(text) => write_text(text, out),
+        Data::String(text) => quote(text, HTML, out),
         Data::List(_, items) | Data::Set(_, items) | Data::Tuple(items) => {
             out.push('[');
             for (i, item) in items.iter().enumerate() {
@@ -50,7 +54,7 @@ fn write(value: &Value, out: &mut String) -> Result<(), FunctionError> {
                 if i > 0 {
                     out.push(',');
                 }
-                write_text(key, out);
+                quote(key, HTML, out);
                 out.push(':');
                 write(item, out)?;
             }
@@ -58,24 +62,4 @@ fn write(value: &Value, out: &mut String) -> Result<(), FunctionError> {
         }
     }
     Ok(())
-}
-
-fn write_text(text: &str, out: &mut String) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
-                out.push_str(&format!("\\u{:04x}", u32::from(c)));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
 }

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use jsonc_parser::ast;
 use jsonc_parser::common::Ranged as _;
-use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
+use jsonc_parser::{CollectOptions, parse_to_ast};
 
 use super::tree::Place;
 use crate::convert::parse_number;
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::json_text::strict;
 use crate::span::{SourceFile, Span};
 use crate::syntax::{Attribute, Block, Body, Expression, ExpressionKind, Label, ObjectItem, ObjectKey};
 use crate::value::Value;
@@ -70,20 +71,8 @@ struct Reader<'t> {
 
 impl Reader<'_> {
     fn parse(&mut self) -> Option<Expression> {
-        let strict = ParseOptions {
-            allow_comments: false,
-            allow_loose_object_property_names: false,
-            allow_trailing_commas: false,
-            allow_missing_commas: false,
-            allow_single_quoted_strings: false,
-            allow_hexadecimal_numbers: false,
-            allow_unary_plus_numbers: false,
-            allow_bare_decimal_point_numbers: false,
-            allow_non_finite_numbers: false,
-            allow_extended_string_escapes: false,
-        };
         let start = if self.text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-        match parse_to_ast(self.text, &CollectOptions::default(), &strict) {
+        match parse_to_ast(self.text, &CollectOptions::default(), &strict()) {
             Ok(parsed) => match parsed.value {
                 Some(value) => self.expression(&value, 0),
                 None => {

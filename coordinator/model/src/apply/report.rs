@@ -5,6 +5,7 @@ use kiln_plan::event::TaskOutcome;
 use kiln_plan::id::{AgentId, AttemptId, Epoch, TaskId};
 
 use super::Applied;
+use crate::lease::Lease;
 use crate::outcome::{Outcome, Refusal};
 use crate::retry::{self, Verdict};
 use crate::state::FarmState;
@@ -16,6 +17,7 @@ pub(super) fn report(
     id: TaskId,
     (agent, attempt, epoch): (AgentId, AttemptId, Epoch),
     outcome: &TaskOutcome,
+    said: Option<u64>,
 ) -> Applied {
     let task = state.tasks.get(&id).ok_or(Refusal::UnknownTask(id))?;
     let (expired, granted) = match task.standing(agent, attempt, epoch) {
@@ -29,13 +31,19 @@ pub(super) fn report(
         // It did not end that way after all.
         state.alter_task(id, |task| drop(task.attempts.pop()));
     }
+    if let Some(next) = said {
+        state.alter_task(id, |task| task.said.push((epoch, next)));
+    }
     let now = state.now;
+    let granted = granted.unwrap_or(now);
     let Some(failure) = retried(state, id, agent, outcome) else {
         let outcome = final_outcome(state, id, outcome);
-        state.move_task(id, TaskPhase::Finished { at: now, outcome });
+        state.alter_task(id, |task| {
+            task.finished_by = Some(Lease::granted(attempt, agent, epoch, granted));
+            task.phase = TaskPhase::Finished { at: now, outcome };
+        });
         return Ok(Outcome::Reported { verdict: Verdict::Final });
     };
-    let granted = granted.unwrap_or(now);
     let how = AttemptEnd::Failed(failure);
     state.alter_task(id, |task| {
         task.attempts.push(EndedAttempt { attempt, agent, epoch, granted, ended: now, how });

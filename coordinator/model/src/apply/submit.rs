@@ -1,4 +1,5 @@
-//! A build enters the farm with all its tasks, which wait from then on; or one that does the same is joined.
+//! A build enters the farm with all its tasks, which wait from then on; or one that does the same is joined. A request
+//! that was sent again, since its answer was lost, is answered with the build that it made.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -18,6 +19,9 @@ pub(super) fn submit(
     tasks: &[NewTask],
     (origin, join): (&Origin, bool),
 ) -> Applied {
+    if let Some(build) = origin.request.and_then(|request| state.submitted_by(request)) {
+        return Ok(Outcome::SubmittedBefore { build });
+    }
     if state.builds.contains_key(&id) {
         return Err(Refusal::DuplicateBuild(id));
     }
@@ -89,7 +93,9 @@ fn waiting(new: &NewTask, build: BuildId, index: u32, since: crate::Timestamp) -
         phase: TaskPhase::Queued { since },
         epoch: Epoch(0),
         holder: None,
+        finished_by: None,
         attempts: Vec::new(),
+        said: Vec::new(),
         cancelling: false,
         overrun: None,
         ending: None,

@@ -103,6 +103,10 @@ impl<'a> Round<'a> {
             heads.extend(cursor.next_run());
             return None;
         }
+        if self.scheduler.held_back.contains(&task) {
+            heads.extend(cursor.next());
+            return None;
+        }
         let Some(agent) = self.find(cursor.class) else {
             self.scheduler.blocked.insert(cursor.class.clone(), self.state.counts.gains);
             return None;

@@ -56,6 +56,8 @@ pub(crate) struct Index {
     pub(crate) active: BTreeMap<String, u32>,
     /// The builds under way that others may join: by project and what they do, the oldest first.
     pub(crate) in_flight: BTreeSet<(String, Fingerprint, u64, BuildId)>,
+    /// The builds whose requests have a key.
+    pub(crate) requests: BTreeMap<Fingerprint, BuildId>,
 }
 
 impl Index {
@@ -76,30 +78,33 @@ impl Index {
             if matches!(task.phase, TaskPhase::Queued { .. }) {
                 index.queue.insert(build, Place::of(task, build));
             }
-            index.count_active(&build.origin.project, false, task.lease().is_some());
+            if task.lease().is_some() {
+                index.hold(&build.origin.project);
+            }
             index.finished.extend(task.ending.map(|ending| (ending, task.id)));
         }
+        let keyed = |build: &Build| Some((build.origin.request?, build.id));
+        index.requests.extend(state.builds.values().filter_map(keyed));
         let running = state.builds.values().filter(|build| !build.is_ended());
         running.for_each(|build| index.take_off(build));
         index
     }
 
-    /// Counts a task of a project that is held from now on, or no longer.
-    pub(crate) fn count_active(&mut self, project: &str, before: bool, after: bool) {
-        match (before, after) {
-            (false, true) => match self.active.get_mut(project) {
-                Some(active) => *active += 1,
-                None => drop(self.active.insert(project.to_owned(), 1)),
-            },
-            (true, false) => {
-                if let Some(active) = self.active.get_mut(project) {
-                    *active -= 1;
-                    if *active == 0 {
-                        self.active.remove(project);
-                    }
-                }
+    /// Counts a task of a project that is held from now on.
+    pub(crate) fn hold(&mut self, project: &str) {
+        match self.active.get_mut(project) {
+            Some(active) => *active += 1,
+            None => drop(self.active.insert(project.to_owned(), 1)),
+        }
+    }
+
+    /// Counts a task of a project that is held no longer.
+    pub(crate) fn release(&mut self, project: &str) {
+        if let Some(active) = self.active.get_mut(project) {
+            *active -= 1;
+            if *active == 0 {
+                self.active.remove(project);
             }
-            (false, false) | (true, true) => {}
         }
     }
 

@@ -119,6 +119,7 @@ impl Farm {
             attempt: attempt(u128::from(epoch)),
             epoch: Epoch(epoch),
             outcome,
+            said: Some(epoch * 100),
         })
     }
 

@@ -32,6 +32,7 @@ enum Happening {
     Depart { agent: u128 },
     Drain { agent: u128, drain: bool },
     Overrun { nth: usize },
+    HandBack { nth: usize },
     Identity { n: u128, what: u8 },
 }
 
@@ -56,6 +57,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (0..3_u128).prop_map(|agent| Depart { agent }),
         1 => (0..3_u128, any::<bool>()).prop_map(|(agent, drain)| Drain { agent, drain }),
         1 => (0..9_usize).prop_map(|nth| Overrun { nth }),
+        1 => (0..9_usize).prop_map(|nth| HandBack { nth }),
         2 => (0..3_u128, 0..9_u8).prop_map(|(n, what)| Identity { n, what }),
     ]
 }
@@ -81,6 +83,7 @@ fn actions(happening: &Happening, state: &FarmState, now: Timestamp) -> Vec<Acti
                 project: format!("p{}", n % 2),
                 priority: i32::try_from(*n).unwrap_or(0) * 40 - 60,
                 fingerprint: Some(Fingerprint::of_bytes(&[count])),
+                request: (n % 2 == 1).then(|| Fingerprint::of_bytes(&[count, 1])),
                 ..Origin::default()
             };
             let parallel = std::num::NonZeroU32::new(*parallel);
@@ -120,6 +123,7 @@ fn actions(happening: &Happening, state: &FarmState, now: Timestamp) -> Vec<Acti
             attempt: attempt(u128::from(*epoch)),
             epoch: Epoch(*epoch),
             outcome: succeeded(),
+            said: None,
         }],
         Happening::Cancel { build: n } => vec![Action::Cancel { build: build(*n) }],
         Happening::Reconcile => everything_due(state, now),
@@ -127,6 +131,10 @@ fn actions(happening: &Happening, state: &FarmState, now: Timestamp) -> Vec<Acti
         Happening::Drain { agent: n, drain: true } => vec![Action::DrainAgent { agent: agent(*n) }],
         Happening::Drain { agent: n, drain: false } => vec![Action::UndrainAgent { agent: agent(*n) }],
         Happening::Overrun { nth } => overrun(state, *nth),
+        Happening::HandBack { nth } => {
+            let leases = state.tasks().values().filter_map(|task| Some((task.id, task.lease()?.epoch)));
+            leases.skip(*nth).take(1).map(|(task, epoch)| Action::HandBack { task, epoch }).collect()
+        }
         Happening::Identity { n, what } => vec![Action::Identity(identity(*n, *what))],
         Happening::Wait { .. } => Vec::new(),
     }
@@ -136,7 +144,8 @@ fn actions(happening: &Happening, state: &FarmState, now: Timestamp) -> Vec<Acti
 fn report(state: &FarmState, nth: usize, how: u8) -> Option<Action> {
     let (task, lease) = state.tasks().values().filter_map(|t| Some((t.id, t.lease()?))).nth(nth)?;
     let (agent, attempt, epoch) = (lease.agent, lease.attempt, lease.epoch);
-    Some(Action::Report { task, agent, attempt, epoch, outcome: outcome(how) })
+    let said = (how != 1).then_some(epoch.0 + 7);
+    Some(Action::Report { task, agent, attempt, epoch, outcome: outcome(how), said })
 }
 
 fn overrun(state: &FarmState, nth: usize) -> Vec<Action> {

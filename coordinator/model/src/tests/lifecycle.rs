@@ -10,6 +10,42 @@ use crate::lease::LEASE_MS;
 use crate::{Action, BuildPhase, BuildResult, Outcome, Refusal, Verdict, due};
 
 #[test]
+fn what_an_agent_never_got_is_handed_back_as_often_as_need_be() {
+    let hand_back = |epoch| Action::HandBack { task: task(1), epoch: Epoch(epoch) };
+    let mut farm = Farm { now: 1_000, ..Farm::default() };
+    farm.connect(1, offers(2, &["builder/null"]));
+    farm.submit(1, 1, vec![new_task(1, needs("builder/null")), new_task(2, needs("builder/null"))]);
+    for epoch in 1..10 {
+        farm.assign(1, 1);
+        assert_eq!(farm.phase(1), format!("leased to a1 epoch {epoch}"));
+        assert!(matches!(farm.apply(hand_back(epoch - 1)), Outcome::Refused(Refusal::StaleEpoch { .. })));
+        farm.must(hand_back(epoch));
+        assert_eq!(farm.phase(1), "queued");
+        assert!(matches!(farm.apply(hand_back(epoch)), Outcome::Refused(Refusal::StaleEpoch { .. })));
+    }
+    assert_eq!(farm.state.tasks()[&task(1)].attempts, []);
+    // Another of the build may have its place meanwhile.
+    farm.assign(2, 1);
+    farm.report(2, 1, 1, succeeded());
+    farm.assign(1, 1);
+    farm.synchronize(1, vec![Farm::claim(1, 10)]);
+    assert_eq!(farm.apply(hand_back(10)), Outcome::Refused(Refusal::HasBegun(task(1))));
+    farm.report(1, 1, 10, succeeded());
+    assert_eq!(farm.phase(1), "succeeded");
+}
+
+#[test]
+fn what_is_handed_back_after_its_end_was_asked_for_ends() {
+    let mut farm = Farm { now: 1_000, ..Farm::default() };
+    farm.connect(1, offers(2, &["builder/null"]));
+    farm.submit(1, 0, vec![new_task(1, needs("builder/null"))]);
+    farm.assign(1, 1);
+    farm.must(Action::Cancel { build: build(1) });
+    farm.must(Action::HandBack { task: task(1), epoch: Epoch(1) });
+    assert_eq!(farm.phase(1), "cancelled");
+}
+
+#[test]
 fn a_task_goes_from_queue_to_finish() {
     let mut farm = Farm { now: 1_000, ..Farm::default() };
     farm.connect(1, offers(1, &["builder/null"]));
@@ -206,6 +242,27 @@ fn a_draining_agent_keeps_what_it_has_and_takes_nothing_new() {
     );
     farm.report(1, 1, 1, succeeded());
     farm.must(Action::Depart { agent: agent(1) });
+}
+
+#[test]
+fn what_an_attempt_said_is_known_once_it_has_told_its_end() {
+    let mut farm = Farm::with_one_running();
+    let (first, second) = (Some(agent(1)), Some(agent(2)));
+    let told = |farm: &Farm, epoch| {
+        let task = &farm.state.tasks()[&task(1)];
+        (task.said(Epoch(epoch)), task.teller(Epoch(epoch)))
+    };
+    assert_eq!((told(&farm, 1), told(&farm, 2)), ((None, first), (None, None)));
+    farm.report(1, 1, 1, failed(Fault::Machine));
+    assert_eq!(told(&farm, 1), (Some(100), first));
+    farm.assign(1, 2);
+    farm.expire(1, 2);
+    assert_eq!((told(&farm, 1), told(&farm, 2)), ((Some(100), first), (None, second)));
+    farm.connect(3, offers(1, &["builder/null"]));
+    farm.assign(1, 3);
+    assert_eq!(told(&farm, 2), (None, None), "who fell silent is shut out");
+    farm.report(1, 3, 3, succeeded());
+    assert_eq!((told(&farm, 1), told(&farm, 3)), ((Some(100), first), (Some(300), Some(agent(3)))));
 }
 
 #[test]

@@ -147,6 +147,31 @@ fn a_drained_agent_stays_so_whatever_it_says_until_an_operator_wants_it_back() {
 }
 
 #[test]
+fn a_request_that_is_sent_again_is_answered_with_its_build_for_as_long_as_that_is_remembered() {
+    let submit = |n: u128, request: Option<&str>| {
+        let request = request.map(|request| Fingerprint::of_bytes(request.as_bytes()));
+        let origin = Origin { request, ..Origin::default() };
+        let tasks = vec![new_task(n, <_>::default())];
+        Action::Submit { build: build(n), parallel: None, tasks, origin, join: false }
+    };
+    let mut farm = Farm::default();
+    let before = Outcome::SubmittedBefore { build: build(1) };
+    assert_eq!(farm.apply(submit(1, Some("a"))), Outcome::Done);
+    assert_eq!(farm.apply(submit(2, Some("a"))), before);
+    assert_eq!(farm.apply(submit(1, Some("a"))), before, "whatever else it proposes");
+    assert_eq!(farm.apply(submit(2, Some("b"))), Outcome::Done);
+    assert_eq!(farm.apply(submit(3, None)), Outcome::Done);
+    assert_eq!(farm.apply(submit(4, None)), Outcome::Done, "without a key nothing is the same");
+    // What lies on disk knows it too.
+    let written = serde_json::to_string(&farm.state).unwrap();
+    farm.state = serde_json::from_str(&written).unwrap();
+    farm.must(Action::Cancel { build: build(1) });
+    assert_eq!(farm.apply(submit(5, Some("a"))), before, "it has ended");
+    farm.must(Action::ForgetBuild { build: build(1) });
+    assert_eq!(farm.apply(submit(6, Some("a"))), Outcome::Done, "and is forgotten");
+}
+
+#[test]
 fn a_build_that_does_the_same_is_joined_on_request() {
     let origin = |text: &str, project: &str| Origin {
         fingerprint: Some(Fingerprint::of_bytes(text.as_bytes())),

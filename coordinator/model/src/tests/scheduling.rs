@@ -21,6 +21,22 @@ fn plain(numbers: impl IntoIterator<Item = u128>) -> Vec<crate::NewTask> {
 }
 
 #[test]
+fn what_is_held_back_is_passed_over_and_holds_nothing_up() {
+    let mut farm = Farm { now: 1_000, ..Farm::default() };
+    farm.connect(1, offers(2, &[]));
+    farm.submit(1, 0, (1..=4).map(|n| new_task(n, <_>::default())).collect());
+    let mut scheduler = crate::Scheduler::default();
+    let mut given = |held: &[u128]| {
+        scheduler.hold_back(held.iter().map(|n| task(*n)).collect());
+        let given = scheduler.assignments(&farm.state, farm.state.now(), 9);
+        given.into_iter().map(|given| given.task).collect::<Vec<_>>()
+    };
+    assert_eq!(given(&[1, 3]), [task(2), task(4)]);
+    assert_eq!(given(&[1, 2, 3, 4]), []);
+    assert_eq!(given(&[]), [task(1), task(2)]);
+}
+
+#[test]
 fn tasks_go_out_in_the_order_of_the_template_and_spread_over_agents() {
     let mut farm = Farm::default();
     farm.connect(1, offers(2, &[]));

@@ -59,9 +59,9 @@ async fn a_coordinator_renews_its_own_certificate_when_a_third_of_its_life_is_le
         let then = coordinator.clock.now().0 - days * 24 * 3_600_000;
         let authority = coordinator.ledger.read(|farm| coordinator.identity.authority(farm)).unwrap();
         let key = PrivateKey::generate().unwrap();
-        let names = ["farm.example".to_owned()];
-        let old =
-            certify(&authority, &key, Peer::Coordinator(1), &names, kiln_model::Timestamp(then)).unwrap();
+        let life = coordinator.settings.certificates.coordinator;
+        let subject = Subject { peer: Peer::Coordinator(1), names: vec!["farm.example".to_owned()], life };
+        let old = certify(&authority, &key, &subject, kiln_model::Timestamp(then)).unwrap();
         place.settle(&key, &old.chain, authority.pem()).unwrap();
         let credentials = place.credentials().unwrap();
         let before = credentials.expires().unwrap();

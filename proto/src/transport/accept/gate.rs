@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use super::Limits;
@@ -21,8 +22,17 @@ struct Inside {
     strangers: usize,
     by_address: BTreeMap<IpAddr, usize>,
     next: u64,
-    /// Handshakes under way, oldest first.
-    shaking: BTreeMap<u64, (IpAddr, Option<AbortHandle>)>,
+    /// Who may be shown out, oldest first: those in their handshake, and those who have shown nothing good since.
+    strange: BTreeMap<u64, (IpAddr, Option<Exit>)>,
+}
+
+/// How a stranger is shown out.
+#[derive(Debug)]
+enum Exit {
+    /// Out of the handshake.
+    Handshake(AbortHandle),
+    /// Out of the connection, which listens to the other end of this.
+    Connection(oneshot::Sender<()>),
 }
 
 /// A connection's place.
@@ -31,15 +41,7 @@ pub(in crate::transport) struct Place {
     gate: Arc<Gate>,
     number: u64,
     from: IpAddr,
-    state: Mutex<Standing>,
-}
-
-/// As what a connection counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    Shaking,
-    Stranger,
-    Known,
+    known: Mutex<bool>,
 }
 
 impl Gate {
@@ -47,7 +49,7 @@ impl Gate {
         Self { limits, inside: Mutex::default() }
     }
 
-    /// A place for a connection that begins its handshake, if there is one or the oldest handshake gives way.
+    /// A place for a connection that begins its handshake, if there is one or the oldest stranger gives way.
     pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
         let from = neighbourhood(address);
         self.with(|inside| {
@@ -65,21 +67,21 @@ impl Gate {
             inside.total += 1;
             inside.strangers += 1;
             *inside.by_address.entry(from).or_default() += 1;
-            inside.shaking.insert(number, (from, None));
-            Some(Place { gate: Arc::clone(self), number, from, state: Mutex::new(Standing::Shaking) })
+            inside.strange.insert(number, (from, None));
+            Some(Place { gate: Arc::clone(self), number, from, known: Mutex::new(false) })
         })
     }
 
     /// Makes a handshake one that can be ended.
     pub(super) fn watch(&self, number: u64, handle: AbortHandle) {
         self.with(|inside| {
-            if let Some((_, place)) = inside.shaking.get_mut(&number) {
-                *place = Some(handle);
+            if let Some((_, exit @ None)) = inside.strange.get_mut(&number) {
+                *exit = Some(Exit::Handshake(handle));
             }
         });
     }
 
-    /// Ends all handshakes under way.
+    /// Shows all strangers out.
     pub(super) fn close(&self) {
         self.with(|inside| while inside.drop_oldest(|_| true) {});
     }
@@ -90,15 +92,17 @@ impl Gate {
 }
 
 impl Inside {
-    /// Ends the oldest handshake of those from an address that `suits`. Its place is given back soon after.
+    /// Shows out the oldest stranger of those from an address that `suits`. Its place is given back soon after.
     fn drop_oldest(&mut self, suits: impl Fn(IpAddr) -> bool) -> bool {
-        let may_go =
-            |(_, (from, handle)): &(&u64, &(IpAddr, Option<AbortHandle>))| handle.is_some() && suits(*from);
-        let Some(oldest) = self.shaking.iter().find(may_go).map(|(number, _)| *number) else {
+        let may_go = |(_, (from, exit)): &(&u64, &(IpAddr, Option<Exit>))| exit.is_some() && suits(*from);
+        let Some(oldest) = self.strange.iter().find(may_go).map(|(number, _)| *number) else {
             return false;
         };
-        if let Some((_, Some(handle))) = self.shaking.remove(&oldest) {
-            handle.abort();
+        match self.strange.remove(&oldest) {
+            Some((_, Some(Exit::Handshake(handle)))) => handle.abort(),
+            // One that is gone already doesn't listen.
+            Some((_, Some(Exit::Connection(exit)))) => drop(exit.send(())),
+            _ => {}
         }
         true
     }
@@ -119,26 +123,41 @@ impl Place {
         self.number
     }
 
-    /// The handshake is over; the other end has a certificate of the farm, or it stays a stranger.
-    pub(super) fn settle(&self, known: bool) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        *state = if known { Standing::Known } else { Standing::Stranger };
-        self.gate.with(|inside| {
-            inside.shaking.remove(&self.number);
-            if known {
+    /// The other end is known by its certificate, or by what it has shown since.
+    pub(in crate::transport) fn welcome(&self) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if !std::mem::replace(&mut *known, true) {
+            self.gate.with(|inside| {
+                inside.strange.remove(&self.number);
                 inside.drop_stranger(self.from);
+            });
+        }
+    }
+
+    /// The handshake is over, and the other end is a stranger nevertheless. What is returned tells when it must go.
+    pub(super) fn stay(&self) -> oneshot::Receiver<()> {
+        let (exit, go) = oneshot::channel();
+        self.gate.with(|inside| {
+            if let Some((_, handshake)) = inside.strange.get_mut(&self.number) {
+                *handshake = Some(Exit::Connection(exit));
             }
         });
+        go
+    }
+
+    /// Whether the other end counts as a stranger no more.
+    pub(in crate::transport) fn is_known(&self) -> bool {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let state = *self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let known = *self.known.get_mut().unwrap_or_else(PoisonError::into_inner);
         self.gate.with(|inside| {
-            inside.shaking.remove(&self.number);
+            inside.strange.remove(&self.number);
             inside.total -= 1;
-            if state != Standing::Known {
+            if !known {
                 inside.drop_stranger(self.from);
             }
         });
@@ -174,14 +193,30 @@ mod tests {
     fn strangers_leave_room_for_those_who_are_known() {
         let gate = gate(4, 2, 2);
         let known: Vec<Place> = (0..2).map(|_| gate.enter(address(1)).unwrap()).collect();
-        known.iter().for_each(|place| place.settle(true));
+        known.iter().chain(&known).for_each(Place::welcome);
         let strangers: Vec<Place> = (0..2).map(|_| gate.enter(address(1)).unwrap()).collect();
-        strangers.iter().for_each(|place| place.settle(false));
         assert!(gate.enter(address(2)).is_none(), "no more strangers, from wherever");
         drop(strangers);
         assert!(gate.enter(address(2)).is_some());
         drop(known);
         gate.with(|inside| assert_eq!((inside.total, inside.strangers, inside.by_address.len()), (0, 0, 0)));
+    }
+
+    #[test]
+    fn who_has_shown_nothing_good_for_longest_gives_way_and_who_has_does_not() {
+        let gate = gate(9, 3, 9);
+        let places: Vec<Place> = (0..3).map(|_| gate.enter(address(1)).unwrap()).collect();
+        let mut goes: Vec<_> = places.iter().map(Place::stay).collect();
+        places[0].welcome();
+        let newcomers = [gate.enter(address(2)).unwrap(), gate.enter(address(3)).unwrap()];
+        let gone = goes.iter_mut().map(|go| go.try_recv()).collect::<Vec<_>>();
+        assert_eq!(
+            gone,
+            [Err(oneshot::error::TryRecvError::Closed), Ok(()), Err(oneshot::error::TryRecvError::Empty)]
+        );
+        assert!(places[0].is_known());
+        drop((places, newcomers));
+        gate.with(|inside| assert_eq!((inside.total, inside.strangers, inside.strange.len()), (0, 0, 0)));
     }
 
     #[tokio::test]

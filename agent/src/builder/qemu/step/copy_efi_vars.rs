@@ -9,6 +9,7 @@ use kiln_plan::{Failure, Fault};
 
 use crate::builder::qemu::artifact::EFI_VARS;
 use crate::builder::qemu::config::Config;
+use crate::download::origin;
 
 /// See the module.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ impl Step for CopyEfiVars<'_> {
         "copy the UEFI variables"
     }
 
-    async fn run(&self, _: &TaskContext) -> Result<Done<Option<PathBuf>>, Failure> {
+    async fn run(&self, cx: &TaskContext) -> Result<Done<Option<PathBuf>>, Failure> {
         let Some(efi) = &self.config.firmware.efi else { return Ok(Done::plain(None)) };
         let code = self.config.resolve(&efi.code);
         let (from, to) = (self.config.resolve(&efi.vars), self.config.output_path().join(EFI_VARS));
@@ -35,6 +36,10 @@ impl Step for CopyEfiVars<'_> {
             let hint =
                 "Install OVMF (on Debian: the package ovmf), or set efi_firmware_code and efi_firmware_vars.";
             return Err(Failure::new(Fault::Machine, text).hint(hint));
+        }
+        for firmware in [&code, &from] {
+            let noted = origin::file(cx, firmware).await;
+            noted.map_err(|error| Failure::from_error(Fault::Machine, &error))?;
         }
         let copying = async {
             tokio::fs::copy(&from, &to).await?;

@@ -51,7 +51,9 @@ impl Step for FetchIso<'_> {
 
     async fn run(&self, cx: &TaskContext) -> Result<Done<Iso>, Failure> {
         if self.config.disks.iso_skip_cache {
-            return unless_cancelled(cx, self.readable_url()).await.map(|url| Done::plain(Iso::Url(url)));
+            let url = unless_cancelled(cx, self.readable_url()).await?;
+            download::origin::unread(cx, &url);
+            return Ok(Done::plain(Iso::Url(url)));
         }
         let fetched = unless_cancelled(cx, download::fetch(cx, &self.config.iso)).await?;
         Ok(Done::plain(Iso::File(fetched.path)))

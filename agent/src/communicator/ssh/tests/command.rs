@@ -57,14 +57,16 @@ async fn large_streams_flow_in_all_directions_at_once() {
 async fn eight_commands_run_at_a_time_on_one_connection() {
     let sshd = Sshd::start().await;
     let ssh = sshd.connect().await;
+    let meeting = tempfile::tempdir().unwrap();
     let many = (0..8).map(|i| {
-        let ssh = ssh.clone();
-        async move { run(&ssh, &format!("sleep 0.5; echo {i}")).await.out }
+        let (ssh, place) = (ssh.clone(), meeting.path().display());
+        // Each waits for all others: one after the other, none would end.
+        let command =
+            format!("cd {place}; : >{i}; while [ $(ls | wc -l) -lt 8 ]; do sleep 0.05; done; echo {i}");
+        async move { run(&ssh, &command).await.out }
     });
-    let began = Instant::now();
     let outputs = bounded(futures::future::join_all(many)).await;
     assert_eq!(outputs.concat(), "0\n1\n2\n3\n4\n5\n6\n7\n");
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
@@ -188,9 +190,7 @@ async fn a_read_write_timeout_gives_up_a_server_that_stands_still() {
         ("ssh_keep_alive_interval", Value::from("-1s")),
     ]);
     let ssh = connect(&sshd.target(config)).await;
-    let began = Instant::now();
-    assert_eq!(bounded(run(&ssh, "sleep 30")).await.exit, Exit::Disconnected);
-    assert!(began.elapsed() < Duration::from_secs(5));
+    assert_eq!(bounded(run(&ssh, "sleep 600")).await.exit, Exit::Disconnected);
 }
 
 #[tokio::test]
