@@ -171,6 +171,8 @@ impl Task {
             {
                 Standing::Held
             }
+            // Another may have been given and handed back since: its number is used up, and so is every older one.
+            TaskPhase::Queued { .. } if epoch < self.epoch => Standing::Stale,
             TaskPhase::Queued { .. } => match self.attempts.last() {
                 Some(last)
                     if (last.agent, last.attempt, last.epoch) == (agent, attempt, epoch)

@@ -35,6 +35,18 @@ fn what_an_agent_never_got_is_handed_back_as_often_as_need_be() {
 }
 
 #[test]
+fn what_expired_before_another_attempt_was_handed_back_is_stale() {
+    let mut farm = Farm::with_one_running();
+    farm.connect(2, offers(1, &["builder/null"]));
+    farm.expire(1, 1);
+    farm.assign(1, 2);
+    farm.must(Action::HandBack { task: task(1), epoch: Epoch(2) });
+    let told = farm.synchronize(1, vec![Farm::claim(1, 1)]);
+    assert_eq!(told, Outcome::Synchronized { stale: vec![task(1)] });
+    assert_eq!(farm.phase(1), "queued");
+}
+
+#[test]
 fn what_is_handed_back_after_its_end_was_asked_for_ends() {
     let mut farm = Farm { now: 1_000, ..Farm::default() };
     farm.connect(1, offers(2, &["builder/null"]));
