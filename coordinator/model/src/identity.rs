@@ -22,7 +22,7 @@ pub mod laws;
 
 use crate::time::Timestamp;
 
-/// The most tokens that are kept at once.
+/// The most tokens that are kept at once. Beyond it, the one that ended first is forgotten for each new one.
 pub const MOST_TOKENS: usize = 10_000;
 
 /// How long what has ended is still remembered, in milliseconds: longer than any certificate of an agent lives, and
@@ -224,8 +224,8 @@ pub enum IdentityRefusal {
     /// The identifier is taken.
     #[error("token {0} was made before")]
     DuplicateToken(TokenId),
-    /// There are as many as may be.
-    #[error("the farm has {MOST_TOKENS} tokens, the most that it keeps; revoke some")]
+    /// There are as many as may be, and all of them can still be used.
+    #[error("the farm has {MOST_TOKENS} tokens that can still be used, the most that it keeps; revoke some")]
     TooManyTokens,
     /// A join token that would last for ever.
     #[error("a token for joining must have an end")]
@@ -315,12 +315,17 @@ impl TokenRecord {
         }
     }
 
-    pub(crate) fn is_forgettable(&self, now: Timestamp) -> bool {
+    /// When it ended; `None` while it can still be used.
+    pub(crate) fn ended(&self, now: Timestamp) -> Option<Timestamp> {
         let ended = match &self.end {
             Some(TokenEnd::Used { at, .. } | TokenEnd::Revoked { at }) => Some(*at),
             None => self.expires,
         };
-        ended.is_some_and(|at| at <= now && now.ms_since(at) >= REMEMBERED_MS)
+        ended.filter(|at| *at <= now)
+    }
+
+    pub(crate) fn is_forgettable(&self, now: Timestamp) -> bool {
+        self.ended(now).is_some_and(|at| now.ms_since(at) >= REMEMBERED_MS)
     }
 }
 

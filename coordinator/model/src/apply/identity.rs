@@ -68,12 +68,15 @@ fn create_token(state: &mut FarmState, new: &NewToken) -> Done {
     if identities.tokens.contains_key(&new.id) {
         return Err(IdentityRefusal::DuplicateToken(new.id));
     }
-    if identities.tokens.len() >= MOST_TOKENS {
-        return Err(IdentityRefusal::TooManyTokens);
-    }
     let lasting = matches!(new.usage, TokenUse::Client { .. });
     if new.expires.is_none() && !lasting {
         return Err(IdentityRefusal::Endless);
+    }
+    if identities.tokens.len() >= MOST_TOKENS {
+        // What has ended is kept for people to read, and gives way to what is needed.
+        let ended = identities.tokens.values().filter_map(|token| Some((token.ended(state.now)?, token.id)));
+        let (_, first) = ended.min().ok_or(IdentityRefusal::TooManyTokens)?;
+        identities.tokens.remove(&first);
     }
     let NewToken { id, name, secret, usage, expires } = new.clone();
     let record = TokenRecord { id, name, secret, usage, made: state.now, expires, end: None };

@@ -5,7 +5,7 @@ use kiln_plan::id::TokenId;
 use uuid::Uuid;
 
 use super::farm::{Farm, agent, needs, new_task, offers, succeeded};
-use crate::identity::REMEMBERED_MS;
+use crate::identity::{MOST_TOKENS, REMEMBERED_MS, TokenRecord};
 use crate::{
     Action, Authority, IdentityAction, Joined, NewToken, Newcomer, Outcome, Projects, Role, Timestamp,
     TokenUse,
@@ -149,4 +149,25 @@ fn a_coordinator_is_turned_away_by_its_number() {
     assert_eq!(farm.ask(revoke(1)), "done");
     assert_eq!(farm.ask(revoke(1)), "coordinator 1 was revoked by an operator");
     assert!(farm.state.identities().is_coordinator_revoked(1));
+}
+
+#[test]
+fn the_token_that_ended_first_gives_way_when_the_farm_has_as_many_as_it_keeps() {
+    let mut farm = Farm::founded();
+    let all = MOST_TOKENS as u128;
+    farm.make(0, client(), None);
+    let first = farm.state.identities.tokens[&token(0)].clone();
+    let others = (1..all).map(|n| (token(n), TokenRecord { id: token(n), ..first.clone() }));
+    farm.state.identities.tokens.extend(others);
+    assert!(farm.make(all, client(), None).ends_with("the most that it keeps; revoke some"));
+    for n in [7, 5] {
+        farm.now += 1;
+        assert_eq!(farm.ask(IdentityAction::RevokeToken { token: token(n) }), "done");
+    }
+    assert_eq!(farm.make(all, client(), None), "done");
+    let kept = |farm: &Farm, n| farm.state.identities().tokens().contains_key(&token(n));
+    assert_eq!((kept(&farm, 5), kept(&farm, 7), kept(&farm, all)), (true, false, true));
+    assert_eq!(farm.make(all + 1, client(), None), "done");
+    assert!(!kept(&farm, 5), "and so on, until none has ended");
+    assert!(farm.make(all + 2, client(), None).ends_with("revoke some"));
 }
