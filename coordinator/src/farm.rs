@@ -1,8 +1,10 @@
 //! What people see and do of the farm as a whole, over gRPC and HTTP alike.
 
+use std::collections::BTreeMap;
+
 use kiln_model::{Action, IdentityAction, Outcome, Refusal, Role, TaskPhase};
 use kiln_plan::id::{AgentId, BuildId};
-use kiln_proto::view::{Build, Explanation, Member, Overview};
+use kiln_proto::view::{Agent, Build, Explanation, Member, Overview};
 use kiln_proto::{Code, Problem};
 
 use crate::identity::Caller;
@@ -35,6 +37,17 @@ impl Coordinator {
                 Err("the farm has no leader; is a majority of its coordinators up?".to_owned())
             }
         }
+    }
+
+    /// The agents.
+    pub(crate) fn agents(&self) -> Vec<Agent> {
+        let ago: BTreeMap<AgentId, u64> = self.pulse.with(|liveness, now| {
+            let here = self.ledger.read(|farm| farm.agents().keys().copied().collect::<Vec<_>>());
+            let ago = |agent| Some((agent, now.saturating_sub(liveness.last_heard(agent)?)));
+            here.into_iter().filter_map(ago).collect()
+        });
+        let now = self.clock.now();
+        self.ledger.read(|farm| view::agents(farm, now, |agent| ago.get(&agent).copied()))
     }
 
     /// The builds that the caller may see, latest first.

@@ -32,8 +32,8 @@ mod server;
 pub(crate) use metrics::{Export, Meters};
 pub(crate) use server::{Old, serve_plain};
 
+use crate::Coordinator;
 use crate::identity::Caller;
-use crate::{Coordinator, view};
 
 /// The description of the JSON API.
 const OPENAPI: &str = include_str!("http/openapi.json");
@@ -163,7 +163,7 @@ async fn cancel(
 }
 
 async fn agents(State(coordinator): Shared) -> Told {
-    json(&coordinator.ledger.read(view::agents))
+    json(&coordinator.agents())
 }
 
 async fn drain(State(coordinator): Shared, Path(agent): Path<String>) -> Told {

@@ -119,19 +119,24 @@ pub(crate) fn member(member: &crate::ledger::Member) -> Member {
     Member { id: member.id, address: member.address.clone(), role: role.to_owned(), lag: member.lag }
 }
 
-/// The agents, by name.
-pub(crate) fn agents(farm: &FarmState) -> Vec<Agent> {
-    let mut agents: Vec<Agent> = farm.agents().values().map(agent).collect();
+/// The agents, by name. `heard` says how many milliseconds before `now` an agent spoke that is here: while all is as it
+/// was, the ledger learns nothing of it.
+pub(crate) fn agents(farm: &FarmState, now: Timestamp, heard: impl Fn(AgentId) -> Option<u64>) -> Vec<Agent> {
+    let latest = |of: &kiln_model::Agent| {
+        let last = heard(of.id).map_or(0, |ago| now.0.saturating_sub(ago));
+        of.last_heard.0.max(last)
+    };
+    let mut agents: Vec<Agent> = farm.agents().values().map(|of| agent(of, latest(of))).collect();
     agents.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
     agents
 }
 
-fn agent(agent: &kiln_model::Agent) -> Agent {
+fn agent(agent: &kiln_model::Agent, last_heard_ms: u64) -> Agent {
     Agent {
         id: agent.id,
         name: agent.name.clone(),
         state: agent_state(agent.phase).to_owned(),
-        last_heard_ms: agent.last_heard.0,
+        last_heard_ms,
         slots: Slots { all: u64::from(agent.offer.slots), free: u64::from(agent.free_slots()) },
         labels: agent.offer.labels.clone(),
         cpus: agent.offer.cpus,

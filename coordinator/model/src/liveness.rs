@@ -52,6 +52,11 @@ impl Liveness {
         self.agents.insert(agent, now);
     }
 
+    /// When an agent last spoke, if it did.
+    pub fn last_heard(&self, agent: AgentId) -> Option<u64> {
+        self.agents.get(&agent).copied()
+    }
+
     /// An agent said that it has an attempt, which last got anywhere `idle_ms` milliseconds ago as far as it knows.
     pub fn claimed(&mut self, task: TaskId, epoch: Epoch, idle_ms: Option<u64>, now: u64) {
         let pulse = self.attempts.entry((task, epoch)).or_insert(Pulse { claimed: now, moved: now });

@@ -8,9 +8,9 @@ use kiln_proto::{Code, Problem, convert, v1};
 use serde::Serialize;
 use tonic::{Request, Response, Status};
 
+use crate::Coordinator;
 use crate::identity::Caller;
 use crate::identity::layer::about;
-use crate::{Coordinator, view};
 
 /// The service.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Farm for Service {
     }
 
     async fn list_agents(&self, _request: Request<v1::ListAgentsRequest>) -> Seen {
-        shown(&self.coordinator.ledger.read(view::agents))
+        shown(&self.coordinator.agents())
     }
 
     async fn list_members(&self, _request: Request<v1::ListMembersRequest>) -> Seen {

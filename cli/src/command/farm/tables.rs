@@ -1,9 +1,13 @@
 //! Views as tables for people.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kiln_lang::duration::in_words;
-use kiln_proto::view::{Agent, Build, Explanation, Member, Overview};
+use kiln_proto::view::{Agent, Build, Explanation, Member, Overview, Task};
+
+/// The most tasks of a build that are named in a table.
+const TOLD_ONE_BY_ONE: usize = 8;
 
 /// Rows under a heading, each column as wide as its widest cell.
 pub(super) fn table<const N: usize>(
@@ -27,7 +31,7 @@ fn ago(ms: u64) -> String {
     in_words(Duration::from_secs(passed.as_secs()))
 }
 
-fn counted(counts: &std::collections::BTreeMap<String, u64>) -> String {
+fn counted(counts: &BTreeMap<String, u64>) -> String {
     if counts.is_empty() {
         return "none".to_owned();
     }
@@ -56,23 +60,29 @@ pub(super) fn members(members: &[Member]) -> String {
     table(["coordinator", "role", "address", "behind"], members.iter().map(row))
 }
 
+/// Each task of a build, or how many there are in each state when there are many.
+fn tasks(build: &Build) -> String {
+    if build.tasks.len() > TOLD_ONE_BY_ONE {
+        let mut counts = BTreeMap::new();
+        build.tasks.iter().for_each(|task| *counts.entry(task.state.clone()).or_default() += 1);
+        return format!("{} tasks: {}", build.tasks.len(), counted(&counts));
+    }
+    let one = |task: &Task| match &task.agent {
+        Some(agent) => format!("{} {} on {}", task.name, task.state, agent.name),
+        None => format!("{} {}", task.name, task.state),
+    };
+    build.tasks.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
 /// The builds.
 pub(super) fn builds(builds: &[Build]) -> String {
     let row = |build: &Build| {
-        let tasks: Vec<String> = build
-            .tasks
-            .iter()
-            .map(|task| match &task.agent {
-                Some(agent) => format!("{} {} on {}", task.name, task.state, agent.name),
-                None => format!("{} {}", task.name, task.state),
-            })
-            .collect();
         [
             build.id.to_string(),
             build.project.clone(),
             build.state.clone(),
             ago(build.submitted_ms),
-            tasks.join(", "),
+            tasks(build),
         ]
     };
     table(["build", "project", "state", "age", "tasks"], builds.iter().map(row))
@@ -105,4 +115,40 @@ pub(super) fn explanations(told: &[Explanation]) -> String {
     }
     let one = |told: &Explanation| format!("{}:\n  {}", told.name, told.reasons.join("\n  "));
     told.iter().map(one).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_plan::id::{BuildId, TaskId};
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// A build whose tasks are in these states.
+    fn build(states: &[&str]) -> Build {
+        let task = |(n, state): (usize, &&str)| Task {
+            id: TaskId::new(Uuid::from_u128(n as u128)),
+            name: format!("null.t{n}"),
+            state: (*state).to_owned(),
+            since_ms: 0,
+            agent: None,
+            attempts: vec![],
+            outcome: None,
+        };
+        Build {
+            id: BuildId::new(Uuid::nil()),
+            project: "default".to_owned(),
+            submitted_ms: 0,
+            ended_ms: None,
+            state: "running".to_owned(),
+            tasks: states.iter().enumerate().map(task).collect(),
+        }
+    }
+
+    #[test]
+    fn few_tasks_are_named_and_many_are_counted() {
+        assert_eq!(tasks(&build(&["queued", "running"])), "null.t0 queued, null.t1 running");
+        let many: Vec<&str> = (0..1_000).map(|n| if n < 99 { "running" } else { "queued" }).collect();
+        assert_eq!(tasks(&build(&many)), "1000 tasks: 901 queued, 99 running");
+    }
 }
