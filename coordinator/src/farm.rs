@@ -1,7 +1,5 @@
 //! What people see and do of the farm as a whole, over gRPC and HTTP alike.
 
-use std::collections::BTreeMap;
-
 use kiln_model::{Action, IdentityAction, Outcome, Refusal, Role, TaskPhase};
 use kiln_plan::id::{AgentId, BuildId};
 use kiln_proto::view::{Agent, Build, Explanation, Member, Overview};
@@ -41,13 +39,9 @@ impl Coordinator {
 
     /// The agents.
     pub(crate) fn agents(&self) -> Vec<Agent> {
-        let ago: BTreeMap<AgentId, u64> = self.pulse.with(|liveness, now| {
-            let here = self.ledger.read(|farm| farm.agents().keys().copied().collect::<Vec<_>>());
-            let ago = |agent| Some((agent, now.saturating_sub(liveness.last_heard(agent)?)));
-            here.into_iter().filter_map(ago).collect()
-        });
+        let heard_ago = self.pulse.with(|liveness, now| liveness.heard_ago(now));
         let now = self.clock.now();
-        self.ledger.read(|farm| view::agents(farm, now, |agent| ago.get(&agent).copied()))
+        self.ledger.read(|farm| view::agents(farm, now, &heard_ago))
     }
 
     /// The builds that the caller may see, latest first.

@@ -119,11 +119,11 @@ pub(crate) fn member(member: &crate::ledger::Member) -> Member {
     Member { id: member.id, address: member.address.clone(), role: role.to_owned(), lag: member.lag }
 }
 
-/// The agents, by name. `heard` says how many milliseconds before `now` an agent spoke that is here: while all is as it
-/// was, the ledger learns nothing of it.
-pub(crate) fn agents(farm: &FarmState, now: Timestamp, heard: impl Fn(AgentId) -> Option<u64>) -> Vec<Agent> {
+/// The agents, by name. `heard_ago` tells how many milliseconds before `now` each was heard: while all is as it was, the
+/// ledger learns nothing of it.
+pub(crate) fn agents(farm: &FarmState, now: Timestamp, heard_ago: &BTreeMap<AgentId, u64>) -> Vec<Agent> {
     let latest = |of: &kiln_model::Agent| {
-        let last = heard(of.id).map_or(0, |ago| now.0.saturating_sub(ago));
+        let last = heard_ago.get(&of.id).map_or(0, |ago| now.0.saturating_sub(*ago));
         of.last_heard.0.max(last)
     };
     let mut agents: Vec<Agent> = farm.agents().values().map(|of| agent(of, latest(of))).collect();
@@ -178,5 +178,26 @@ const fn result_state(result: BuildResult) -> &'static str {
         BuildResult::Succeeded => "succeeded",
         BuildResult::Failed => "failed",
         BuildResult::Cancelled => "cancelled",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_model::{Action, Command, Offer, apply};
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn an_agent_was_heard_when_it_spoke_last_whether_or_not_that_was_news() {
+        let mut farm = FarmState::default();
+        for n in [1, 2] {
+            let agent = AgentId::new(Uuid::from_u128(n));
+            let action = Action::Connect { agent, name: format!("a{n}"), offer: Offer::default() };
+            apply(&mut farm, &Command { at: Timestamp(1_000), action });
+        }
+        let heard_ago = BTreeMap::from([(AgentId::new(Uuid::from_u128(1)), 3_000)]);
+        let told = agents(&farm, Timestamp(60_000), &heard_ago);
+        assert_eq!(told.iter().map(|agent| agent.last_heard_ms).collect::<Vec<_>>(), [57_000, 1_000]);
     }
 }

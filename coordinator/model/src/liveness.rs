@@ -52,9 +52,10 @@ impl Liveness {
         self.agents.insert(agent, now);
     }
 
-    /// When an agent last spoke, if it did.
-    pub fn last_heard(&self, agent: AgentId) -> Option<u64> {
-        self.agents.get(&agent).copied()
+    /// How long ago each agent spoke last, in milliseconds; for one that this leader has not heard yet, how long it has
+    /// been waited for.
+    pub fn heard_ago(&self, now: u64) -> BTreeMap<AgentId, u64> {
+        self.agents.iter().map(|(agent, heard)| (*agent, now.saturating_sub(*heard))).collect()
     }
 
     /// An agent said that it has an attempt, which last got anywhere `idle_ms` milliseconds ago as far as it knows.
