@@ -26,7 +26,8 @@ fn asked(mut words: impl Iterator<Item = String>) -> Result<Asked, String> {
         match word.as_str() {
             "--agents" => asked.agents = number,
             "--tasks" => asked.tasks = number,
-            "--coordinators" => asked.coordinators = Some(number),
+            "--coordinators" if matches!(number, 1 | 3) => asked.coordinators = Some(number),
+            "--coordinators" => return Err(format!("a farm has one coordinator or three, not {number}")),
             _ => {
                 let known = "--agents N, --tasks N, --coordinators N and --grow";
                 return Err(format!("{word} is not known; there are {known}"));
