@@ -12,7 +12,7 @@
 //! The life of a directory, whoever dies in between:
 //!
 //! ```text
-//!   made ──► process alive (holds the lock) ──► process gone ──► outcome there ──► forgotten: removed
+//!   made ──► process alive (holds the lock) ──► process gone ──► outcome there ──► published, told ──► forgotten: removed
 //!                 ▲      │                        │ without an outcome: it broke off, what it left
 //!      a later ───┘      └ nobody connected       │ is taken back by its journal
 //!      daemon connects     for HOLD_OUT: ends     ▼

@@ -160,9 +160,24 @@ impl Host {
         // To the very end, so that no process that starts late comes between.
         let _lock = self.lock().await;
         let outcome = self.clear_up().await;
-        let outcome = self.published(outcome, &voice, publisher).await;
+        let outcome = self.told(async || self.published(outcome, &voice, publisher).await).await;
         voice.more_events();
         voice.finish(outcome);
+    }
+
+    /// What the farm is told, which is `published` once: a daemon after this one tells the same and adds no events, since
+    /// the farm takes none that come after the end.
+    pub(super) async fn told(&self, published: impl AsyncFnOnce() -> TaskOutcome) -> TaskOutcome {
+        match self.place.told() {
+            Ok(Some(told)) => return told,
+            Ok(None) => {}
+            Err(error) => tracing::error!(error = kiln_plan::fault::chain(&error), "what was told is lost"),
+        }
+        let outcome = published().await;
+        if let Err(error) = self.place.write_told(&outcome) {
+            tracing::warn!(error = kiln_plan::fault::chain(&error), "what is told can't be written down");
+        }
+        outcome
     }
 
     /// The outcome once what was made is an image of the farm.

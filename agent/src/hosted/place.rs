@@ -11,7 +11,8 @@
 //!     work/          where relative paths of the template resolve
 //!     log            what the process writes about itself
 //!     media.json     what the guest began with
-//!     outcome.json   how it ended; written in one piece
+//!     outcome.json   how the process ended; written in one piece
+//!     told.json      what the farm is told of that, once what was made is an image of it
 //! ```
 //!
 //! The name is short because a socket's path holds at most 107 bytes.
@@ -171,7 +172,7 @@ pub struct RestingOrder {
     pub plan: BuildPlan,
 }
 
-/// How it ended: `outcome.json`.
+/// How it ended: `outcome.json`, `told.json`.
 #[derive(Debug, Serialize, Deserialize)]
 struct RestingOutcome {
     format: u32,
@@ -343,9 +344,23 @@ impl Place {
         self.write("outcome.json", &RestingOutcome { format: FORMAT, outcome: outcome.clone() })
     }
 
-    /// How it ended; `None` when nobody wrote that down.
+    /// How the process ended; `None` when nobody wrote that down.
     pub(super) fn outcome(&self) -> Result<Option<TaskOutcome>, PlaceError> {
-        match self.read("outcome.json") {
+        self.read_outcome("outcome.json")
+    }
+
+    /// Notes what the farm is about to be told.
+    pub(super) fn write_told(&self, outcome: &TaskOutcome) -> Result<(), PlaceError> {
+        self.write("told.json", &RestingOutcome { format: FORMAT, outcome: outcome.clone() })
+    }
+
+    /// What the farm may have been told; `None` when it was told nothing.
+    pub(super) fn told(&self) -> Result<Option<TaskOutcome>, PlaceError> {
+        self.read_outcome("told.json")
+    }
+
+    fn read_outcome(&self, name: &str) -> Result<Option<TaskOutcome>, PlaceError> {
+        match self.read(name) {
             Ok(RestingOutcome { outcome, .. }) => Ok(Some(outcome)),
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error),

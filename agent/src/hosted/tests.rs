@@ -87,6 +87,18 @@ fn an_outcome_is_there_as_a_whole_or_not_at_all() {
     assert_eq!(place.outcome().unwrap(), Some(TaskOutcome::Cancelled));
 }
 
+#[tokio::test]
+async fn what_the_farm_was_told_of_the_end_is_told_again_and_nothing_is_published_twice() {
+    let run_dir = tempfile::tempdir().unwrap();
+    let place = prepared(run_dir.path());
+    place.write_outcome(&TaskOutcome::Succeeded { artifacts: Vec::new() }).unwrap();
+    let host = || Host::new(order().attempt, place.clone(), run_dir.path().to_owned());
+    let failed = TaskOutcome::Failed { failure: Failure::new(Fault::Farm, "the store is full") };
+    assert_eq!(host().told(async || failed.clone()).await, failed);
+    assert_eq!(host().told(async || panic!("published twice")).await, failed, "by the next daemon");
+    assert!(matches!(place.outcome().unwrap(), Some(TaskOutcome::Succeeded { .. })), "of the process");
+}
+
 #[test]
 fn what_went_in_reaches_whoever_publishes() {
     let run_dir = tempfile::tempdir().unwrap();
