@@ -3,9 +3,13 @@
 //! ```text
 //!   agent, person ──► this coordinator ── leads? ──► its services
 //!                            │
-//!                            └── another leads: the whole request goes there, streams, headers, trailers,
-//!                                with the caller's name; nobody leads, or it was passed on once: unavailable
+//!                            ├── another leads: the whole request goes there, streams, headers, trailers,
+//!                            │   with the caller's name
+//!                            └── nobody leads in time, or it was passed on once: unavailable
 //! ```
+//!
+//! While nobody leads, or the leader doesn't answer, a request waits for the next one, up to [`LEADER_PATIENCE`]: then it goes
+//! there at once, where it would come late by having been turned away again and again.
 //!
 //! Only the leader serves, because only it has what lies in memory. A stream that is passed on ends when the leadership
 //! changes or this coordinator stops, so that whoever is at its other end comes again and finds the new leader.
@@ -13,6 +17,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use kiln_proto::peer::{CALLER_HEADER, FORWARDED_HEADER};
@@ -50,6 +55,9 @@ const CONNECTIONS: u8 = 4;
 /// request's extensions before this layer; the leader takes it out of [`CALLER_HEADER`] again.
 #[derive(Clone, Debug)]
 pub(crate) struct CallerName(pub(crate) HeaderValue);
+
+/// How long a request waits for a leader. An election takes about two seconds, and nobody gives up a request so soon.
+const LEADER_PATIENCE: Duration = Duration::from_secs(4);
 
 /// What a request is told that was passed on to a coordinator which leads no more, or not yet.
 const CHANGING: &str = "the leader of the farm is changing at the moment; try again";
@@ -111,30 +119,21 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let passed_on = passed_on(&mut request);
         let local = LOCAL.iter().any(|service| request.uri().path().starts_with(service));
-        let leadership = self.layer.ledger.leadership();
-        let now = leadership.borrow().clone();
-        let way = match now {
-            _ if local => Way::Here,
-            Leadership::Leads { .. } => Way::Here,
-            Leadership::Follows { .. } if passed_on => Way::Nowhere(CHANGING),
-            Leadership::Follows { address, .. } => Way::To(address),
-            Leadership::Nobody => Way::Nowhere("no coordinator leads the farm at the moment; try again"),
-        };
-        match way {
-            Way::Here => {
-                // The one that was found ready serves; its clone will be asked whether it is ready.
-                let clone = self.services.clone();
-                let services = std::mem::replace(&mut self.services, clone);
-                Box::pin(services.oneshot(request))
-            }
-            Way::To(address) => {
-                let layer = self.layer.clone();
-                Box::pin(async move { Ok(layer.pass_on(request, leadership, &address).await) })
-            }
-            Way::Nowhere(why) => {
-                Box::pin(std::future::ready(Ok(unavailable(Dialect::of(&request), why.to_owned()))))
-            }
+        // The one that was found ready serves; its clone will be asked whether it is ready.
+        let clone = self.services.clone();
+        let services = std::mem::replace(&mut self.services, clone);
+        if local {
+            return Box::pin(services.oneshot(request));
         }
+        let layer = self.layer.clone();
+        Box::pin(async move {
+            let mut leadership = layer.ledger.leadership();
+            match layer.way(&mut leadership, passed_on).await {
+                Way::Here => services.oneshot(request).await,
+                Way::To(address) => Ok(layer.pass_on(request, leadership, &address).await),
+                Way::Nowhere(why) => Ok(unavailable(Dialect::of(&request), why.to_owned())),
+            }
+        })
     }
 }
 
@@ -156,6 +155,24 @@ fn unavailable(dialect: Dialect, told: String) -> Response<Body> {
 }
 
 impl ForwardLayer {
+    /// Where a request goes, once somebody leads.
+    async fn way(&self, leadership: &mut watch::Receiver<Leadership>, passed_on: bool) -> Way {
+        let somebody = tokio::select! {
+            biased;
+            somebody = leadership.wait_for(|now| !matches!(now, Leadership::Nobody)) => somebody.ok(),
+            () = self.closing.cancelled() => None,
+            () = tokio::time::sleep(LEADER_PATIENCE) => None,
+        };
+        match somebody.as_deref() {
+            Some(Leadership::Leads { .. }) => Way::Here,
+            Some(Leadership::Follows { .. }) if passed_on => Way::Nowhere(CHANGING),
+            Some(Leadership::Follows { address, .. }) => Way::To(address.clone()),
+            Some(Leadership::Nobody) | None => {
+                Way::Nowhere("no coordinator leads the farm at the moment; try again")
+            }
+        }
+    }
+
     async fn pass_on(
         &self,
         mut request: Request<Body>,
@@ -198,6 +215,8 @@ impl ForwardLayer {
         match answered {
             Ok(response) => response.map(|body| Body::new(Ending::answer(body, over, question))),
             Err(error) => {
+                // Whoever asks again now would only find the same.
+                let _ = tokio::time::timeout(LEADER_PATIENCE, over).await;
                 unavailable(dialect, format!("the leader of the farm could not be reached: {error}"))
             }
         }
