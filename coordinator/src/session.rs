@@ -84,8 +84,9 @@ pub(crate) async fn serve(
     let mut session = Session::begin(coordinator, &first).await?;
     let mut answers = coordinator.answers.changes();
     session.hear(first).await?;
-    session.tell(outbound).await?;
+    // An agent that reads slowly holds up no other.
     drop(turn);
+    session.tell(outbound).await?;
     loop {
         tokio::select! {
             message = tokio::time::timeout(SILENCE_LIMIT, inbound.message()) => {
