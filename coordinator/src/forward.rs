@@ -8,8 +8,8 @@
 //!                            └── nobody leads in time, or it was passed on once: unavailable
 //! ```
 //!
-//! While nobody leads, or the leader doesn't answer, a request waits for the next one, up to [`LEADER_PATIENCE`]: then it goes
-//! there at once, where it would come late by having been turned away again and again.
+//! While nobody leads, or the leader doesn't answer, a request waits for the next one ([`waiting`]), up to
+//! [`LEADER_PATIENCE`]: then it goes there at once, where it would come late by having been turned away again and again.
 //!
 //! Only the leader serves, because only it has what lies in memory. A stream that is passed on ends when the leadership
 //! changes or this coordinator stops, so that whoever is at its other end comes again and finds the new leader.
@@ -31,6 +31,9 @@ use tonic::codegen::http::{HeaderValue, Request, Response, Version};
 use tower::{Layer, Service, ServiceExt};
 
 mod ending;
+mod waiting;
+
+pub(crate) use self::waiting::WaitLayer;
 
 use self::ending::Ending;
 use crate::dialect::Dialect;
@@ -61,16 +64,6 @@ const LEADER_PATIENCE: Duration = Duration::from_secs(4);
 
 /// What a request is told that was passed on to a coordinator which leads no more, or not yet.
 const CHANGING: &str = "the leader of the farm is changing at the moment; try again";
-
-/// Where a request goes.
-enum Way {
-    /// To the services of this coordinator.
-    Here,
-    /// To the leader at this address.
-    To(String),
-    /// It is refused, for this reason.
-    Nowhere(&'static str),
-}
 
 /// Puts [`Forwarding`] in front of services.
 #[derive(Clone, Debug)]
@@ -118,7 +111,7 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let passed_on = passed_on(&mut request);
-        let local = LOCAL.iter().any(|service| request.uri().path().starts_with(service));
+        let local = is_local(&request);
         // The one that was found ready serves; its clone will be asked whether it is ready.
         let clone = self.services.clone();
         let services = std::mem::replace(&mut self.services, clone);
@@ -126,15 +119,29 @@ where
             return Box::pin(services.oneshot(request));
         }
         let layer = self.layer.clone();
-        Box::pin(async move {
-            let mut leadership = layer.ledger.leadership();
-            match layer.way(&mut leadership, passed_on).await {
-                Way::Here => services.oneshot(request).await,
-                Way::To(address) => Ok(layer.pass_on(request, leadership, &address).await),
-                Way::Nowhere(why) => Ok(unavailable(Dialect::of(&request), why.to_owned())),
+        let leadership = layer.ledger.leadership();
+        let now = leadership.borrow().clone();
+        match now {
+            Leadership::Leads { .. } => Box::pin(services.oneshot(request)),
+            Leadership::Follows { address, .. } if !passed_on => {
+                Box::pin(async move { Ok(layer.pass_on(request, leadership, &address).await) })
             }
-        })
+            Leadership::Follows { .. } => refuse(&request, CHANGING),
+            Leadership::Nobody => refuse(&request, "no coordinator leads the farm at the moment; try again"),
+        }
     }
+}
+
+fn refuse<E: Send + 'static>(
+    request: &Request<Body>,
+    why: &str,
+) -> BoxFuture<'static, Result<Response<Body>, E>> {
+    let refused = unavailable(Dialect::of(request), why.to_owned());
+    Box::pin(std::future::ready(Ok(refused)))
+}
+
+fn is_local(request: &Request<Body>) -> bool {
+    LOCAL.iter().any(|service| request.uri().path().starts_with(service))
 }
 
 /// Whether a coordinator passed the request on. From anybody else what says so is removed, and so is what only a
@@ -155,24 +162,6 @@ fn unavailable(dialect: Dialect, told: String) -> Response<Body> {
 }
 
 impl ForwardLayer {
-    /// Where a request goes, once somebody leads.
-    async fn way(&self, leadership: &mut watch::Receiver<Leadership>, passed_on: bool) -> Way {
-        let somebody = tokio::select! {
-            biased;
-            somebody = leadership.wait_for(|now| !matches!(now, Leadership::Nobody)) => somebody.ok(),
-            () = self.closing.cancelled() => None,
-            () = tokio::time::sleep(LEADER_PATIENCE) => None,
-        };
-        match somebody.as_deref() {
-            Some(Leadership::Leads { .. }) => Way::Here,
-            Some(Leadership::Follows { .. }) if passed_on => Way::Nowhere(CHANGING),
-            Some(Leadership::Follows { address, .. }) => Way::To(address.clone()),
-            Some(Leadership::Nobody) | None => {
-                Way::Nowhere("no coordinator leads the farm at the moment; try again")
-            }
-        }
-    }
-
     async fn pass_on(
         &self,
         mut request: Request<Body>,

@@ -12,11 +12,11 @@ use rcgen::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_stream::StreamExt as _;
 use tonic::body::Body;
 use tonic::codegen::http::{Request, Response};
 use tonic::server::NamedService;
 use tonic::transport::Channel;
-use tokio_stream::StreamExt as _;
 use tower::Service;
 
 use super::*;
