@@ -50,7 +50,7 @@ impl Agent {
             labels: std::collections::BTreeMap::new(),
             cpus: 0,
             memory_mib: 0,
-            catalog: factories.catalog(),
+            catalog: factories.catalog().into(),
             arch: String::new(),
             accelerators: std::collections::BTreeSet::new(),
             disk_mib: 0,

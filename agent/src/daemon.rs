@@ -298,7 +298,7 @@ fn hello(settings: &Settings, factories: &Factories, survey: survey::Survey) -> 
         labels: settings.labels.clone(),
         cpus: settings.cpus.unwrap_or(cpus),
         memory_mib: settings.memory_mib.unwrap_or(memory_mib),
-        catalog: factories.catalog(),
+        catalog: factories.catalog().into(),
         arch,
         accelerators,
         disk_mib,

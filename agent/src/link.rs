@@ -155,7 +155,14 @@ pub async fn run(
         if drain.is_cancelled() && (desk.is_empty() || nobody_listens) {
             return LinkEnd::Left;
         }
-        tokio::time::sleep(pause).await;
+        // Agents that lost the same coordinator don't come again in step.
+        let spread = stream.return_within().min(LONGEST_PAUSE);
+        tokio::time::sleep(pause.mul_f64(0.5 + 0.5 * chance()) + spread.mul_f64(chance())).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+/// Between 0 and 1.
+fn chance() -> f64 {
+    f64::from(uuid::Uuid::new_v4().as_fields().1) / f64::from(u16::MAX)
 }

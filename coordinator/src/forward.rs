@@ -3,9 +3,13 @@
 //! ```text
 //!   agent, person ──► this coordinator ── leads? ──► its services
 //!                            │
-//!                            └── another leads: the whole request goes there, streams, headers, trailers,
-//!                                with the caller's name; nobody leads, or it was passed on once: unavailable
+//!                            ├── another leads: the whole request goes there, streams, headers, trailers,
+//!                            │   with the caller's name
+//!                            └── nobody leads in time, or it was passed on once: unavailable
 //! ```
+//!
+//! While nobody leads, or the leader doesn't answer, a request waits for the next one ([`waiting`]), up to
+//! [`LEADER_PATIENCE`]: then it goes there at once, where it would come late by having been turned away again and again.
 //!
 //! Only the leader serves, because only it has what lies in memory. A stream that is passed on ends when the leadership
 //! changes or this coordinator stops, so that whoever is at its other end comes again and finds the new leader.
@@ -13,6 +17,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use kiln_proto::peer::{CALLER_HEADER, FORWARDED_HEADER};
@@ -26,6 +31,9 @@ use tonic::codegen::http::{HeaderValue, Request, Response, Version};
 use tower::{Layer, Service, ServiceExt};
 
 mod ending;
+mod waiting;
+
+pub(crate) use self::waiting::WaitLayer;
 
 use self::ending::Ending;
 use crate::dialect::Dialect;
@@ -51,18 +59,11 @@ const CONNECTIONS: u8 = 4;
 #[derive(Clone, Debug)]
 pub(crate) struct CallerName(pub(crate) HeaderValue);
 
+/// How long a request waits for a leader. An election takes about two seconds, and nobody gives up a request so soon.
+const LEADER_PATIENCE: Duration = Duration::from_secs(4);
+
 /// What a request is told that was passed on to a coordinator which leads no more, or not yet.
 const CHANGING: &str = "the leader of the farm is changing at the moment; try again";
-
-/// Where a request goes.
-enum Way {
-    /// To the services of this coordinator.
-    Here,
-    /// To the leader at this address.
-    To(String),
-    /// It is refused, for this reason.
-    Nowhere(&'static str),
-}
 
 /// Puts [`Forwarding`] in front of services.
 #[derive(Clone, Debug)]
@@ -110,32 +111,37 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let passed_on = passed_on(&mut request);
-        let local = LOCAL.iter().any(|service| request.uri().path().starts_with(service));
-        let leadership = self.layer.ledger.leadership();
+        let local = is_local(&request);
+        // The one that was found ready serves; its clone will be asked whether it is ready.
+        let clone = self.services.clone();
+        let services = std::mem::replace(&mut self.services, clone);
+        if local {
+            return Box::pin(services.oneshot(request));
+        }
+        let layer = self.layer.clone();
+        let leadership = layer.ledger.leadership();
         let now = leadership.borrow().clone();
-        let way = match now {
-            _ if local => Way::Here,
-            Leadership::Leads { .. } => Way::Here,
-            Leadership::Follows { .. } if passed_on => Way::Nowhere(CHANGING),
-            Leadership::Follows { address, .. } => Way::To(address),
-            Leadership::Nobody => Way::Nowhere("no coordinator leads the farm at the moment; try again"),
-        };
-        match way {
-            Way::Here => {
-                // The one that was found ready serves; its clone will be asked whether it is ready.
-                let clone = self.services.clone();
-                let services = std::mem::replace(&mut self.services, clone);
-                Box::pin(services.oneshot(request))
-            }
-            Way::To(address) => {
-                let layer = self.layer.clone();
+        match now {
+            Leadership::Leads { .. } => Box::pin(services.oneshot(request)),
+            Leadership::Follows { address, .. } if !passed_on => {
                 Box::pin(async move { Ok(layer.pass_on(request, leadership, &address).await) })
             }
-            Way::Nowhere(why) => {
-                Box::pin(std::future::ready(Ok(unavailable(Dialect::of(&request), why.to_owned()))))
-            }
+            Leadership::Follows { .. } => refuse(&request, CHANGING),
+            Leadership::Nobody => refuse(&request, "no coordinator leads the farm at the moment; try again"),
         }
     }
+}
+
+fn refuse<E: Send + 'static>(
+    request: &Request<Body>,
+    why: &str,
+) -> BoxFuture<'static, Result<Response<Body>, E>> {
+    let refused = unavailable(Dialect::of(request), why.to_owned());
+    Box::pin(std::future::ready(Ok(refused)))
+}
+
+fn is_local(request: &Request<Body>) -> bool {
+    LOCAL.iter().any(|service| request.uri().path().starts_with(service))
 }
 
 /// Whether a coordinator passed the request on. From anybody else what says so is removed, and so is what only a
@@ -198,6 +204,8 @@ impl ForwardLayer {
         match answered {
             Ok(response) => response.map(|body| Body::new(Ending::answer(body, over, question))),
             Err(error) => {
+                // Whoever asks again now would only find the same.
+                let _ = tokio::time::timeout(LEADER_PATIENCE, over).await;
                 unavailable(dialect, format!("the leader of the farm could not be reached: {error}"))
             }
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kiln_proto::MESSAGE_LIMIT;
-use kiln_proto::transport::{self, Arrival};
+use kiln_proto::transport::{self, Arrival, Lane};
 use kiln_proto::v1::agent_link_server::AgentLinkServer;
 use kiln_proto::v1::farm_server::FarmServer;
 use kiln_proto::v1::identity_server::IdentityServer;
@@ -25,7 +25,7 @@ mod submission;
 
 pub(crate) use crowd::CrowdLayer;
 
-use crate::forward::ForwardLayer;
+use crate::forward::{ForwardLayer, WaitLayer};
 use crate::identity::caller::Gatekeeper;
 use crate::identity::layer::{AuthorizeLayer, IdentifyLayer};
 use crate::{Coordinator, http};
@@ -33,12 +33,40 @@ use crate::{Coordinator, http};
 /// The most bytes of a message about identities: strangers send them.
 const IDENTITY_LIMIT: usize = 64 << 10;
 
-/// Serves all services to whoever comes in, until the coordinator closes.
-pub(crate) fn serve<I, C>(coordinator: &Arc<Coordinator>, incoming: I)
+/// Serves all services to whoever comes in by this lane, until the coordinator closes. Consensus is served by the threads
+/// of the ledger.
+pub(crate) fn serve<I, C>(coordinator: &Arc<Coordinator>, lane: Lane, incoming: I)
 where
     I: Stream<Item = std::io::Result<C>> + Send + 'static,
     C: AsyncRead + AsyncWrite + Connected<ConnectInfo = Arrival> + Unpin + Send + 'static,
 {
+    let gatekeeper = Gatekeeper(Arc::clone(coordinator));
+    let closing = coordinator.lifecycle.closing().clone();
+    let server = match lane {
+        Lane::Coordinators | Lane::Consensus => transport::server_for_coordinators(),
+        Lane::Crowd | Lane::Http1 => transport::server(),
+    };
+    let server = server
+        .layer(WaitLayer::new(coordinator.ledger.clone(), closing.clone()))
+        .layer(IdentifyLayer(gatekeeper.clone()))
+        .layer(ForwardLayer::new(coordinator.ledger.clone(), closing.clone()))
+        .layer(AuthorizeLayer(gatekeeper))
+        .layer(coordinator.crowd.clone())
+        .add_routes(routes(coordinator))
+        .serve_with_incoming_shutdown(incoming, closing.cancelled_owned());
+    let served = async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "the coordinator's services failed");
+        }
+    };
+    let servers = coordinator.lifecycle.servers();
+    match lane {
+        Lane::Consensus => servers.spawn_on(served, coordinator.ledger.threads()),
+        Lane::Coordinators | Lane::Crowd | Lane::Http1 => servers.spawn(served),
+    };
+}
+
+fn routes(coordinator: &Arc<Coordinator>) -> Routes {
     let submission = SubmissionServer::new(submission::Service::new(Arc::clone(coordinator)))
         .max_decoding_message_size(MESSAGE_LIMIT)
         .max_encoding_message_size(MESSAGE_LIMIT);
@@ -54,26 +82,12 @@ where
         .max_encoding_message_size(MESSAGE_LIMIT);
     let identity = IdentityServer::new(identity::Service::new(Arc::clone(coordinator)))
         .max_decoding_message_size(IDENTITY_LIMIT);
-    let gatekeeper = Gatekeeper(Arc::clone(coordinator));
-    let closing = coordinator.lifecycle.closing().clone().cancelled_owned();
     // What comes over HTTP/2 and is no gRPC: the JSON API and its kin.
-    let routes = Routes::from(http::whole(coordinator))
+    Routes::from(http::whole(coordinator))
         .add_service(submission)
         .add_service(agent_link)
         .add_service(farm)
         .add_service(peer)
         .add_service(images)
-        .add_service(identity);
-    let server = transport::server()
-        .layer(IdentifyLayer(gatekeeper.clone()))
-        .layer(ForwardLayer::new(coordinator.ledger.clone(), coordinator.lifecycle.closing().clone()))
-        .layer(AuthorizeLayer(gatekeeper))
-        .layer(coordinator.crowd.clone())
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, closing);
-    coordinator.lifecycle.servers().spawn(async move {
-        if let Err(error) = server.await {
-            tracing::error!(%error, "the coordinator's services failed");
-        }
-    });
+        .add_service(identity)
 }

@@ -20,6 +20,7 @@
 //! | `answer` | what the other voters ask |
 //! | `proposer` | from commands to entries |
 //! | `log_store`, `tail`, `store`, `codec` | the log on disk, and its end in memory |
+//! | `threads` | where all that runs |
 //! | `recover` | one that is left when a majority is lost for good |
 //! | `state_machine`, `snapshot` | from entries to the farm's state, and its snapshots |
 
@@ -47,6 +48,7 @@ mod snapshot;
 mod state_machine;
 mod store;
 mod tail;
+mod threads;
 mod types;
 mod wire;
 
@@ -66,6 +68,7 @@ use self::snapshot::Snapshots;
 use self::state_machine::{Applied, StateMachine};
 use self::store::Store;
 use self::tail::Tail;
+use self::threads::Threads;
 use self::types::Types;
 use crate::clock::Clock;
 
@@ -169,6 +172,7 @@ pub(crate) struct Surroundings<'c> {
 #[derive(Clone)]
 pub(crate) struct Ledger {
     id: u64,
+    threads: Threads,
     raft: Raft<Types>,
     applied: Arc<Applied>,
     peers: Peers,
@@ -205,20 +209,27 @@ impl Ledger {
         let config = config(cluster).validate().map_err(|error| OpenLedgerError::Start(error.into()))?;
         let tail = Tail::default();
         let peers = Peers::new(dial, tail.clone());
-        let raft =
-            Raft::new(cluster.id, Arc::new(config), peers.clone(), LogStore::new(store, tail), machine)
-                .await
-                .map_err(|error| OpenLedgerError::Start(error.into()))?;
+        let threads = if cluster.own_threads { Threads::own() } else { Ok(Threads::shared()) };
+        let threads = threads.map_err(|error| OpenLedgerError::Start(error.into()))?;
+        // What the crate spawns, it spawns where it was made.
+        let made =
+            Raft::new(cluster.id, Arc::new(config), peers.clone(), LogStore::new(store, tail), machine);
+        let made =
+            threads.handle().spawn(made).await.map_err(|error| OpenLedgerError::Start(error.into()))?;
+        let raft = made.map_err(|error| OpenLedgerError::Start(error.into()))?;
         let begun = begin(&raft, cluster).await.map_err(OpenLedgerError::Start)?;
         let (told, leadership) = watch::channel(begun);
         let (proposals, waiting) = mpsc::channel(WAITING_PROPOSALS);
         let stopping = CancellationToken::new();
         let hearing = Arc::<Hearing>::default();
-        let run = |task| tasks.spawn(stopping.clone().run_until_cancelled_owned(task));
+        let run = |task| {
+            tasks.spawn_on(stopping.clone().run_until_cancelled_owned(task), threads.handle());
+        };
         run(futures::future::FutureExt::boxed(proposer::run(raft.clone(), clock, waiting)));
         run(Box::pin(leadership::watch(raft.clone(), told)));
         run(Box::pin(leadership::stand(raft.clone(), peers.clone(), Arc::clone(&hearing))));
-        Ok(Self { id: cluster.id, raft, applied, peers, hearing, leadership, proposals, stopping })
+        let id = cluster.id;
+        Ok(Self { id, threads, raft, applied, peers, hearing, leadership, proposals, stopping })
     }
 
     /// Puts a command to the ledger and returns what became of it, once it is committed and applied. Commands
@@ -297,6 +308,11 @@ impl Ledger {
     /// Who leads, and every change of it.
     pub(crate) fn leadership(&self) -> watch::Receiver<Leadership> {
         self.leadership.clone()
+    }
+
+    /// Where whatever the others wait for should run.
+    pub(crate) const fn threads(&self) -> &tokio::runtime::Handle {
+        self.threads.handle()
     }
 
     /// This coordinator's number.

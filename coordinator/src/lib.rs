@@ -20,13 +20,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_model::FarmState;
-use kiln_proto::transport::{self, Arrival, Credentials, Limits};
+use kiln_proto::transport::{self, Arrival, Connection, Credentials, Lane, Limits};
 use kiln_proto::{Code, Problem};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::Stream;
 use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::transport::server::Connected;
 
@@ -122,6 +123,9 @@ pub struct Coordinator {
     postponed: Postponed,
     /// Shared by all wires.
     crowd: CrowdLayer,
+    /// Agents that begin their streams at the same time. When ten thousand come, the others wait here and not in the way of
+    /// whoever else wants something.
+    arrivals: tokio::sync::Semaphore,
     /// Templates that are evaluated at the same time: it takes a thread each.
     evaluations: tokio::sync::Semaphore,
 }
@@ -149,6 +153,12 @@ pub struct Handle {
     coordinator: Arc<Coordinator>,
     dialler: Dialler,
 }
+
+/// Agents that may begin their streams at the same time.
+const ARRIVALS: usize = 64;
+
+/// Connections of other coordinators that may wait to be served, of each lane.
+const LANE: usize = 64;
 
 /// How many threads may be busy at once without keeping the rest of the coordinator from running.
 fn threads() -> usize {
@@ -222,13 +232,14 @@ impl Coordinator {
             memory: reconcile::Memory::default(),
             postponed: Postponed::default(),
             crowd: CrowdLayer::new(),
+            arrivals: tokio::sync::Semaphore::new(ARRIVALS),
             evaluations: tokio::sync::Semaphore::new(threads()),
         });
         terms::start(&coordinator);
         reconcile::start(&coordinator);
         traces::start(&coordinator);
         let (dialler, incoming) = pipe::pipe();
-        grpc::serve(&coordinator, incoming);
+        grpc::serve(&coordinator, Lane::Crowd, incoming);
         Ok(Handle { coordinator, dialler })
     }
 }
@@ -248,7 +259,7 @@ impl Handle {
         I: Stream<Item = std::io::Result<C>> + Send + 'static,
         C: AsyncRead + AsyncWrite + Connected<ConnectInfo = Arrival> + Unpin + Send + 'static,
     {
-        grpc::serve(&self.coordinator, incoming);
+        grpc::serve(&self.coordinator, Lane::Crowd, incoming);
     }
 
     /// Who leads, and every change of it.
@@ -312,14 +323,29 @@ impl Handle {
     pub fn listen(&self, listener: TcpListener, credentials: &Credentials, limits: Limits) {
         let accepted = transport::accept(listener, credentials.clone(), limits);
         let old = http::Old::new(&self.coordinator);
-        let http2 = accepted.filter_map(move |connection| match connection {
-            Ok(connection) if !connection.is_http2() => {
-                old.serve(connection);
-                None
+        let (consensus, coordinators) = (self.lane(Lane::Consensus), self.lane(Lane::Coordinators));
+        let crowd = accepted.filter_map(move |connection| {
+            let connection = match connection {
+                Ok(connection) => connection,
+                Err(error) => return Some(Err(error)),
+            };
+            // One that finds its lane full is closed, and comes again.
+            match connection.lane() {
+                Lane::Http1 => old.serve(connection),
+                Lane::Consensus => drop(consensus.try_send(Ok(connection))),
+                Lane::Coordinators => drop(coordinators.try_send(Ok(connection))),
+                Lane::Crowd => return Some(Ok(connection)),
             }
-            other => Some(other),
+            None
         });
-        grpc::serve(&self.coordinator, http2);
+        grpc::serve(&self.coordinator, Lane::Crowd, crowd);
+    }
+
+    /// Serves the connections of a lane that are put into it.
+    fn lane(&self, lane: Lane) -> mpsc::Sender<std::io::Result<Connection>> {
+        let (put, incoming) = mpsc::channel(LANE);
+        grpc::serve(&self.coordinator, lane, ReceiverStream::new(incoming));
+        put
     }
 
     /// Answers over HTTP without TLS what is no secret: health, figures, and the objects of a store that is not a cloud's,

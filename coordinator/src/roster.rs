@@ -44,7 +44,7 @@ pub(crate) struct Presence {
 
 impl Roster {
     /// An agent is here. A stream that it had before is superseded: it is a leftover of a broken connection.
-    pub(crate) fn enter(self: &Arc<Self>, agent: AgentId, catalog: Catalog) -> Presence {
+    pub(crate) fn enter(self: &Arc<Self>, agent: AgentId, catalog: Arc<Catalog>) -> Presence {
         let (superseded, wake) = (CancellationToken::new(), Arc::new(Notify::new()));
         self.with(|here| {
             let catalog = here.catalogs.share(catalog);
@@ -124,14 +124,15 @@ impl Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        if !self.superseded.is_cancelled() {
-            self.roster.with(|here| {
-                if let Some(gone) = here.connected.remove(&self.agent) {
-                    here.catalogs.give_back(&gone.catalog);
-                }
-            });
-            self.roster.changed.send_replace(());
-        }
+        self.roster.with(|here| {
+            // Asked while nobody can enter: the place of whoever comes at this moment must stay.
+            if !self.superseded.is_cancelled()
+                && let Some(gone) = here.connected.remove(&self.agent)
+            {
+                here.catalogs.give_back(&gone.catalog);
+            }
+        });
+        self.roster.changed.send_replace(());
     }
 }
 
@@ -143,7 +144,7 @@ mod tests {
 
     use super::*;
 
-    fn catalog(names: &[&'static str]) -> Catalog {
+    fn catalog(names: &[&'static str]) -> Arc<Catalog> {
         let component = |name: &&'static str| ComponentSchema {
             kind: ComponentKind::Builder,
             name: (*name).into(),
@@ -152,7 +153,7 @@ mod tests {
             answer: None,
             rules: vec![],
         };
-        Catalog { components: names.iter().map(component).collect() }
+        Arc::new(Catalog { components: names.iter().map(component).collect() })
     }
 
     fn offered(roster: &Roster) -> Option<Vec<String>> {

@@ -90,11 +90,14 @@ pub fn fingerprint(what: &'static str, text: &str) -> Result<Fingerprint, Conver
     text.parse().map_err(|source| ConvertError::Fingerprint { what, text: text.to_owned(), source })
 }
 
-fn from_json<T: serde::de::DeserializeOwned>(what: &'static str, json: &[u8]) -> Result<T, ConvertError> {
+pub(crate) fn from_json<T: serde::de::DeserializeOwned>(
+    what: &'static str,
+    json: &[u8],
+) -> Result<T, ConvertError> {
     serde_json::from_slice(json).map_err(|source| ConvertError::Json { what, source })
 }
 
-fn to_json<T: serde::Serialize>(value: &T) -> prost::bytes::Bytes {
+pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> prost::bytes::Bytes {
     serde_json::to_vec(value).expect("our types have only string keys and no failing serialisers").into()
 }
 

@@ -14,6 +14,7 @@
 //! [`link`] and [`event`] at once, by [`convert`]. The files of a template travel as a [`bundle`].
 
 pub mod bundle;
+mod catalog;
 pub mod convert;
 pub mod event;
 pub mod image;

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kiln_plan::event::TaskOutcome;
 use kiln_plan::id::{AgentId, AttemptId, BuildId, Epoch, TaskId};
-use kiln_plan::{Catalog, DataAnswer, DataQuery};
+use kiln_plan::{DataAnswer, DataQuery};
+
+pub use crate::catalog::SharedCatalog;
 use prost::bytes::Bytes;
 
 use crate::event::Record;
@@ -52,7 +54,7 @@ pub struct Hello {
     /// MiB of memory to share out among guests; 0 when it leaves that to its users.
     pub memory_mib: u64,
     /// Its components.
-    pub catalog: Catalog,
+    pub catalog: SharedCatalog,
     /// The machine's architecture, as `x86_64`; empty when it leaves that to its users.
     pub arch: String,
     /// What runs guest code on the machine's own processor, as QEMU calls it: `kvm`, `hvf`.
@@ -99,6 +101,9 @@ pub struct DesiredState {
     pub speak_within_ms: u32,
     /// Whether an operator wants it to finish what it has and take nothing new. It stays connected.
     pub drain: bool,
+    /// When the stream breaks, it comes again after a chance part of so many milliseconds: not all agents of a large farm
+    /// at the same moment.
+    pub return_within_ms: u32,
 }
 
 /// An attempt that an agent should have.

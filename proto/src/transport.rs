@@ -29,7 +29,7 @@ mod tests;
 
 pub use accept::{Limits, accept};
 pub use arrival::{Arrival, BACKDATED, Peer, PeerError};
-pub use connection::Connection;
+pub use connection::{Connection, Lane};
 pub use credentials::{Credentials, CredentialsError, Identity, Trust};
 pub use dial::{Dialler, authorities, dial, is_distrust};
 pub use ended::Ended;
@@ -64,6 +64,16 @@ const HEADER_BYTES: u32 = 16 << 10;
 /// Streams that a peer may take back before they are looked at; beyond it the connection ends (the "rapid
 /// reset" attack).
 const PENDING_RESETS: usize = 64;
+
+/// What is agreed on (by ALPN, RFC 7301) instead of `h2` for a connection that carries consensus and nothing else: the same
+/// protocol by another name. A coordinator that doesn't know it agrees on `h2`.
+const CONSENSUS: &[u8] = b"kiln-consensus";
+
+/// A gRPC server for other coordinators. One that learns of another leader takes back the streams of thousands of
+/// agents at the same moment, which is no attack.
+pub fn server_for_coordinators() -> Server {
+    server().http2_max_pending_accept_reset_streams(Some(STREAMS as usize))
+}
 
 /// A gRPC server with the limits of HTTP/2 that hold on the farm's wire.
 pub fn server() -> Server {

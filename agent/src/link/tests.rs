@@ -264,7 +264,7 @@ impl Play {
     }
 
     async fn tell(&self, hold: Vec<WantedAttempt>, begin: Vec<Assignment>) {
-        let state = DesiredState { hold, begin, speak_within_ms: 5_000, drain: false };
+        let state = DesiredState { hold, begin, speak_within_ms: 5_000, drain: false, return_within_ms: 0 };
         self.tell.send(Ok(state.into())).await.unwrap();
     }
 }
@@ -278,7 +278,7 @@ fn hello() -> Hello {
         labels: std::collections::BTreeMap::new(),
         cpus: 0,
         memory_mib: 0,
-        catalog: Catalog::default(),
+        catalog: Catalog::default().into(),
         arch: String::new(),
         accelerators: std::collections::BTreeSet::new(),
         disk_mib: 0,

@@ -253,7 +253,7 @@ fn farm_settings(settings: &CoordinatorSettings, number: u64, links: Option<Link
     let usual = ClusterSettings::alone();
     Settings {
         storage: Storage::Directory(settings.directory.clone()),
-        cluster: ClusterSettings { id: number, address, begin, ..usual },
+        cluster: ClusterSettings { id: number, address, begin, own_threads: true, ..usual },
         store: settings.store.clone(),
         links,
         event_memory: settings.event_memory,

@@ -23,7 +23,7 @@ fn query() -> DataQuery {
     DataQuery { id: "null.x".into(), component, facts: TemplateContext::default(), locals: BTreeMap::new() }
 }
 
-fn catalog(names: &[&'static str]) -> Catalog {
+fn catalog(names: &[&'static str]) -> Arc<Catalog> {
     let component = |name: &&'static str| ComponentSchema {
         kind: ComponentKind::DataSource,
         name: (*name).into(),
@@ -32,7 +32,7 @@ fn catalog(names: &[&'static str]) -> Catalog {
         answer: None,
         rules: vec![],
     };
-    Catalog { components: names.iter().map(component).collect() }
+    Arc::new(Catalog { components: names.iter().map(component).collect() })
 }
 
 async fn question(asked: &mut mpsc::Receiver<DataQuestion>) -> DataQuestion {

@@ -15,6 +15,8 @@ pub struct ClusterSettings {
     /// After how many entries of the log a snapshot makes them dispensable, default 4096. An eighth of as many is
     /// kept behind it, for voters that are only a little late.
     pub compact_after: u64,
+    /// Whether its ledger runs on threads of its own, default not. Needed where thousands of agents come.
+    pub own_threads: bool,
 }
 
 /// What a coordinator does that has no ledger yet.
@@ -29,7 +31,7 @@ pub enum Begin {
 impl ClusterSettings {
     /// A coordinator that founds a cluster, and may stay alone in it.
     pub fn alone() -> Self {
-        Self { id: 1, address: String::new(), begin: Begin::Found, compact_after: 4_096 }
+        Self { id: 1, address: String::new(), begin: Begin::Found, compact_after: 4_096, own_threads: false }
     }
 }
 

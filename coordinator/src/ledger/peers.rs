@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use kiln_proto::transport::{self, Credentials, Endpoint};
+use kiln_proto::transport::{Credentials, Dialler, Endpoint};
 use kiln_proto::v1::peer_client::PeerClient;
 use kiln_proto::{MESSAGE_LIMIT, Problem, v1};
 use openraft::BasicNode;
@@ -52,17 +52,34 @@ pub trait PeerDial: Debug + Send + Sync + 'static {
     /// # Errors
     /// When there can be no channel to this address.
     fn dial<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Result<Channel, DialError>>;
+
+    /// The same for consensus alone, so that the other end can give it threads of its own where the wire tells
+    /// such a channel from others.
+    ///
+    /// # Errors
+    /// As [`PeerDial::dial`].
+    fn dial_for_consensus<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Result<Channel, DialError>> {
+        self.dial(address)
+    }
 }
 
 /// Dials over the farm's wire, as this coordinator.
 #[derive(Clone, Debug)]
 pub struct TlsDial(pub Credentials);
 
+impl TlsDial {
+    fn dialler(&self, address: &str) -> Result<Dialler, DialError> {
+        Ok(Dialler::new(&[address.parse::<Endpoint>()?], &self.0))
+    }
+}
+
 impl PeerDial for TlsDial {
     fn dial<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Result<Channel, DialError>> {
-        let endpoint = address.parse::<Endpoint>();
-        let dialled = endpoint.map(|endpoint| transport::dial(&[endpoint], &self.0));
-        Box::pin(std::future::ready(dialled.map_err(DialError::from)))
+        Box::pin(async { Ok(self.dialler(address)?.channel()) })
+    }
+
+    fn dial_for_consensus<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Result<Channel, DialError>> {
+        Box::pin(async { Ok(self.dialler(address)?.for_consensus().channel()) })
     }
 }
 
@@ -152,7 +169,11 @@ impl Peers {
         if let Some(channel) = self.with(|channels| channels.get(&key).cloned()) {
             return Ok(channel);
         }
-        let dialled = tokio::time::timeout(DIAL_LIMIT, self.dial.dial(address)).await;
+        let dial = match purpose {
+            Purpose::Consensus => self.dial.dial_for_consensus(address),
+            Purpose::Bulk | Purpose::Forward(_) => self.dial.dial(address),
+        };
+        let dialled = tokio::time::timeout(DIAL_LIMIT, dial).await;
         let dialled = dialled.map_err(|_| ReachError::TimedOut { address: address.to_owned() })?;
         let channel = dialled.map_err(|source| ReachError::Dial { address: address.to_owned(), source })?;
         self.with(|channels| channels.insert(key, channel.clone()));

@@ -5,6 +5,7 @@
 //! up nothing but the next entry; what takes long, writing it down, happens on a thread of its own.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
 use kiln_model::FarmState;
 use openraft::storage::RaftStateMachine;
@@ -112,8 +113,8 @@ impl RaftStateMachine<Types> for StateMachine {
     type SnapshotBuilder = Self;
 
     async fn applied_state(&mut self) -> Result<(Option<LogPlace>, StoredMembership), StorageError> {
-        let state = self.applied.copy();
-        Ok((state.last, state.membership))
+        let state = self.applied.state.read().unwrap_or_else(PoisonError::into_inner);
+        Ok((state.last, state.membership.clone()))
     }
 
     async fn apply<I>(&mut self, entries: I) -> Result<Vec<Outcomes>, StorageError>
@@ -155,7 +156,9 @@ impl RaftSnapshotBuilder<Types> for StateMachine {
     async fn build_snapshot(&mut self) -> Result<Snapshot, StorageError> {
         let this = self.clone();
         let build = move || {
+            let began = Instant::now();
             let state = this.applied.copy();
+            tracing::debug!(took = ?began.elapsed(), "the state was copied for a snapshot");
             let meta = state.meta();
             this.snapshots.write(&meta, &state.farm)?;
             Ok((meta, this.snapshots.current()?.map(|(_, body)| body).unwrap_or_default()))

@@ -15,12 +15,13 @@ pub(super) struct Catalogs {
 
 impl Catalogs {
     /// Takes the catalog of an agent that came, and returns the one that it shares with others.
-    pub(super) fn share(&mut self, catalog: Catalog) -> Arc<Catalog> {
-        if let Some((kept, count)) = self.kept.iter_mut().find(|(kept, _)| **kept == catalog) {
+    pub(super) fn share(&mut self, catalog: Arc<Catalog>) -> Arc<Catalog> {
+        if let Some((kept, count)) =
+            self.kept.iter_mut().find(|(kept, _)| Arc::ptr_eq(kept, &catalog) || *kept == catalog)
+        {
             *count += 1;
             return Arc::clone(kept);
         }
-        let catalog = Arc::new(catalog);
         self.kept.push((Arc::clone(&catalog), 1));
         self.merged = None;
         catalog

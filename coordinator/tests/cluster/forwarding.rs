@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kiln_coordinator::Leadership;
 use kiln_model::BuildPhase;
 use kiln_plan::event::TaskOutcome;
 use kiln_proto::v1;
@@ -162,4 +163,20 @@ async fn nobody_passes_on_when_nobody_leads() {
     let status = client.try_submit(json!({}), 0).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable, "{status}");
     bounded(lonely.shut_down(GRACE)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_made_while_nobody_leads_goes_to_the_next_leader() {
+    let mut trio = Trio::start().await;
+    let mut client = trio.client(2).await;
+    drop(trio.up.remove(&1));
+    trio.wires.isolate(1, &[2, 3]);
+    // The leader was heard a moment ago; 2 and 3 miss it only when its term has passed.
+    let mut gone = trio.up[&2].leadership();
+    bounded(gone.wait_for(|now| matches!(now, Leadership::Nobody))).await.unwrap();
+    let unknown = kiln_plan::id::BuildId::new(uuid::Uuid::nil());
+    let began = tokio::time::Instant::now();
+    let status = client.cancel(unknown).await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound, "{status}: the next leader answered");
+    assert!(began.elapsed() < Duration::from_secs(4), "as soon as there was one");
 }

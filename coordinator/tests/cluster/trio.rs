@@ -65,6 +65,7 @@ impl Trio {
                 address: format!("coordinator-{id}"),
                 begin: if id == 1 { Begin::Found } else { Begin::Wait },
                 compact_after: self.compact_after,
+                ..ClusterSettings::alone()
             },
             ..Settings::farm_of_one()
         };

@@ -241,7 +241,7 @@ fn hello(agent: AgentId) -> Hello {
         labels: std::collections::BTreeMap::new(),
         cpus: 0,
         memory_mib: 0,
-        catalog: Catalog { components: vec![null] },
+        catalog: Catalog { components: vec![null] }.into(),
         arch: String::new(),
         accelerators: std::collections::BTreeSet::new(),
         disk_mib: 0,

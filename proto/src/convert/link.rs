@@ -2,7 +2,8 @@
 
 use kiln_plan::id::Epoch;
 
-use super::{ConvertError, from_json, id, to_json};
+use super::{ConvertError, id};
+use crate::catalog::SharedCatalog;
 use crate::link::{
     Answer, Assignment, AttemptEvents, AttemptKey, AttemptPhase, AttemptReceipt, CurrentState, DesiredState,
     HeldAttempt, Hello, WantedAttempt,
@@ -59,7 +60,7 @@ impl From<Hello> for v1::Hello {
             labels: hello.labels.into_iter().collect(),
             cpus: hello.cpus,
             memory_mib: hello.memory_mib,
-            catalog: to_json(&hello.catalog),
+            catalog: hello.catalog.json(),
             arch: hello.arch,
             accelerators: hello.accelerators.into_iter().collect(),
             disk_mib: hello.disk_mib,
@@ -80,7 +81,7 @@ impl TryFrom<v1::Hello> for Hello {
             labels: hello.labels.into_iter().collect(),
             cpus: hello.cpus,
             memory_mib: hello.memory_mib,
-            catalog: from_json("catalog", &hello.catalog)?,
+            catalog: SharedCatalog::read(hello.catalog)?,
             arch: hello.arch,
             accelerators: hello.accelerators.into_iter().collect(),
             disk_mib: hello.disk_mib,
@@ -129,6 +130,7 @@ impl From<DesiredState> for v1::DesiredState {
             begin: each(state.begin),
             speak_within_ms: state.speak_within_ms,
             drain: state.drain,
+            return_within_ms: state.return_within_ms,
         }
     }
 }
@@ -142,6 +144,7 @@ impl TryFrom<v1::DesiredState> for DesiredState {
             begin: all(state.begin)?,
             speak_within_ms: state.speak_within_ms,
             drain: state.drain,
+            return_within_ms: state.return_within_ms,
         })
     }
 }

@@ -108,7 +108,7 @@ fn states_of_agents_are_carried() {
         labels: [("zone".into(), "b".into())].into(),
         cpus: 8,
         memory_mib: 1 << 15,
-        catalog: Catalog { components: vec![component(ComponentKind::Builder, "qemu".into())] },
+        catalog: Catalog { components: vec![component(ComponentKind::Builder, "qemu".into())] }.into(),
         tools: [("qemu-img".into(), "10.0.2".into())].into(),
         arch: "x86_64".into(),
         accelerators: ["kvm".into()].into(),
@@ -129,8 +129,13 @@ fn states_for_agents_are_carried() {
     let answers = vec![Answer { question: 2, text: "c".into() }];
     let wanted = WantedAttempt { key: key(), remaining_ms: 19_999, cancel: true, answers };
     let assignment = Assignment { build: a(), key: key(), first_sequence: 5, plan: b"{}"[..].into() };
-    let state =
-        DesiredState { hold: vec![wanted], begin: vec![assignment], speak_within_ms: 5_000, drain: true };
+    let state = DesiredState {
+        hold: vec![wanted],
+        begin: vec![assignment],
+        speak_within_ms: 5_000,
+        drain: true,
+        return_within_ms: 700,
+    };
     assert_eq!(carried::<_, v1::DesiredState>(state.clone()), state);
 }
 

@@ -15,14 +15,28 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
+use super::CONSENSUS;
 use super::accept::{Limits, Place};
-use super::arrival::Arrival;
+use super::arrival::{Arrival, Peer};
 
 /// The bytes with which every HTTP/2 client begins. Before they are there nobody watches the connection.
 const PREFACE_BYTES: usize = 24;
 
 /// A timer further away than this is as good as none: certificates are renewed long before.
 const FAR: Duration = Duration::from_secs(400 * 24 * 3_600);
+
+/// What a connection carries, by the protocol that was agreed on and who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// HTTP/1.1, where that is allowed.
+    Http1,
+    /// HTTP/2 of agents and people.
+    Crowd,
+    /// What another coordinator passes on for thousands of them, and large things.
+    Coordinators,
+    /// Consensus and nothing else, of another coordinator.
+    Consensus,
+}
 
 /// A connection with a client.
 #[derive(Debug)]
@@ -70,9 +84,15 @@ impl Connection {
         self.arrival.clone()
     }
 
-    /// The protocol that was agreed on; `h2` unless HTTP/1.1 is allowed too.
-    pub fn is_http2(&self) -> bool {
-        self.stream.get_ref().1.alpn_protocol() == Some(b"h2")
+    /// What it carries.
+    pub fn lane(&self) -> Lane {
+        let coordinator = matches!(self.arrival.peer, Peer::Coordinator(_));
+        match self.stream.get_ref().1.alpn_protocol() {
+            Some(CONSENSUS) if coordinator => Lane::Consensus,
+            Some(CONSENSUS | b"h2") if coordinator => Lane::Coordinators,
+            Some(CONSENSUS | b"h2") => Lane::Crowd,
+            _ => Lane::Http1,
+        }
     }
 
     /// Why nothing more may be read, if so.

@@ -15,6 +15,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::watch;
 
+use super::CONSENSUS;
 use super::arrival::{self, Peer, PeerError};
 use super::pin::Pinned;
 
@@ -315,7 +316,7 @@ fn server(
         .map_err(refused)?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = vec![CONSENSUS.to_vec(), b"h2".to_vec()];
     let mut http1_too = config.clone();
     http1_too.alpn_protocols.push(b"http/1.1".to_vec());
     Ok(ServerConfigs { grpc: Arc::new(config), http1_too: Arc::new(http1_too) })

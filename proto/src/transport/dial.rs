@@ -16,7 +16,7 @@ use tonic::transport::{Channel, Endpoint as Settings, Uri};
 
 use super::credentials::{Credentials, Trust};
 use super::endpoint::Endpoint;
-use super::{CONNECT_LIMIT, CONNECTION_WINDOW, COORDINATOR_NAME, KEEP_ALIVE, STREAM_WINDOW};
+use super::{CONNECT_LIMIT, CONNECTION_WINDOW, CONSENSUS, COORDINATOR_NAME, KEEP_ALIVE, STREAM_WINDOW};
 
 /// Makes channels to the coordinators of a farm. Clones share what they learn about who answers.
 #[derive(Clone, Debug)]
@@ -25,6 +25,7 @@ pub struct Dialler {
     credentials: Credentials,
     /// The endpoint that is tried first.
     first: Arc<AtomicUsize>,
+    for_consensus: bool,
 }
 
 /// What a failed handshake is told as: whoever answers is not of the farm, or doesn't speak TLS.
@@ -69,7 +70,14 @@ pub async fn authorities(endpoints: &[Endpoint], trust: &Trust) -> io::Result<Ve
 impl Dialler {
     /// For these coordinators, at least one.
     pub fn new(endpoints: &[Endpoint], credentials: &Credentials) -> Self {
-        Self { endpoints: endpoints.into(), credentials: credentials.clone(), first: Arc::default() }
+        let (credentials, first) = (credentials.clone(), Arc::default());
+        Self { endpoints: endpoints.into(), credentials, first, for_consensus: false }
+    }
+
+    /// The same for channels that carry consensus and nothing else.
+    #[must_use]
+    pub fn for_consensus(self) -> Self {
+        Self { for_consensus: true, ..self }
     }
 
     /// The credentials that are shown.
@@ -147,6 +155,10 @@ impl Dialler {
         let tcp = TcpStream::connect(address).await?;
         tcp.set_nodelay(true)?;
         let name = ServerName::try_from(COORDINATOR_NAME).expect("it is a DNS name");
-        TlsConnector::from(self.credentials.client()).connect(name, tcp).await
+        let mut config = self.credentials.client();
+        if self.for_consensus {
+            Arc::make_mut(&mut config).alpn_protocols.insert(0, CONSENSUS.to_vec());
+        }
+        TlsConnector::from(config).connect(name, tcp).await
     }
 }

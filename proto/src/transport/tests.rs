@@ -12,6 +12,7 @@ use rcgen::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_stream::StreamExt as _;
 use tonic::body::Body;
 use tonic::codegen::http::{Request, Response};
 use tonic::server::NamedService;
@@ -326,4 +327,26 @@ async fn an_authority_of_which_the_fingerprint_is_known_is_shown_to_other_client
     assert_eq!(shown, [all[0].to_vec()]);
     assert!(bounded(authorities(&endpoints, &pinned(&other))).await.is_err());
     assert_eq!(bounded(authorities(&[], &farm.trust())).await.unwrap(), shown);
+}
+
+#[tokio::test]
+async fn what_a_connection_carries_shows_when_it_comes_in() {
+    let farm = Farm::found();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint: Endpoint = format!("https://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let mut incoming =
+        std::pin::pin!(accept(listener, farm.credentials(Peer::Coordinator(1)), Limits::default()));
+    let mut lane = async |peer: Peer, for_consensus: bool| {
+        let dialler = Dialler::new(std::slice::from_ref(&endpoint), &farm.credentials(peer));
+        let dialler = if for_consensus { dialler.for_consensus() } else { dialler };
+        let mut channel = dialler.channel();
+        let asking = tokio::spawn(async move { ask(&mut channel).await });
+        let lane = bounded(incoming.next()).await.unwrap().unwrap().lane();
+        asking.abort();
+        lane
+    };
+    assert_eq!(lane(Peer::Coordinator(2), true).await, Lane::Consensus);
+    assert_eq!(lane(Peer::Coordinator(2), false).await, Lane::Coordinators);
+    assert_eq!(lane(agent(), false).await, Lane::Crowd);
+    assert_eq!(lane(agent(), true).await, Lane::Crowd, "it is no coordinator, whatever it says");
 }

@@ -68,6 +68,11 @@ async fn measure_all(sizes: Vec<Size>) -> Result<(), Fault> {
 #[expect(clippy::print_stderr, reason = "its output is what it is for")]
 #[tokio::main]
 async fn main() -> ExitCode {
+    // Off unless `KILN_LOG` asks for it, in the notation of `RUST_LOG`.
+    let filter = tracing_subscriber::EnvFilter::builder().with_env_var("KILN_LOG").from_env_lossy();
+    if std::env::var_os("KILN_LOG").is_some() {
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    }
     // Each agent's connection is a file, here and at the coordinator.
     if let Err(error) = kiln_coordinator::open_files::raise_limit() {
         eprintln!("load: no more files may be open than usual: {error}");

@@ -140,6 +140,7 @@ fn settings(number: u64, endpoint: &Endpoint, Places { ledger, store }: &Places)
             id: number,
             address: endpoint.to_string(),
             begin,
+            own_threads: true,
             ..ClusterSettings::alone()
         },
         agent_patience: PATIENCE,

@@ -9,8 +9,8 @@ use kiln_agent::Factories;
 use kiln_agent::link::{self, Answer, AttemptKey, Attempts, Order, Questions, Stop, Voice};
 use kiln_plan::event::TaskOutcome;
 use kiln_plan::id::{AgentId, TaskId};
-use kiln_plan::{Catalog, DataAnswer, DataQuery};
-use kiln_proto::link::Hello;
+use kiln_plan::{DataAnswer, DataQuery};
+use kiln_proto::link::{Hello, SharedCatalog};
 use kiln_proto::token::{Bearer, Token};
 use kiln_proto::transport::{Credentials, Dialler, Endpoint, Identity, PrivateKey, Trust, dial};
 use kiln_proto::v1;
@@ -116,13 +116,13 @@ pub(super) struct Crowd {
     /// Whether what they have ends at once; otherwise they keep it until it does.
     pub(super) works: watch::Sender<bool>,
     /// What every agent offers: all that one of this version does.
-    catalog: Catalog,
+    catalog: SharedCatalog,
     links: JoinSet<()>,
 }
 
 impl Crowd {
     pub(super) fn new() -> Self {
-        let catalog = Factories::builtin().catalog();
+        let catalog = Factories::builtin().catalog().into();
         Self { arrivals: Arc::default(), works: watch::Sender::new(true), catalog, links: JoinSet::new() }
     }
 
@@ -147,7 +147,7 @@ impl Crowd {
     }
 }
 
-fn hello(agent: AgentId, n: usize, catalog: Catalog) -> Hello {
+fn hello(agent: AgentId, n: usize, catalog: SharedCatalog) -> Hello {
     Hello {
         agent,
         name: format!("a{n}"),

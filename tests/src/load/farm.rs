@@ -20,6 +20,9 @@ use super::{Fault, PATIENCE};
 
 type Shown = InterceptedService<Channel, Bearer>;
 
+/// The way to submit builds.
+pub(super) type Submissions = SubmissionClient<Shown>;
+
 /// What a coordinator says of itself.
 #[derive(Clone, Copy, Debug, Default)]
 struct Said {
@@ -44,6 +47,30 @@ pub(super) struct Farm {
     processes: Vec<Process>,
     pub(super) operator: Token,
     directory: TempDir,
+}
+
+/// How the operator gets in.
+#[derive(Clone, Debug)]
+pub(super) struct Door {
+    endpoints: Vec<Endpoint>,
+    operator: Token,
+}
+
+impl Door {
+    fn shown(&self) -> Result<Shown, Fault> {
+        let anonymous = Credentials::anonymous(self.operator.trust())?;
+        Ok(InterceptedService::new(dial(&self.endpoints, &anonymous), Bearer::of(&self.operator)))
+    }
+
+    /// Who may take part.
+    pub(super) fn identity(&self) -> Result<IdentityClient<Shown>, Fault> {
+        Ok(IdentityClient::new(self.shown()?))
+    }
+
+    /// Submissions.
+    pub(super) fn submission(&self) -> Result<Submissions, Fault> {
+        Ok(SubmissionClient::new(self.shown()?).max_decoding_message_size(kiln_proto::MESSAGE_LIMIT))
+    }
 }
 
 fn places(directory: &TempDir, number: u64) -> Places {
@@ -90,7 +117,7 @@ impl Farm {
             let usage = v1::token_use::Usage::JoinCoordinator(v1::JoinFarm {});
             let usage = Some(v1::TokenUse { usage: Some(usage) });
             let request = v1::CreateTokenRequest { name: "load".into(), usage, valid_ms: None };
-            let token = farm.identity()?.create_token(request).await?.into_inner().token;
+            let token = farm.door().identity()?.create_token(request).await?.into_inner().token;
             let known = farm.processes[0].endpoint.clone();
             let places = places(&farm.directory, n);
             farm.processes.push(start(How::Join(known, token), places).await?.0);
@@ -103,19 +130,9 @@ impl Farm {
         self.processes.iter().map(|process| process.endpoint.clone()).collect()
     }
 
-    fn shown(&self) -> Result<Shown, Fault> {
-        let anonymous = Credentials::anonymous(self.operator.trust())?;
-        Ok(InterceptedService::new(dial(&self.endpoints(), &anonymous), Bearer::of(&self.operator)))
-    }
-
-    /// Who may take part, for the operator.
-    pub(super) fn identity(&self) -> Result<IdentityClient<Shown>, Fault> {
-        Ok(IdentityClient::new(self.shown()?))
-    }
-
-    /// Submissions, for the operator.
-    pub(super) fn submission(&self) -> Result<SubmissionClient<Shown>, Fault> {
-        Ok(SubmissionClient::new(self.shown()?).max_decoding_message_size(kiln_proto::MESSAGE_LIMIT))
+    /// The operator's way in.
+    pub(super) fn door(&self) -> Door {
+        Door { endpoints: self.endpoints(), operator: self.operator.clone() }
     }
 
     /// Which of them leads, once one does.
@@ -164,6 +181,14 @@ impl Farm {
         let (again, _) = start(How::Again(endpoint.clone()), places.clone()).await?;
         self.processes[number] = again;
         Ok(())
+    }
+
+    /// Ends all of them, and leaves nothing behind.
+    pub(super) async fn end(mut self) -> Result<(), Fault> {
+        for process in &mut self.processes {
+            process.child.kill().await?;
+        }
+        Ok(self.directory.close()?)
     }
 
     fn numbers(&self) -> impl Iterator<Item = u32> {

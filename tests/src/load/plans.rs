@@ -3,6 +3,7 @@
 use kiln_coordinator::{Asked, Evaluated, Evaluator};
 use kiln_lang::Diagnostics;
 use kiln_plan::build::{Dialect, PLAN_FORMAT, TemplateContext};
+use kiln_plan::id::RequestId;
 use kiln_plan::{BuildPlan, ComponentConfig, ComponentKind, ConfigBody, Requirements, RunOptions};
 use kiln_proto::submission::SubmitRequest;
 
@@ -18,9 +19,10 @@ impl Evaluator for Plans {
     }
 }
 
-/// The request for so many tasks.
+/// The request for so many tasks. Sent again, it makes no second build.
 pub(super) fn request(tasks: u64) -> SubmitRequest {
-    SubmitRequest { request: tasks.to_string().into_bytes().into(), ..SubmitRequest::default() }
+    let key = Some(RequestId::new(uuid::Uuid::new_v4()));
+    SubmitRequest { request: tasks.to_string().into_bytes().into(), key, ..SubmitRequest::default() }
 }
 
 fn plan(n: u64) -> BuildPlan {

@@ -87,7 +87,7 @@ impl Machine {
             labels: BTreeMap::new(),
             cpus: 0,
             memory_mib: self.memory_mib,
-            catalog: Catalog::default(),
+            catalog: Catalog::default().into(),
             arch: String::new(),
             accelerators: BTreeSet::new(),
             disk_mib: 0,

@@ -22,7 +22,7 @@ fn assignment(key: AttemptKey) -> Assignment {
 fn desired(hold: &[AttemptKey], begin: &[AttemptKey]) -> DesiredState {
     let hold = hold.iter().map(|key| wanted(*key)).collect();
     let begin = begin.iter().map(|key| assignment(*key)).collect();
-    DesiredState { hold, begin, speak_within_ms: 5_000, drain: false }
+    DesiredState { hold, begin, speak_within_ms: 5_000, drain: false, return_within_ms: 0 }
 }
 
 fn say(text: &str) -> EventKind {
