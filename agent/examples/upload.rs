@@ -15,7 +15,6 @@ use std::collections::HashSet;
 use std::error::Error;
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::FileExt;
 use std::time::Instant;
 
 use futures::{StreamExt, TryStreamExt};
@@ -58,15 +57,13 @@ fn unseen(
     let file = File::open(path)?;
     let (mut all, mut count, mut bytes, mut packed) = (0, 0, 0, 0);
     let mut compressor = zstd::bulk::Compressor::new(3)?;
-    let mut emit = |piece| {
-        if let Cut::Chunk { id, offset, length } = piece {
-            all += u64::from(length);
+    let mut emit = |piece: Cut<'_>| {
+        if let Cut::Chunk { id, bytes: content } = piece {
+            all += content.len() as u64;
             if seen.insert(id.0) {
-                let mut content = vec![0; length as usize];
-                file.read_exact_at(&mut content, offset)?;
                 count += 1;
-                bytes += u64::from(length);
-                packed += compressor.compress(&content)?.len() as u64;
+                bytes += content.len() as u64;
+                packed += compressor.compress(content)?.len() as u64;
             }
         }
         Ok(())

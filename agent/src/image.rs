@@ -3,12 +3,12 @@
 //!
 //! ```text
 //!   files ─► cut (a thread of its own) ─► which are there? (coordinator) ─► compress what is missing (all threads)
-//!                                                                               │ packs of 32 MiB
+//!                                                                               │ packs of 16 MiB
 //!            Publish ◄── manifest ◄── where each chunk lies ◄── finish ◄── PUT ◄┘ a few side by side
 //! ```
 //!
-//! Bytes are read twice at most, the second time from the page cache, so that memory holds only packs under way: some
-//! 160 MiB. Nothing is written to the disk. Whoever wants an image back calls [`pull()`].
+//! Bytes are read once. Memory holds packs under way, some 80 MiB, and what was cut and is not compressed yet, some
+//! 70 MiB. Nothing is written to the disk. Whoever wants an image back calls [`pull()`].
 
 use std::path::PathBuf;
 
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
+mod buffers;
 mod client;
 pub mod cut;
 mod gather;

@@ -20,6 +20,8 @@ use kiln_proto::image::{ChunkId, Chunking};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use super::buffers::Buffers;
+
 /// Bytes that are read at a time: a multiple of every block.
 const READ: usize = 1 << 20;
 
@@ -28,19 +30,20 @@ const WAITING_READS: usize = 4;
 
 /// A part of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
+pub enum Cut<'a> {
     /// So many zeros.
     Hole(u64),
     /// A chunk.
     Chunk {
         /// Its name.
         id: ChunkId,
-        /// Where it begins in the file.
-        offset: u64,
-        /// Its bytes.
-        length: u32,
+        /// What is in it: 4 MiB at most.
+        bytes: &'a [u8],
     },
 }
+
+/// Takes the pieces of a file, one after the other.
+pub type Emit<'a> = dyn FnMut(Cut<'_>) -> io::Result<()> + 'a;
 
 /// What a whole file is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +64,7 @@ pub fn cut(
     file: &File,
     chunking: &Chunking,
     cancel: &CancellationToken,
-    emit: &mut dyn FnMut(Cut) -> io::Result<()>,
+    emit: &mut Emit<'_>,
 ) -> io::Result<Whole> {
     let size = file.metadata()?.len();
     let (send, pieces) = sync_channel(WAITING_READS);
@@ -75,7 +78,7 @@ pub fn cut(
 
 /// What the digests are fed with.
 enum Part {
-    Bytes(Arc<[u8]>),
+    Bytes(Arc<Vec<u8>>),
     Zeros(u64),
 }
 
@@ -103,7 +106,7 @@ fn digests(parts: &Receiver<Part>) -> (String, String) {
 
 struct Sinks<'a> {
     digests: SyncSender<Part>,
-    emit: &'a mut dyn FnMut(Cut) -> io::Result<()>,
+    emit: &'a mut Emit<'a>,
 }
 
 impl Sinks<'_> {
@@ -121,6 +124,7 @@ fn read(
 ) -> io::Result<()> {
     let block = chunking.zero_block as usize;
     let mut cutter = Cutter::new(chunking);
+    let mut buffers = Buffers::default();
     let mut at = 0;
     // No hole before this offset: whether there is one behind is asked once it is reached.
     let mut dense_until = 0;
@@ -141,9 +145,10 @@ fn read(
             dense_until = end;
             continue;
         }
-        let mut bytes = vec![0; usize::try_from(size - at).unwrap_or(READ).min(READ)];
+        let mut bytes = buffers.take();
+        bytes.resize(usize::try_from(size - at).unwrap_or(READ).min(READ), 0);
         file.read_exact_at(&mut bytes, at)?;
-        let bytes: Arc<[u8]> = bytes.into();
+        let bytes = buffers.lend(bytes);
         sinks.digest(Part::Bytes(Arc::clone(&bytes)))?;
         for block in bytes.chunks(block) {
             if block.iter().all(|byte| *byte == 0) {
@@ -186,8 +191,6 @@ struct Cutter {
     /// What has come and isn't cut yet, from `begin` on.
     pending: Vec<u8>,
     begin: usize,
-    /// Where `begin` lies in the file.
-    offset: u64,
     /// Zeros that have come since.
     hole: u64,
 }
@@ -196,10 +199,10 @@ impl Cutter {
     fn new(chunking: &Chunking) -> Self {
         let sizes = (chunking.min as usize, chunking.average as usize, chunking.max as usize);
         let masks = v2020::select_masks(sizes.1, v2020::Normalization::Level1);
-        Self { sizes, masks, pending: Vec::new(), begin: 0, offset: 0, hole: 0 }
+        Self { sizes, masks, pending: Vec::new(), begin: 0, hole: 0 }
     }
 
-    fn data(&mut self, bytes: &[u8], emit: &mut dyn FnMut(Cut) -> io::Result<()>) -> io::Result<()> {
+    fn data(&mut self, bytes: &[u8], emit: &mut Emit<'_>) -> io::Result<()> {
         self.end_hole(emit)?;
         self.pending.extend_from_slice(bytes);
         // Beyond the largest chunk, what follows can't change where it is cut.
@@ -209,7 +212,7 @@ impl Cutter {
         Ok(())
     }
 
-    fn hole(&mut self, bytes: u64, emit: &mut dyn FnMut(Cut) -> io::Result<()>) -> io::Result<()> {
+    fn hole(&mut self, bytes: u64, emit: &mut Emit<'_>) -> io::Result<()> {
         while self.begin < self.pending.len() {
             self.one(emit)?;
         }
@@ -217,32 +220,25 @@ impl Cutter {
         Ok(())
     }
 
-    fn end_hole(&mut self, emit: &mut dyn FnMut(Cut) -> io::Result<()>) -> io::Result<()> {
+    fn end_hole(&mut self, emit: &mut Emit<'_>) -> io::Result<()> {
         match std::mem::take(&mut self.hole) {
             0 => Ok(()),
-            bytes => {
-                self.offset += bytes;
-                emit(Cut::Hole(bytes))
-            }
+            bytes => emit(Cut::Hole(bytes)),
         }
     }
 
-    fn end(&mut self, emit: &mut dyn FnMut(Cut) -> io::Result<()>) -> io::Result<()> {
+    fn end(&mut self, emit: &mut Emit<'_>) -> io::Result<()> {
         self.hole(0, emit)?;
         self.end_hole(emit)
     }
 
     /// Cuts one chunk off.
-    fn one(&mut self, emit: &mut dyn FnMut(Cut) -> io::Result<()>) -> io::Result<()> {
+    fn one(&mut self, emit: &mut Emit<'_>) -> io::Result<()> {
         let ((min, average, max), (small, large)) = (self.sizes, self.masks);
         let source = &self.pending[self.begin..];
         let (_, length) = v2020::cut(source, min, average, max, small, large, small << 1, large << 1);
         let bytes = &source[..length];
-        let id = ChunkId::of(bytes);
-        // A chunk has 4 MiB at most, whatever the parameters.
-        let length32 = u32::try_from(length).map_err(io::Error::other)?;
-        emit(Cut::Chunk { id, offset: self.offset, length: length32 })?;
-        self.offset += length as u64;
+        emit(Cut::Chunk { id: ChunkId::of(bytes), bytes })?;
         self.begin += length;
         if self.begin >= 8 * max {
             self.pending.drain(..self.begin);
@@ -261,10 +257,20 @@ mod tests {
 
     use super::*;
 
-    fn pieces(file: &File) -> (Vec<Cut>, Whole) {
+    /// A piece that lives on: zeros, or a chunk's bytes.
+    #[derive(Debug, PartialEq, Eq)]
+    enum Part {
+        Zeros(u64),
+        Bytes(ChunkId, Vec<u8>),
+    }
+
+    fn pieces(file: &File) -> (Vec<Part>, Whole) {
         let mut cuts = Vec::new();
-        let mut emit = |cut| {
-            cuts.push(cut);
+        let mut emit = |cut: Cut<'_>| {
+            cuts.push(match cut {
+                Cut::Hole(zeros) => Part::Zeros(zeros),
+                Cut::Chunk { id, bytes } => Part::Bytes(id, bytes.to_vec()),
+            });
             Ok(())
         };
         let whole = cut(file, &Chunking::default(), &CancellationToken::new(), &mut emit).unwrap();
@@ -286,14 +292,6 @@ mod tests {
         bytes
     }
 
-    fn total(cuts: &[Cut]) -> u64 {
-        let bytes = |cut: &Cut| match cut {
-            Cut::Hole(bytes) => *bytes,
-            Cut::Chunk { length, .. } => u64::from(*length),
-        };
-        cuts.iter().map(bytes).sum()
-    }
-
     #[test]
     fn pieces_cover_the_file_in_order() {
         for bytes in [
@@ -304,26 +302,26 @@ mod tests {
             [noise(100_000, 1), vec![0; 900_000]].concat(),
         ] {
             let (cuts, whole) = pieces(&file(&bytes));
-            assert_eq!((total(&cuts), whole.size), (bytes.len() as u64, bytes.len() as u64));
+            assert_eq!(whole.size, bytes.len() as u64);
             assert_eq!(whole.blake3, blake3::hash(&bytes).to_hex().to_string());
             assert_eq!(whole.sha256, hex::encode(Sha256::digest(&bytes)));
-            let mut at = 0;
-            for cut in cuts {
-                match cut {
-                    Cut::Hole(zeros) => {
-                        let end = at + usize::try_from(zeros).unwrap();
-                        assert!(bytes[at..end].iter().all(|b| *b == 0));
-                        at = end;
-                    }
-                    Cut::Chunk { id, offset, length } => {
-                        assert_eq!(offset, at as u64);
-                        let end = at + length as usize;
-                        assert_eq!(id, ChunkId::of(&bytes[at..end]));
-                        at = end;
-                    }
+            assert!(put_together(cuts) == bytes);
+        }
+    }
+
+    /// The bytes that pieces were cut from; each chunk has its name.
+    fn put_together(cuts: Vec<Part>) -> Vec<u8> {
+        let mut all = Vec::new();
+        for cut in cuts {
+            match cut {
+                Part::Zeros(zeros) => all.resize(all.len() + usize::try_from(zeros).unwrap(), 0),
+                Part::Bytes(id, bytes) => {
+                    assert_eq!(ChunkId::of(&bytes), id);
+                    all.extend(bytes);
                 }
             }
         }
+        all
     }
 
     #[test]
@@ -335,7 +333,7 @@ mod tests {
         sparse.write_all_at(&b, 200_000 + (3 << 20)).unwrap();
         sparse.set_len(dense.metadata().unwrap().len()).unwrap();
         assert_eq!(pieces(&dense), pieces(&sparse));
-        assert!(pieces(&sparse).0.iter().any(|cut| matches!(cut, Cut::Hole(bytes) if *bytes > 2 << 20)));
+        assert!(pieces(&sparse).0.iter().any(|cut| matches!(cut, Part::Zeros(zeros) if *zeros > 2 << 20)));
     }
 
     #[test]
@@ -345,8 +343,8 @@ mod tests {
         new.splice(1_000_000..1_000_000, noise(777, 5));
         let ids = |bytes: &[u8]| -> std::collections::BTreeSet<ChunkId> {
             let id = |cut| match cut {
-                Cut::Chunk { id, .. } => Some(id),
-                Cut::Hole(_) => None,
+                Part::Bytes(id, _) => Some(id),
+                Part::Zeros(_) => None,
             };
             pieces(&file(bytes)).0.into_iter().filter_map(id).collect()
         };
@@ -359,15 +357,15 @@ mod tests {
     #[test]
     fn this_is_where_it_is_cut() {
         let (cuts, _) = pieces(&file(&noise(1 << 20, 6)));
-        let length = |cut: &Cut| match cut {
-            Cut::Chunk { length, .. } => *length,
-            Cut::Hole(_) => 0,
+        let length = |cut: &Part| match cut {
+            Part::Bytes(_, bytes) => bytes.len(),
+            Part::Zeros(_) => 0,
         };
-        let lengths: Vec<u32> = cuts.iter().map(length).collect();
+        let lengths: Vec<usize> = cuts.iter().map(length).collect();
         assert_eq!(lengths, EXPECTED);
     }
 
-    const EXPECTED: [u32; 7] = [97_752, 163_492, 93_389, 175_649, 285_539, 144_664, 88_091];
+    const EXPECTED: [usize; 7] = [97_752, 163_492, 93_389, 175_649, 285_539, 144_664, 88_091];
 
     proptest::proptest! {
         #![proptest_config(proptest::prelude::ProptestConfig {
@@ -384,21 +382,7 @@ mod tests {
                 _ => noise(*length, *length as u64),
             };
             let bytes: Vec<u8> = parts.iter().flat_map(part).collect();
-            let file = file(&bytes);
-            let mut again = Vec::new();
-            for cut in pieces(&file).0 {
-                match cut {
-                    Cut::Hole(zeros) => again.resize(again.len() + usize::try_from(zeros).unwrap(), 0),
-                    Cut::Chunk { id, offset, length } => {
-                        let mut chunk = vec![0; length as usize];
-                        file.read_exact_at(&mut chunk, offset).unwrap();
-                        assert_eq!(ChunkId::of(&chunk), id);
-                        let frame = zstd::bulk::compress(&chunk, 3).unwrap();
-                        again.extend(zstd::bulk::decompress(&frame, chunk.len()).unwrap());
-                    }
-                }
-            }
-            assert!(again == bytes);
+            assert!(put_together(pieces(&file(&bytes)).0) == bytes);
         }
     }
 }

@@ -11,15 +11,17 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::buffers::Buffers;
 use super::client::Client;
 use super::cut::{Cut, Whole, cut};
 use super::pack::{FullPack, Missing, PackBuilder, compress};
 use super::transfer::Transfer;
 use super::{Publication, PublishError, Sent, SourceFile, upload};
 
-/// Pieces that are asked for and compressed together, and how many such batches may wait.
+/// Pieces that are asked for and compressed together: so many, or so many bytes. And how many such batches may wait.
 const BATCH: usize = 128;
-const WAITING_BATCHES: usize = 4;
+const BATCH_BYTES: usize = 16 << 20;
+const WAITING_BATCHES: usize = 2;
 
 /// Packs that are sent side by side.
 const SIDE_BY_SIDE: usize = 4;
@@ -36,9 +38,23 @@ pub(super) struct Gathered {
 
 /// What the cutting thread says.
 enum Word {
-    Cuts(Vec<Cut>),
+    Cuts(Batch),
     /// The file ended.
     Whole(Whole),
+}
+
+/// Pieces in a row.
+#[derive(Default)]
+struct Batch {
+    parts: Vec<Part>,
+    /// The chunks, one after the other.
+    bytes: Arc<Vec<u8>>,
+}
+
+#[derive(Clone, Copy)]
+enum Part {
+    Hole(u64),
+    Chunk { id: ChunkId, length: u32 },
 }
 
 /// Sends what is missing of the files, and notes where everything lies.
@@ -98,20 +114,17 @@ impl Gathering<'_> {
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<(Whole, Vec<Piece>), PublishError> {
         let unreadable = |error| PublishError::Read { path: source.path.clone(), source: error };
-        let file = Arc::new(File::open(&source.path).map_err(unreadable)?);
+        let file = File::open(&source.path).map_err(unreadable)?;
         let (say, mut words) = mpsc::channel(WAITING_BATCHES);
-        let (cut_file, cancel) = (Arc::clone(&file), self.cancel.clone());
-        let cutting = tokio::task::spawn_blocking(move || cut_all(&cut_file, &cancel, &say));
+        let cancel = self.cancel.clone();
+        let cutting = tokio::task::spawn_blocking(move || cut_all(&file, &cancel, &say));
         let mut pieces = Vec::new();
         let mut whole = None;
         while let Some(word) = words.recv().await {
             match word {
-                Word::Cuts(cuts) => {
+                Word::Cuts(batch) => {
                     let before = self.sent.size;
-                    self.batch(&file, &cuts, &mut pieces).await.map_err(|error| match error {
-                        Stumble::Read(error) => unreadable(error),
-                        Stumble::Publish(error) => error,
-                    })?;
+                    self.batch(batch, &mut pieces).await?;
                     debug_assert!(self.sent.size >= before, "sizes only grow");
                     progress(self.sent.size);
                 }
@@ -127,27 +140,25 @@ impl Gathering<'_> {
     }
 
     /// Takes pieces: asks for those that were not met before, and compresses what is missing.
-    async fn batch(
-        &mut self,
-        file: &Arc<File>,
-        cuts: &[Cut],
-        pieces: &mut Vec<Piece>,
-    ) -> Result<(), Stumble> {
+    async fn batch(&mut self, batch: Batch, pieces: &mut Vec<Piece>) -> Result<(), PublishError> {
         let first_new = self.chunks.len();
         let mut new = Vec::new();
-        for cut in cuts {
-            match *cut {
-                Cut::Hole(bytes) => {
+        let mut at = 0;
+        for part in batch.parts {
+            match part {
+                Part::Hole(bytes) => {
                     self.sent.size += bytes;
                     pieces.push(Piece::Hole(bytes));
                 }
-                Cut::Chunk { id, offset, length } => {
+                Part::Chunk { id, length } => {
                     self.sent.size += u64::from(length);
-                    let next = u32::try_from(self.chunks.len()).map_err(io::Error::other)?;
+                    let range = at..at + length as usize;
+                    at = range.end;
+                    let next = u32::try_from(self.chunks.len()).map_err(|_| PublishError::BrokeOff)?;
                     let number = *self.numbers.entry(id).or_insert(next);
                     if number == next {
                         self.chunks.push(Met { id, length, place: None });
-                        new.push(Missing { id, file: Arc::clone(file), offset, length });
+                        new.push(Missing { id, range });
                     }
                     pieces.push(Piece::Chunk(number));
                 }
@@ -157,14 +168,14 @@ impl Gathering<'_> {
             return Ok(());
         }
         let ids: Vec<ChunkId> = new.iter().map(|chunk| chunk.id).collect();
-        for found in self.client.find(&ids).await.map_err(PublishError::from)? {
+        for found in self.client.find(&ids).await? {
             self.chunks[first_new + found.position].place = Some((found.pack, found.offset, found.stored));
         }
         let mut place = first_new..;
         new.retain(|_| place.next().is_some_and(|number| self.chunks[number].place.is_none()));
-        self.sent.new += new.iter().map(|chunk| u64::from(chunk.length)).sum::<u64>();
-        let compressed = tokio::task::spawn_blocking(move || compress(&new)).await;
-        let frames = compressed.map_err(|_| PublishError::BrokeOff)??;
+        self.sent.new += new.iter().map(|chunk| chunk.range.len() as u64).sum::<u64>();
+        let compressed = tokio::task::spawn_blocking(move || compress(&batch.bytes, &new)).await;
+        let frames = compressed.map_err(|_| PublishError::BrokeOff)?.map_err(|_| PublishError::BrokeOff)?;
         for full in self.builder.push(frames) {
             self.send(full).await?;
         }
@@ -220,37 +231,29 @@ impl Gathering<'_> {
     }
 }
 
-/// What a batch may stumble over.
-enum Stumble {
-    Read(io::Error),
-    Publish(PublishError),
-}
-
-impl From<io::Error> for Stumble {
-    fn from(error: io::Error) -> Self {
-        Self::Read(error)
-    }
-}
-
-impl From<PublishError> for Stumble {
-    fn from(error: PublishError) -> Self {
-        Self::Publish(error)
-    }
-}
-
 /// Cuts a file and says so in batches. On a thread of its own.
 fn cut_all(file: &File, cancel: &CancellationToken, say: &mpsc::Sender<Word>) -> io::Result<()> {
     let gone = |_| io::Error::new(io::ErrorKind::Interrupted, "nobody listens any more");
-    let mut batch = Vec::with_capacity(BATCH);
-    let mut emit = |cut| {
-        batch.push(cut);
-        if batch.len() < BATCH {
+    let mut buffers = Buffers::default();
+    let (mut parts, mut bytes) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH_BYTES));
+    let mut emit = |cut: Cut<'_>| {
+        parts.push(match cut {
+            Cut::Hole(zeros) => Part::Hole(zeros),
+            Cut::Chunk { id, bytes: chunk } => {
+                bytes.extend_from_slice(chunk);
+                Part::Chunk { id, length: u32::try_from(chunk.len()).map_err(io::Error::other)? }
+            }
+        });
+        if parts.len() < BATCH && bytes.len() < BATCH_BYTES {
             return Ok(());
         }
-        let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
-        say.blocking_send(Word::Cuts(full)).map_err(gone)
+        let parts = std::mem::replace(&mut parts, Vec::with_capacity(BATCH));
+        let mut next = buffers.take();
+        next.clear();
+        let bytes = buffers.lend(std::mem::replace(&mut bytes, next));
+        say.blocking_send(Word::Cuts(Batch { parts, bytes })).map_err(gone)
     };
     let whole = cut(file, &Chunking::default(), cancel, &mut emit)?;
-    say.blocking_send(Word::Cuts(batch)).map_err(gone)?;
+    say.blocking_send(Word::Cuts(Batch { parts, bytes: Arc::new(bytes) })).map_err(gone)?;
     say.blocking_send(Word::Whole(whole)).map_err(gone)
 }

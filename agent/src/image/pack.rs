@@ -1,9 +1,7 @@
 //! Missing chunks are compressed on as many threads as there are processors, and gathered into packs.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::sync::Arc;
+use std::ops::Range;
 
 use kiln_plan::id::PackId;
 use kiln_proto::Bytes;
@@ -14,13 +12,11 @@ use uuid::Uuid;
 /// As the level of zstd: packs come out a fiftieth larger than at 3, a third faster.
 const LEVEL: i32 = 2;
 
-/// A chunk to be sent, and where it is read.
+/// A chunk to be sent, and where it lies among the bytes that were cut with it.
 #[derive(Clone, Debug)]
 pub(super) struct Missing {
     pub(super) id: ChunkId,
-    pub(super) file: Arc<File>,
-    pub(super) offset: u64,
-    pub(super) length: u32,
+    pub(super) range: Range<usize>,
 }
 
 /// A pack as it grows.
@@ -79,15 +75,16 @@ impl FullPack {
     }
 }
 
-/// Reads and compresses chunks, in order. Takes its time.
+/// Compresses chunks of `bytes`, in order. Takes its time.
 ///
 /// # Errors
-/// When a file can't be read, or changed since it was cut.
-pub(super) fn compress(missing: &[Missing]) -> io::Result<Vec<(PackedChunk, Vec<u8>)>> {
+/// When there is no memory for that.
+pub(super) fn compress(bytes: &[u8], missing: &[Missing]) -> io::Result<Vec<(PackedChunk, Vec<u8>)>> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
     let share = missing.len().div_ceil(threads).max(1);
     std::thread::scope(|scope| {
-        let parts: Vec<_> = missing.chunks(share).map(|part| scope.spawn(|| compress_some(part))).collect();
+        let part = |part| scope.spawn(move || compress_some(bytes, part));
+        let parts: Vec<_> = missing.chunks(share).map(part).collect();
         let broke_off = |_| io::Error::other("the compression broke off");
         let mut all = Vec::with_capacity(missing.len());
         for part in parts {
@@ -97,20 +94,17 @@ pub(super) fn compress(missing: &[Missing]) -> io::Result<Vec<(PackedChunk, Vec<
     })
 }
 
-fn compress_some(missing: &[Missing]) -> io::Result<Vec<(PackedChunk, Vec<u8>)>> {
+fn compress_some(bytes: &[u8], missing: &[Missing]) -> io::Result<Vec<(PackedChunk, Vec<u8>)>> {
     let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
     // Room for any chunk, once: what is kept of it has a third of its size.
-    let (mut bytes, mut room) = (Vec::new(), Vec::new());
+    let mut room = Vec::new();
     let one = |chunk: &Missing| {
-        bytes.resize(chunk.length as usize, 0);
-        chunk.file.read_exact_at(&mut bytes, chunk.offset)?;
-        if ChunkId::of(&bytes) != chunk.id {
-            return Err(io::Error::other("the file changed while it was read"));
-        }
-        room.resize(room.len().max(zstd::zstd_safe::compress_bound(bytes.len())), 0);
-        let size = compressor.compress_to_buffer(&bytes, &mut room[..])?;
+        let content = &bytes[chunk.range.clone()];
+        room.resize(room.len().max(zstd::zstd_safe::compress_bound(content.len())), 0);
+        let size = compressor.compress_to_buffer(content, &mut room[..])?;
         let stored = u32::try_from(size).map_err(io::Error::other)?;
-        Ok((PackedChunk { id: chunk.id, length: chunk.length, stored }, room[..size].to_vec()))
+        let length = u32::try_from(content.len()).map_err(io::Error::other)?;
+        Ok((PackedChunk { id: chunk.id, length, stored }, room[..size].to_vec()))
     };
     missing.iter().map(one).collect()
 }
