@@ -2,6 +2,8 @@
 //! units with systemd's, manifests by their shape, alerts against the figures of a running coordinator, and documents
 //! against the words that the program knows.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where it meets what it does not expect")]
+
 #[path = "deploy/alerts.rs"]
 mod alerts;
 #[path = "deploy/documents.rs"]

@@ -3,6 +3,8 @@
 //! A boot takes seconds, so that several assertions share one. At most two guests run at once:
 //! [`kiln_tests::guest::turn`]. Tests begin in the order of their names: `amounts` has the longest.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where it meets what it does not expect")]
+
 #[path = "guests/agents.rs"]
 mod agents;
 #[path = "guests/amounts.rs"]

@@ -1,5 +1,7 @@
 //! Whole runs of the kiln program, as a user makes them.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where it meets what it does not expect")]
+
 #[path = "program/bad_input.rs"]
 mod bad_input;
 #[path = "program/command_line.rs"]

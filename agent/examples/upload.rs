@@ -7,6 +7,8 @@
 //!
 //! `tests/upload-benchmark.sh` makes the images and the server, and calls it.
 
+#![allow(clippy::unwrap_used, reason = "a measurement ends where it meets what it does not expect")]
+
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../tests/images/farm.rs"]
 mod farm;

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use kiln_component::TaskContext;
-use kiln_plan::build::{BuildPlan, Dialect};
-use kiln_plan::{ComponentConfig, ComponentKind, ConfigBody};
 use tokio_util::sync::CancellationToken;
 
 use crate::test_voice::{self, Heard};
@@ -25,28 +23,7 @@ pub(crate) fn task() -> TestTask {
         std::fs::create_dir(&path).expect("a directory");
         path
     };
-    let builder = ComponentConfig {
-        kind: ComponentKind::Builder,
-        name: "qemu".to_owned(),
-        span: None,
-        body: ConfigBody::default(),
-    };
-    let plan = BuildPlan {
-        format: kiln_plan::build::PLAN_FORMAT,
-        name: "qemu.test".to_owned(),
-        source_name: "test".to_owned(),
-        dialect: Dialect::Hcl2,
-        builder,
-        provisioners: Vec::new(),
-        error_cleanup: None,
-        post_processors: Vec::new(),
-        facts: Default::default(),
-        options: Default::default(),
-        secrets: Vec::new(),
-        requirements: Default::default(),
-        data: Vec::new(),
-        bundle: None,
-    };
+    let plan = crate::test_plan::plan("qemu");
     let cx = TaskContext {
         plan: Arc::new(plan),
         reporter,

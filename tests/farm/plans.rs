@@ -5,8 +5,8 @@ use std::path::Path;
 use kiln_lang::Value;
 use kiln_lang::duration::SignedDuration;
 use kiln_lang::value::Data;
-use kiln_plan::build::{Dialect, PLAN_FORMAT, ProvisionerPlan, TemplateContext};
-use kiln_plan::{BuildPlan, ComponentConfig, ComponentKind, ConfigBody, Requirements, RunOptions, Sensitive};
+use kiln_plan::build::ProvisionerPlan;
+use kiln_plan::{BuildPlan, ComponentConfig, ComponentKind, ConfigBody, Sensitive};
 
 /// What the plans below must never show.
 pub(crate) const SECRET: &str = "correct-horse-battery";
@@ -31,22 +31,9 @@ pub(crate) fn script(work: &Path, lines: &[&str]) -> BuildPlan {
         max_retries: 0,
         continue_on_error: false,
     };
-    BuildPlan {
-        format: PLAN_FORMAT,
-        name: "null.a".into(),
-        source_name: "a".into(),
-        dialect: Dialect::Hcl2,
-        builder: component(ComponentKind::Builder, "null", &[("communicator", Value::string("none"))]),
-        provisioners: vec![provisioner],
-        error_cleanup: None,
-        post_processors: vec![],
-        facts: TemplateContext::default(),
-        options: RunOptions::default(),
-        secrets: vec![Sensitive::new(SECRET.to_owned())],
-        requirements: Requirements::default(),
-        data: Vec::new(),
-        bundle: None,
-    }
+    let builder = component(ComponentKind::Builder, "null", &[("communicator", Value::string("none"))]);
+    let secrets = vec![Sensitive::new(SECRET.to_owned())];
+    BuildPlan { provisioners: vec![provisioner], secrets, ..BuildPlan::of_builder(builder, "a") }
 }
 
 /// A task that boots the small guest and says `in the guest` there.

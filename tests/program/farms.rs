@@ -153,7 +153,7 @@ impl Farm {
             coordinator.signal("TERM");
             coordinator.finish().expect_code(0);
         }
-        assert_eq!(self.place.leftovers().processes(), [String::new(); 0]);
+        assert_eq!(self.place.leftovers().processes(), Vec::<String>::new());
     }
 }
 

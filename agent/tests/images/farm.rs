@@ -18,12 +18,11 @@ use kiln_component::reporter::EventSink;
 use kiln_coordinator::http::objects;
 use kiln_coordinator::{Asked, Coordinator, Evaluated, Evaluator, Handle, Links, Settings, StoreSettings};
 use kiln_lang::Diagnostics;
-use kiln_plan::build::{Dialect, PLAN_FORMAT, TemplateContext};
 use kiln_plan::id::AgentId;
 use kiln_plan::schema::ComponentSchema;
 use kiln_plan::{
-    BuildPlan, Catalog, ComponentConfig, ComponentKind, ConfigBody, DataAnswer, DataQuery, EventKind,
-    Redactor, Requirements, RunOptions,
+    BuildPlan, Catalog, ComponentConfig, ComponentKind, DataAnswer, DataQuery, EventKind, Redactor,
+    Requirements,
 };
 use kiln_proto::image::{ImageRecord, Provenance};
 use kiln_proto::submission::SubmitRequest;
@@ -86,26 +85,10 @@ impl Evaluator for Plans {
 }
 
 fn plan(n: u64) -> BuildPlan {
-    let (kind, name) = (ComponentKind::Builder, "null".to_owned());
-    BuildPlan {
-        format: PLAN_FORMAT,
-        bundle: None,
-        name: format!("null.t{n}"),
-        source_name: format!("t{n}"),
-        dialect: Dialect::Hcl2,
-        builder: ComponentConfig { kind, name, span: None, body: ConfigBody::default() },
-        provisioners: vec![],
-        error_cleanup: None,
-        post_processors: vec![],
-        facts: TemplateContext::default(),
-        options: RunOptions::default(),
-        secrets: vec![],
-        requirements: Requirements {
-            components: ["builder/null".to_owned()].into(),
-            ..Requirements::default()
-        },
-        data: Vec::new(),
-    }
+    let builder = ComponentConfig::bare(ComponentKind::Builder, "null");
+    let components = ["builder/null".to_owned()].into();
+    let requirements = Requirements { components, ..Requirements::default() };
+    BuildPlan { requirements, ..BuildPlan::of_builder(builder, format!("t{n}")) }
 }
 
 /// Holds what it is given, and hands it to the test.

@@ -69,6 +69,27 @@ pub const USUAL_VALUES: [&str; 13] = [
 ];
 
 impl BuildPlan {
+    /// A plan of a builder and nothing else, named `TYPE.SOURCE` as in HCL2.
+    pub fn of_builder(builder: ComponentConfig, source_name: impl Into<String>) -> Self {
+        let source_name = source_name.into();
+        Self {
+            format: PLAN_FORMAT,
+            name: format!("{}.{source_name}", builder.name),
+            source_name,
+            dialect: Dialect::Hcl2,
+            builder,
+            provisioners: Vec::new(),
+            error_cleanup: None,
+            post_processors: Vec::new(),
+            facts: TemplateContext::default(),
+            options: RunOptions::default(),
+            secrets: Vec::new(),
+            requirements: Requirements::default(),
+            data: Vec::new(),
+            bundle: None,
+        }
+    }
+
     /// The digest of everything that influences the result.
     ///
     /// # Panics

@@ -45,6 +45,13 @@ pub struct ComponentConfig {
     pub body: ConfigBody,
 }
 
+impl ComponentConfig {
+    /// A component without options.
+    pub fn bare(kind: ComponentKind, name: impl Into<String>) -> Self {
+        Self { kind, name: name.into(), span: None, body: ConfigBody::default() }
+    }
+}
+
 /// The options of a component or of a nested block, in the order of the template.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ConfigBody {

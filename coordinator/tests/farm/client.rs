@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use kiln_coordinator::{Asked, Coordinator, Evaluated, Evaluator, Handle, Settings};
 use kiln_lang::{Diagnostic, Diagnostics};
-use kiln_plan::build::{Dialect, PLAN_FORMAT, TemplateContext};
 use kiln_plan::event::{Event, EventKind, TaskOutcome};
 use kiln_plan::id::{BuildId, Epoch, RequestId, TaskId};
-use kiln_plan::{BuildPlan, ComponentConfig, ComponentKind, ConfigBody, Requirements, RunOptions};
+use kiln_plan::{BuildPlan, ComponentConfig, ComponentKind, Requirements};
 use kiln_proto::event::{TaskRecords, place};
 use kiln_proto::submission::{AnswerRequest, FollowRequest, SubmitReply, SubmitRequest};
 use kiln_proto::v1;
@@ -47,28 +46,9 @@ impl Evaluator for Plans {
 }
 
 fn plan(n: u64, needs: &str) -> BuildPlan {
-    let builder = ComponentConfig {
-        kind: ComponentKind::Builder,
-        name: "null".into(),
-        span: None,
-        body: ConfigBody::default(),
-    };
-    BuildPlan {
-        format: PLAN_FORMAT,
-        name: format!("null.t{n}"),
-        source_name: format!("t{n}"),
-        dialect: Dialect::Hcl2,
-        builder,
-        provisioners: vec![],
-        error_cleanup: None,
-        post_processors: vec![],
-        facts: TemplateContext::default(),
-        options: RunOptions::default(),
-        secrets: vec![],
-        requirements: Requirements { components: [needs.to_owned()].into(), ..Requirements::default() },
-        data: Vec::new(),
-        bundle: None,
-    }
+    let builder = ComponentConfig::bare(ComponentKind::Builder, "null");
+    let requirements = Requirements { components: [needs.to_owned()].into(), ..Requirements::default() };
+    BuildPlan { requirements, ..BuildPlan::of_builder(builder, format!("t{n}")) }
 }
 
 pub(crate) async fn coordinator(settings: Settings) -> Handle {

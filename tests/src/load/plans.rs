@@ -2,9 +2,8 @@
 
 use kiln_coordinator::{Asked, Evaluated, Evaluator};
 use kiln_lang::Diagnostics;
-use kiln_plan::build::{Dialect, PLAN_FORMAT, TemplateContext};
 use kiln_plan::id::RequestId;
-use kiln_plan::{BuildPlan, ComponentConfig, ComponentKind, ConfigBody, Requirements, RunOptions};
+use kiln_plan::{BuildPlan, ComponentConfig, ComponentKind, Requirements};
 use kiln_proto::submission::SubmitRequest;
 
 /// Makes as many plans as the request's number says.
@@ -26,25 +25,7 @@ pub(super) fn request(tasks: u64) -> SubmitRequest {
 }
 
 fn plan(n: u64) -> BuildPlan {
-    BuildPlan {
-        format: PLAN_FORMAT,
-        name: format!("null.t{n}"),
-        source_name: format!("t{n}"),
-        dialect: Dialect::Hcl2,
-        builder: ComponentConfig {
-            kind: ComponentKind::Builder,
-            name: "null".into(),
-            span: None,
-            body: ConfigBody::default(),
-        },
-        provisioners: vec![],
-        error_cleanup: None,
-        post_processors: vec![],
-        facts: TemplateContext::default(),
-        options: RunOptions::default(),
-        secrets: vec![],
-        requirements: Requirements { components: ["builder/null".into()].into(), ..Requirements::default() },
-        data: Vec::new(),
-        bundle: None,
-    }
+    let builder = ComponentConfig::bare(ComponentKind::Builder, "null");
+    let requirements = Requirements { components: ["builder/null".into()].into(), ..Requirements::default() };
+    BuildPlan { requirements, ..BuildPlan::of_builder(builder, format!("t{n}")) }
 }

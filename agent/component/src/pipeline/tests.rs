@@ -3,8 +3,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kiln_plan::build::{Dialect, TemplateContext};
-use kiln_plan::{BuildPlan, ComponentConfig, ComponentKind, ConfigBody, EventKind, Redactor, RunOptions};
+use kiln_plan::{BuildPlan, ComponentConfig, ComponentKind, EventKind, Redactor, RunOptions};
 
 use super::*;
 use crate::journal::Journal;
@@ -40,27 +39,8 @@ impl EventSink for Diary {
 }
 
 fn plan(options: RunOptions) -> BuildPlan {
-    BuildPlan {
-        format: kiln_plan::build::PLAN_FORMAT,
-        name: "null.test".into(),
-        source_name: "test".into(),
-        dialect: Dialect::Hcl2,
-        builder: ComponentConfig {
-            kind: ComponentKind::Builder,
-            name: "null".into(),
-            span: None,
-            body: ConfigBody::default(),
-        },
-        provisioners: vec![],
-        error_cleanup: None,
-        post_processors: vec![],
-        facts: TemplateContext::default(),
-        options,
-        secrets: vec![],
-        requirements: Default::default(),
-        data: Vec::new(),
-        bundle: None,
-    }
+    let builder = ComponentConfig::bare(ComponentKind::Builder, "null");
+    BuildPlan { options, ..BuildPlan::of_builder(builder, "test") }
 }
 
 fn context(diary: &Arc<Diary>, options: RunOptions) -> TaskContext {

@@ -29,8 +29,9 @@ async fn segments_are_found_in_order_and_read_as_they_were_written() {
 
 #[test]
 fn the_extent_of_segments_ends_before_the_first_gap() {
+    type Ranges = &'static [(u64, u64)];
     // (segments, where they should begin, up to where they go)
-    let cases: [(&[(u64, u64)], u64, u64); 6] = [
+    let cases: [(Ranges, u64, u64); 6] = [
         (&[], 5, 5),
         (&[(5, 7), (7, 9)], 5, 9),
         (&[(5, 9), (6, 8), (8, 12)], 5, 12),
