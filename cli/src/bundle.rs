@@ -5,18 +5,20 @@
 //!   template's place  ┴─► the nearest directory above both: the bundle's top ─► its files, less what is ignored
 //! ```
 //!
-//! Left out are version control, what earlier runs left (`packer_cache`, `output-*`, `*.manifest.lock`) and what
-//! `.kilnignore` names, in the manner of `.gitignore`.
+//! Left out are version control, what earlier runs left (`packer_cache`, `output-*`), what `.kilnignore` names, in the manner
+//! of `.gitignore`, and what opens a farm ([`keys`]), which the person is told of.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ignore::WalkBuilder;
 use ignore::overrides::OverrideBuilder;
 use kiln_proto::bundle::{BundleError, BundleFiles, Entry, LARGEST_BUNDLE, MOST_ENTRIES};
 
+mod keys;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +35,8 @@ pub(crate) struct Packed {
     pub(crate) files: BundleFiles,
     /// The directory from which the build was started, relative to the top.
     pub(crate) working_directory: String,
+    /// What stays here because it opens a farm, relative to the top.
+    pub(crate) kept_back: Vec<String>,
 }
 
 /// A directory could not be made a bundle.
@@ -51,6 +55,12 @@ pub(crate) enum PackError {
         /// The directory above both.
         common: PathBuf,
     },
+    /// The template lies among the keys of a farm.
+    #[error(
+        "{} is the directory of a coordinator or an agent, whose keys must not be sent; put the template into a directory of its own",
+        .0.display()
+    )]
+    OfADaemon(PathBuf),
     /// A file could not be read.
     #[error("failed to read {}", path.display())]
     Read {
@@ -109,12 +119,16 @@ pub(crate) fn pack(template: &str, working_directory: &Path) -> Result<Packed, P
     let top = top_of(template, working_directory)?;
     let below = working_directory.strip_prefix(&top).unwrap_or(Path::new(""));
     let working_directory = below.to_string_lossy().into_owned();
-    let mut files = BundleFiles::default();
-    for found in survey(&top)? {
+    let (mut files, (all, mut kept_back)) = (BundleFiles::default(), survey(&top)?);
+    for found in all {
         let entry = entry(&found, &top)?;
+        if matches!(&entry, Entry::File { contents, .. } if keys::opens_a_farm(contents)) {
+            kept_back.push(found.name);
+            continue;
+        }
         files.add(&found.name, entry).map_err(|source| PackError::Entry { top: top.clone(), source })?;
     }
-    Ok(Packed { files, working_directory })
+    Ok(Packed { files, working_directory, kept_back })
 }
 
 /// A file or link that belongs to a bundle.
@@ -131,10 +145,15 @@ enum Kind {
     File { size: u64, executable: bool },
 }
 
-/// Everything that belongs to a bundle, unless that is more than a bundle may have: then the walk ends where that shows.
-fn survey(top: &Path) -> Result<Vec<Found>, PackError> {
+/// Everything that belongs to a bundle, unless that is more than a bundle may have: then the walk ends where that shows. And
+/// the directories of daemons that were passed by.
+fn survey(top: &Path) -> Result<(Vec<Found>, Vec<String>), PackError> {
+    if keys::is_of_a_daemon(top) {
+        return Err(PackError::OfADaemon(top.to_owned()));
+    }
     let (mut all, mut bytes) = (Vec::new(), 0);
-    for (nth, found) in walk(top)?.enumerate() {
+    let passed_by = PassedBy::default();
+    for (nth, found) in walk(top, passed_by.clone())?.enumerate() {
         if all.len() > MOST_ENTRIES || nth > MOST_WALKED {
             return Err(too_many(&all, top));
         }
@@ -145,7 +164,16 @@ fn survey(top: &Path) -> Result<Vec<Found>, PackError> {
             return Err(too_large(all, top));
         }
     }
-    Ok(all)
+    let passed_by = std::mem::take(&mut *passed_by.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok((all, passed_by.iter().map(|path| name_of(path, top)).collect()))
+}
+
+/// Directories that a walk didn't enter.
+type PassedBy = Arc<Mutex<Vec<PathBuf>>>;
+
+/// A path from the bundle's top.
+fn name_of(path: &Path, top: &Path) -> String {
+    path.strip_prefix(top).unwrap_or(path).to_string_lossy().into_owned()
 }
 
 impl Found {
@@ -169,7 +197,7 @@ fn seen(found: &ignore::DirEntry, top: &Path) -> Result<Option<Found>, PackError
         }
         _ => return Ok(None),
     };
-    let name = path.strip_prefix(top).unwrap_or(&path).to_string_lossy().into_owned();
+    let name = name_of(&path, top);
     Ok(Some(Found { path, name, kind }))
 }
 
@@ -213,7 +241,7 @@ pub(crate) fn relative(template: &str, working_directory: &Path) -> String {
     }
 }
 
-fn walk(top: &Path) -> Result<ignore::Walk, PackError> {
+fn walk(top: &Path, passed_by: PassedBy) -> Result<ignore::Walk, PackError> {
     let mut never = OverrideBuilder::new(top);
     for name in NEVER {
         never.add(&format!("!{name}")).map_err(PackError::Walk)?;
@@ -222,7 +250,15 @@ fn walk(top: &Path) -> Result<ignore::Walk, PackError> {
     walk.standard_filters(false)
         .add_custom_ignore_filename(".kilnignore")
         .overrides(never.build().map_err(PackError::Walk)?)
-        .follow_links(false);
+        .follow_links(false)
+        .filter_entry(move |entry| {
+            let passes_by =
+                entry.file_type().is_some_and(|kind| kind.is_dir()) && keys::is_of_a_daemon(entry.path());
+            if passes_by {
+                passed_by.lock().unwrap_or_else(PoisonError::into_inner).push(entry.path().to_owned());
+            }
+            !passes_by
+        });
     Ok(walk.build())
 }
 
@@ -245,7 +281,7 @@ fn entry(found: &Found, top: &Path) -> Result<Entry, PackError> {
 /// A link that stays in the bundle goes as a link; of one that leads out, what it leads to goes.
 fn linked(path: &Path, target: &Path, top: &Path) -> Result<Entry, PackError> {
     let target = target.to_string_lossy().into_owned();
-    let name = path.strip_prefix(top).unwrap_or(path).to_string_lossy().into_owned();
+    let name = name_of(path, top);
     let link = Entry::Link { target };
     let stays = BundleFiles::default().add(&name, link.clone()).is_ok();
     if stays || !path.is_file() {

@@ -96,6 +96,47 @@ fn too_many_files_are_refused_before_any_is_read() {
 }
 
 #[test]
+fn what_opens_a_farm_stays_here_and_is_told() {
+    use kiln_plan::fingerprint::Fingerprint;
+    use kiln_plan::id::TokenId;
+    use kiln_proto::token::{Token, TokenKind};
+
+    let directory = directory();
+    let top = directory.path().canonicalize().unwrap().join("images");
+    let id = TokenId::new(uuid::Uuid::nil());
+    let token = |kind| Token::new(kind, id, [7; 32], Fingerprint::of_bytes(b"authority")).reveal();
+    let (agents, persons) = (token(TokenKind::Agent), token(TokenKind::Client));
+    for (name, text) in [
+        ("agent.token", format!("{agents}\n")),
+        (".envrc", format!("export KILN_TOKEN=\"{persons}\"\n")),
+        ("copy-of-key", "kiln-farm-key-1 QUFB\n".to_owned()),
+        ("farm/farm.key", "kiln-farm-key-1 QUFB\n".to_owned()),
+        ("farm/coordinator.pem", "a key".to_owned()),
+        ("agent/daemon.lock", String::new()),
+        ("agent/identity/key.pem", "a key".to_owned()),
+        ("agent/attempts/log", String::new()),
+        ("sub/identity/key.pem", "of the guest, as the template wants it".to_owned()),
+        ("sub/join.sh", format!("echo {agents} > token; kiln agent -token-file token")),
+        ("sub/README", "KILN_TOKEN=kiln_client_…, see kiln_client_AAAA".to_owned()),
+    ] {
+        let path = top.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let mut packed = pack("web.pkr.hcl", &top).unwrap();
+    packed.kept_back.sort();
+    assert_eq!(packed.kept_back, [".envrc", "agent", "agent.token", "copy-of-key", "farm"]);
+    let sent = told(&packed);
+    assert!(
+        sent.contains(&"sub/identity/key.pem f".to_owned()) && sent.contains(&"sub/join.sh f".to_owned())
+    );
+    assert!(!sent.iter().any(|name| name.starts_with("farm") || name.starts_with("agent")), "{sent:?}");
+    fs::write(top.join("farm/t.pkr.hcl"), "").unwrap();
+    let error = pack("t.pkr.hcl", &top.join("farm")).unwrap_err().to_string();
+    assert!(error.contains("directory of a coordinator or an agent"), "{error}");
+}
+
+#[test]
 fn a_machine_as_a_whole_is_refused() {
     let error = pack("t.pkr.hcl", Path::new("/")).unwrap_err().to_string();
     assert!(error.contains("have only / in common"), "{error}");

@@ -115,6 +115,9 @@ async fn build(mut client: FarmClient, prepared: Prepared, wish: &Wish, screen: 
     };
     let started = Instant::now();
     let sources = prepared.sources.clone();
+    for name in &prepared.packed.kept_back {
+        screen.say(&format!("Not sent to the farm, since whoever has it can open one: {name}"));
+    }
     let packed = match prepared.packed.files.pack() {
         Ok(packed) => packed.into(),
         Err(error) => return failed(screen, &chain(&FarmError::from(error))),

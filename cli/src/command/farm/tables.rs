@@ -28,7 +28,10 @@ pub(super) fn table<const N: usize>(
 fn ago(ms: u64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let passed = now.saturating_sub(Duration::from_millis(ms));
-    in_words(Duration::from_secs(passed.as_secs()))
+    match passed.as_secs() {
+        0 => "now".to_owned(),
+        seconds => in_words(Duration::from_secs(seconds)),
+    }
 }
 
 fn counted(counts: &BTreeMap<String, u64>) -> String {
