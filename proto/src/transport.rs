@@ -31,7 +31,7 @@ pub use accept::{Limits, accept};
 pub use arrival::{Arrival, BACKDATED, Peer, PeerError};
 pub use connection::{Connection, Lane};
 pub use credentials::{Credentials, CredentialsError, Identity, Trust};
-pub use dial::{Dialler, authorities, dial, is_distrust};
+pub use dial::{Dialler, authorities, dial, is_absence, is_distrust};
 pub use ended::Ended;
 pub use endpoint::{DEFAULT_PORT, Endpoint, EndpointError};
 pub use key::{KeyError, PrivateKey};

@@ -231,6 +231,23 @@ build {
 }
 
 #[test]
+fn a_build_that_no_machine_can_carry_out_says_where_to_ask_why() {
+    let farm = Farm::of(1, 1);
+    let person = farm.person();
+    let source = "source \"null\" \"a\" {\n  communicator = \"none\"\n}\n";
+    person.write("t.pkr.hcl", format!("{source}build {{\n  sources = [\"source.null.a\"]\n}}\n"));
+    person.write("t.kiln.hcl", "task \"*\" {\n  labels = { rack = \"7\" }\n}\n");
+    let mut build = person.start(["build", "t.pkr.hcl"]);
+    build.wait_for("No task has begun yet; `kiln farm explain ");
+    let printed = build.printed();
+    let id = printed.split("kiln farm explain ").nth(1).and_then(|rest| rest.split('`').next()).unwrap();
+    person.run(["farm", "explain", id]).expect_code(0).expect("1 has not the label rack=7");
+    person.run(["farm", "cancel", id]).expect_code(0);
+    build.finish().expect_code(1).expect("build was cancelled");
+    farm.end();
+}
+
+#[test]
 fn a_build_survives_its_leader_and_its_agent() {
     let mut farm = Farm::of(3, 2);
     let go = farm.place.work().join("go");

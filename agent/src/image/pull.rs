@@ -43,7 +43,7 @@ const GAP: u64 = 64 << 10;
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
     /// The coordinator says no.
-    #[error("the coordinator did not help to pull the image: {0}")]
+    #[error(transparent)]
     Coordinator(#[from] Problem),
     /// What it says makes no sense.
     #[error("the coordinator's answer can't be read")]

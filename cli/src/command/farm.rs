@@ -9,7 +9,7 @@ use std::time::Duration;
 use kiln_plan::fault::chain;
 use kiln_proto::v1::farm_client::FarmClient as FarmService;
 use kiln_proto::v1::identity_client::IdentityClient;
-use kiln_proto::{Problem, v1, view};
+use kiln_proto::{Problem, transport, v1, view};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tonic::{Response, Status};
@@ -17,15 +17,22 @@ use tonic::{Response, Status};
 use crate::arguments::farm::{FarmCommand, FarmCommandArguments};
 use crate::exit_code::Ended;
 use crate::farm_connection::{self, Connection};
+use crate::patience::Patience;
 use crate::render::{Reader, Screen};
 use crate::runtime;
+
+/// How long a farm that doesn't answer is asked again.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a command about a farm failed.
 #[derive(Debug, thiserror::Error)]
 enum FarmCommandError {
-    /// The farm said no, or is not there.
+    /// The farm said no, or went away.
     #[error(transparent)]
     Farm(#[from] Problem),
+    /// Nobody is there.
+    #[error(transparent)]
+    Absent(Problem),
     /// Its answer makes no sense.
     #[error("the farm's answer can't be read")]
     Answer(#[from] serde_json::Error),
@@ -36,7 +43,7 @@ enum FarmCommandError {
 
 impl From<Status> for FarmCommandError {
     fn from(status: Status) -> Self {
-        Self::Farm(status.into())
+        if transport::is_absence(&status) { Self::Absent(status.into()) } else { Self::Farm(status.into()) }
     }
 }
 
@@ -51,7 +58,8 @@ pub(crate) fn run(arguments: &FarmCommandArguments, screen: &Screen) -> Ended {
     let ended = runtime::run(Duration::ZERO, async {
         match farm_connection::open(&farm) {
             Ok(connection) => {
-                carry_out(&arguments.command, connection, screen).await.map_err(|error| chain(&error))
+                let done = carry_out_patiently(&arguments.command, &connection, screen).await;
+                done.map_err(|error| chain(&error))
             }
             Err(error) => Err(chain(&error)),
         }
@@ -60,6 +68,24 @@ pub(crate) fn run(arguments: &FarmCommandArguments, screen: &Screen) -> Ended {
         screen.complain(&why);
         Ended::Failed
     })
+}
+
+/// Tries again for a moment while nobody is there: a coordinator that was started the line before needs one until it listens.
+async fn carry_out_patiently(command: &FarmCommand, connection: &Connection, screen: &Screen) -> Done {
+    let mut patience = Patience::of(PATIENCE);
+    let mut told = false;
+    loop {
+        let absent = match carry_out(command, connection.clone(), screen).await {
+            Err(FarmCommandError::Absent(absent)) => absent,
+            done => return done,
+        };
+        if !std::mem::replace(&mut told, true) {
+            screen.complain(&format!("{absent}; trying again for some seconds"));
+        }
+        if !patience.pause().await {
+            return Err(FarmCommandError::Absent(absent));
+        }
+    }
 }
 
 async fn carry_out(command: &FarmCommand, connection: Connection, screen: &Screen) -> Done {

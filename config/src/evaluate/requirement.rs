@@ -56,20 +56,20 @@ fn disk_mib(builder: &ComponentConfig) -> u64 {
     further.fold(main.unwrap_or(0), u64::saturating_add)
 }
 
-/// `20G` in MiB, rounded up; a number without unit counts `unit` bytes.
+/// `20G`, `20 GiB` in MiB, rounded up; a number without unit counts `unit` bytes.
 pub(crate) fn mebibytes(size: &str, unit: u64) -> Option<u64> {
     let size = size.trim();
     let digits = size.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let factor = match size[digits.len()..].to_ascii_lowercase().as_str() {
         "" => unit,
         "b" => 1,
-        "k" | "kb" => 1 << 10,
-        "m" | "mb" => 1 << 20,
-        "g" | "gb" => 1 << 30,
-        "t" | "tb" => 1 << 40,
+        "k" | "kb" | "kib" => 1 << 10,
+        "m" | "mb" | "mib" => 1 << 20,
+        "g" | "gb" | "gib" => 1 << 30,
+        "t" | "tb" | "tib" => 1 << 40,
         _ => return None,
     };
-    let bytes = digits.parse::<u64>().ok()?.checked_mul(factor)?;
+    let bytes = digits.trim_end().parse::<u64>().ok()?.checked_mul(factor)?;
     Some(bytes.div_ceil(1 << 20))
 }
 
@@ -90,12 +90,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_read_as_qemu_reads_them() {
+    fn sizes_are_read_as_qemu_reads_them_and_people_write_them() {
         let cases = [
             ("40960", 1 << 20, Some(40_960)),
             ("20G", 1 << 20, Some(20_480)),
             ("1048577", 1, Some(2)),
             ("1t", 1, Some(1 << 20)),
+            ("64 GiB", 1 << 20, Some(65_536)),
             ("big", 1, None),
             ("20X", 1, None),
         ];

@@ -31,11 +31,23 @@ pub struct Dialler {
 /// What a failed handshake is told as: whoever answers is not of the farm, or doesn't speak TLS.
 const DISTRUST: io::ErrorKind = io::ErrorKind::InvalidData;
 
+/// What it is told as that nobody answers.
+const ABSENCE: io::ErrorKind = io::ErrorKind::NotConnected;
+
 /// Whether a call failed since none of those who answer can be believed. Trying again helps little against that.
 pub fn is_distrust(status: &tonic::Status) -> bool {
+    is_caused_by(status, DISTRUST)
+}
+
+/// Whether a call failed since nobody answers. Nothing of it was sent.
+pub fn is_absence(status: &tonic::Status) -> bool {
+    is_caused_by(status, ABSENCE)
+}
+
+fn is_caused_by(status: &tonic::Status, kind: io::ErrorKind) -> bool {
     let mut cause = std::error::Error::source(status);
     while let Some(error) = cause {
-        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == DISTRUST) {
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == kind) {
             return true;
         }
         cause = error.source();
@@ -128,10 +140,15 @@ impl Dialler {
                 }
             }
         }
-        let kind = if distrusted == count && count > 0 { DISTRUST } else { io::ErrorKind::NotConnected };
         let reasons = if failures.is_empty() { "no address is given".into() } else { failures.join("; ") };
         let message = format!("failed to reach a coordinator of the farm ({reasons})");
-        Err(io::Error::new(kind, message))
+        if distrusted < count || count == 0 {
+            return Err(io::Error::new(ABSENCE, message));
+        }
+        Err(io::Error::new(
+            DISTRUST,
+            format!("{message}; who answers is not of this farm, check address and token"),
+        ))
     }
 
     /// A name may have several addresses, of one coordinator each.

@@ -313,7 +313,11 @@ async fn who_is_not_believed_is_told_apart_from_who_is_not_there() {
             Err(error) => error,
         };
         let status = tonic::Status::from_error(Box::new(error));
-        assert_eq!(is_distrust(&status), distrust, "{endpoints:?}: {status:?}");
+        assert_eq!(
+            (is_distrust(&status), is_absence(&status)),
+            (distrust, !distrust),
+            "{endpoints:?}: {status:?}"
+        );
     }
 }
 

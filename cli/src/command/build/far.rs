@@ -140,7 +140,7 @@ async fn build(mut client: FarmClient, prepared: Prepared, wish: &Wish, screen: 
     let unprepared = reply.diagnostics.has_errors();
     let mut view = RunView::new(screen, reply.tasks);
     view.header();
-    match Follow::new(client, build, screen).until_the_end(&mut view, &mut interrupts).await {
+    match Follow::queued(client, build, screen).until_the_end(&mut view, &mut interrupts).await {
         Ok(Followed::ToTheEnd { interrupted }) => {
             let ended = view.finish(started.elapsed(), interrupted);
             if unprepared { Ended::Failed } else { ended }

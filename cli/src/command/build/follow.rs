@@ -27,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// A farm that was followed for so long without a break has come back for good.
 const STEADY: Duration = Duration::from_secs(60);
 
+/// After so long without a word of any task a person is told where to ask why.
+const SILENCE: Duration = Duration::from_secs(10);
+
 /// A build that is being followed.
 pub(crate) struct Follow<'a> {
     client: FarmClient,
@@ -40,6 +43,8 @@ pub(crate) struct Follow<'a> {
     interrupted: bool,
     /// Whether a signal ends the build, and not only the showing.
     owner: bool,
+    /// When a person is told that nothing has begun, where a build may wait.
+    silent_until: Option<Instant>,
 }
 
 /// How far a build was followed.
@@ -66,7 +71,13 @@ impl<'a> Follow<'a> {
             broken: None,
             interrupted: false,
             owner: true,
+            silent_until: None,
         }
+    }
+
+    /// The same for a build that may have to wait for machines: a person is told where to ask what for.
+    pub(crate) fn queued(client: FarmClient, build: BuildId, screen: &'a Screen) -> Self {
+        Self { silent_until: Some(Instant::now() + SILENCE), ..Self::new(client, build, screen) }
     }
 
     /// The same for somebody who only looks: a signal doesn't end the build, and questions are others' to answer.
@@ -108,6 +119,11 @@ impl<'a> Follow<'a> {
                         events = again;
                     }
                 },
+                () = until(self.silent_until) => {
+                    self.silent_until = None;
+                    let build = self.build;
+                    self.screen.say(&format!("No task has begun yet; `kiln farm explain {build}` tells why."));
+                }
                 interrupt = interrupts.next() => {
                     if self.obey(interrupt).await? == Obeyed::Leaves {
                         return Ok(Followed::Left);
@@ -171,7 +187,7 @@ impl<'a> Follow<'a> {
     }
 
     fn show(&mut self, event: &Event, view: &mut RunView<'_>) {
-        self.broken = None;
+        (self.broken, self.silent_until) = (None, None);
         self.places.insert(event.task, event.sequence + 1);
         view.event(event);
         if self.owner {
@@ -210,6 +226,14 @@ impl<'a> Follow<'a> {
             // A task that has ended meanwhile needs no answer any more.
             let _ = client.answer(task, id, text).await;
         });
+    }
+}
+
+/// Waits for a moment that may never come.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 
