@@ -33,7 +33,7 @@ use tower::{Layer, Service, ServiceExt};
 mod ending;
 mod waiting;
 
-pub(crate) use self::waiting::WaitLayer;
+pub(crate) use self::waiting::waiting;
 
 use self::ending::Ending;
 use crate::dialect::Dialect;

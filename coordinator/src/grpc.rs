@@ -25,7 +25,7 @@ mod submission;
 
 pub(crate) use crowd::CrowdLayer;
 
-use crate::forward::{ForwardLayer, WaitLayer};
+use crate::forward::{ForwardLayer, waiting};
 use crate::identity::caller::Gatekeeper;
 use crate::identity::layer::{AuthorizeLayer, IdentifyLayer};
 use crate::{Coordinator, http};
@@ -47,7 +47,7 @@ where
         Lane::Crowd | Lane::Http1 => transport::server(),
     };
     let server = server
-        .layer(WaitLayer::new(coordinator.ledger.clone(), closing.clone()))
+        .layer(waiting(coordinator.ledger.clone(), closing.clone()))
         .layer(IdentifyLayer(gatekeeper.clone()))
         .layer(ForwardLayer::new(coordinator.ledger.clone(), closing.clone()))
         .layer(AuthorizeLayer(gatekeeper))
