@@ -129,6 +129,9 @@ pub enum PublishError {
         #[source]
         source: std::io::Error,
     },
+    /// Chunks can't be compressed.
+    #[error("failed to compress the image; is there enough memory?")]
+    Compress(#[source] std::io::Error),
     /// There is nothing to publish.
     #[error("an image needs at least one file")]
     Empty,
@@ -163,7 +166,9 @@ impl From<PublishError> for Failure {
     fn from(error: PublishError) -> Self {
         match &error {
             PublishError::Cancelled => Self::cancelled(),
-            PublishError::Read { .. } | PublishError::BrokeOff => Self::from_error(Fault::Machine, &error),
+            PublishError::Read { .. } | PublishError::Compress(_) | PublishError::BrokeOff => {
+                Self::from_error(Fault::Machine, &error)
+            }
             PublishError::Empty => Self::from_error(Fault::Template, &error),
             PublishError::Store { .. }
             | PublishError::Gone

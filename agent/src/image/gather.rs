@@ -175,7 +175,7 @@ impl Gathering<'_> {
         new.retain(|_| place.next().is_some_and(|number| self.chunks[number].place.is_none()));
         self.sent.new += new.iter().map(|chunk| chunk.range.len() as u64).sum::<u64>();
         let compressed = tokio::task::spawn_blocking(move || compress(&batch.bytes, &new)).await;
-        let frames = compressed.map_err(|_| PublishError::BrokeOff)?.map_err(|_| PublishError::BrokeOff)?;
+        let frames = compressed.map_err(|_| PublishError::BrokeOff)?.map_err(PublishError::Compress)?;
         for full in self.builder.push(frames) {
             self.send(full).await?;
         }
