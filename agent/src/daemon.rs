@@ -267,6 +267,14 @@ async fn until_the_end(
     }
 }
 
+/// What a daemon locks in its run directory.
+const LOCK: &str = "daemon.lock";
+
+/// Whether a daemon keeps its own things in this directory, its private key among them.
+pub fn is_run_directory(directory: &Path) -> bool {
+    directory.join(LOCK).is_file() && identity::key_file(directory).is_file()
+}
+
 /// Makes the run directory, and keeps other daemons out of it for as long as the file is held.
 fn enter(run_dir: &Path) -> Result<File, DaemonError> {
     let length = run_dir.as_os_str().len();
@@ -279,7 +287,7 @@ fn enter(run_dir: &Path) -> Result<File, DaemonError> {
     };
     fs::DirBuilder::new().recursive(true).mode(0o700).create(run_dir).map_err(problem("make"))?;
     let mut options = File::options();
-    let file = options.write(true).create(true).truncate(false).open(run_dir.join("daemon.lock"));
+    let file = options.write(true).create(true).truncate(false).open(run_dir.join(LOCK));
     let file = file.map_err(problem("enter"))?;
     match file.try_lock() {
         Ok(()) => Ok(file),

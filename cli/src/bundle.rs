@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Sender, channel};
 
 use ignore::WalkBuilder;
 use ignore::overrides::OverrideBuilder;
@@ -152,8 +152,8 @@ fn survey(top: &Path) -> Result<(Vec<Found>, Vec<String>), PackError> {
         return Err(PackError::OfADaemon(top.to_owned()));
     }
     let (mut all, mut bytes) = (Vec::new(), 0);
-    let passed_by = PassedBy::default();
-    for (nth, found) in walk(top, passed_by.clone())?.enumerate() {
+    let (pass_by, passed_by) = channel();
+    for (nth, found) in walk(top, pass_by)?.enumerate() {
         if all.len() > MOST_ENTRIES || nth > MOST_WALKED {
             return Err(too_many(&all, top));
         }
@@ -164,12 +164,8 @@ fn survey(top: &Path) -> Result<(Vec<Found>, Vec<String>), PackError> {
             return Err(too_large(all, top));
         }
     }
-    let passed_by = std::mem::take(&mut *passed_by.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok((all, passed_by.iter().map(|path| name_of(path, top)).collect()))
+    Ok((all, passed_by.iter().map(|path: PathBuf| name_of(&path, top)).collect()))
 }
-
-/// Directories that a walk didn't enter.
-type PassedBy = Arc<Mutex<Vec<PathBuf>>>;
 
 /// A path from the bundle's top.
 fn name_of(path: &Path, top: &Path) -> String {
@@ -241,7 +237,8 @@ pub(crate) fn relative(template: &str, working_directory: &Path) -> String {
     }
 }
 
-fn walk(top: &Path, passed_by: PassedBy) -> Result<ignore::Walk, PackError> {
+/// Tells `pass_by` of the directories of daemons, which it doesn't enter.
+fn walk(top: &Path, pass_by: Sender<PathBuf>) -> Result<ignore::Walk, PackError> {
     let mut never = OverrideBuilder::new(top);
     for name in NEVER {
         never.add(&format!("!{name}")).map_err(PackError::Walk)?;
@@ -252,12 +249,13 @@ fn walk(top: &Path, passed_by: PassedBy) -> Result<ignore::Walk, PackError> {
         .overrides(never.build().map_err(PackError::Walk)?)
         .follow_links(false)
         .filter_entry(move |entry| {
-            let passes_by =
-                entry.file_type().is_some_and(|kind| kind.is_dir()) && keys::is_of_a_daemon(entry.path());
-            if passes_by {
-                passed_by.lock().unwrap_or_else(PoisonError::into_inner).push(entry.path().to_owned());
+            let is_directory = entry.file_type().is_some_and(|kind| kind.is_dir());
+            let enters = !(is_directory && keys::is_of_a_daemon(entry.path()));
+            if !enters {
+                // Whoever walks listens until the end.
+                let _heard = pass_by.send(entry.path().to_owned());
             }
-            !passes_by
+            enters
         });
     Ok(walk.build())
 }

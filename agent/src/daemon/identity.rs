@@ -74,7 +74,17 @@ pub enum IdentityError {
 
 /// Whether the agent of that run directory has a certificate, and needs no token any more.
 pub fn is_enrolled(run_dir: &Path) -> bool {
-    run_dir.join("identity").join("chain.pem").exists()
+    directory(run_dir).join("chain.pem").exists()
+}
+
+/// Where the key and the certificate lie.
+fn directory(run_dir: &Path) -> PathBuf {
+    run_dir.join("identity")
+}
+
+/// The agent's private key.
+pub(super) fn key_file(run_dir: &Path) -> PathBuf {
+    directory(run_dir).join("key.pem")
 }
 
 /// A certificate, the key it is for, and where both lie.
@@ -94,10 +104,10 @@ impl Enrolment {
         endpoints: &[Endpoint],
         (name, token): (&str, Option<&Token>),
     ) -> Result<Self, IdentityError> {
-        let directory = run_dir.join("identity");
+        let directory = directory(run_dir);
         let make = DirBuilder::new().recursive(true).mode(0o700).create(&directory);
         make.map_err(file("make", &directory))?;
-        let key = key(&directory.join("key.pem"))?;
+        let key = key(&key_file(run_dir))?;
         if !directory.join("chain.pem").exists() {
             let token = token.ok_or_else(|| IdentityError::NoToken(directory.clone()))?;
             enrol(&directory, &key, (endpoints, name), token).await?;

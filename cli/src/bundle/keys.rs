@@ -6,18 +6,16 @@
 
 use std::path::Path;
 
+use kiln_agent::daemon::is_run_directory;
+use kiln_coordinator::identity::{Place, Sealer};
 use kiln_proto::token::{Token, TokenKind};
 
 /// What is looked for only in files of at most so many bytes: settings and the like.
 const MOST: usize = 4 << 10;
 
-/// How each line of a farm key's file begins (`kiln_coordinator::identity`).
-const FARM_KEY: &str = "kiln-farm-key-1 ";
-
 /// Whether a coordinator or an agent keeps its own things in this directory.
 pub(super) fn is_of_a_daemon(directory: &Path) -> bool {
-    let has = |name: &str| directory.join(name).is_file();
-    has("farm.key") || (has("daemon.lock") && has("identity/key.pem"))
+    Place::new(directory).farm_key().is_file() || is_run_directory(directory)
 }
 
 /// Whether whoever reads a file can act for somebody else in a farm.
@@ -27,7 +25,7 @@ pub(super) fn opens_a_farm(contents: &[u8]) -> bool {
     };
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-')));
     let mut tokens = words.filter_map(|word| word.parse::<Token>().ok());
-    text.starts_with(FARM_KEY)
+    Sealer::is_told_in(text)
         || text.trim().parse::<Token>().is_ok()
         || tokens.any(|token| token.kind() != TokenKind::Agent)
 }

@@ -109,7 +109,7 @@ fn what_opens_a_farm_stays_here_and_is_told() {
     for (name, text) in [
         ("agent.token", format!("{agents}\n")),
         (".envrc", format!("export KILN_TOKEN=\"{persons}\"\n")),
-        ("copy-of-key", "kiln-farm-key-1 QUFB\n".to_owned()),
+        ("copy-of-key", "# since May\n kiln-farm-key-1 QUFB\n".to_owned()),
         ("farm/farm.key", "kiln-farm-key-1 QUFB\n".to_owned()),
         ("farm/coordinator.pem", "a key".to_owned()),
         ("agent/daemon.lock", String::new()),

@@ -127,6 +127,11 @@ impl Sealer {
         Ok(Self { keys: Arc::new([Key::new(random()?)]) })
     }
 
+    /// Whether a key stands in a text, be the rest of it whatever it is.
+    pub fn is_told_in(text: &str) -> bool {
+        text.lines().any(|line| line.trim_start().starts_with(LINE))
+    }
+
     /// From the text of a file.
     ///
     /// # Errors
